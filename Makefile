@@ -1,0 +1,93 @@
+# minivmm: see README.md. Built things go to build/.
+#
+#   make            build/minivmm (STATIC=1: without shared libraries)
+#   make check      unit tests, layers, format: the quick part
+#   make test       every test; installs what is missing where it may
+#   make run        the paired guest, measured
+#   make layers, make format, make asan, make clean
+
+BUILD ?= build
+CC ?= gcc
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wmissing-prototypes \
+	    -Wstrict-prototypes -Wvla -Werror
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. -pthread $(WARNINGS) $(CFLAGS) $(SANITIZE)
+ALL_LDFLAGS = -pthread $(LDFLAGS) $(SANITIZE) $(if $(STATIC),-static)
+
+PARTS := vmm devices boot
+SRCS := $(wildcard $(addsuffix /*.c,$(PARTS)))
+OBJS := $(SRCS:%.c=$(BUILD)/%.o)
+LIB_OBJS := $(filter-out $(BUILD)/vmm/main.o,$(OBJS))
+
+# A unit test is PART/test/test_*.c; the other files there are shared by the part's tests.
+TEST_SRCS := $(wildcard $(addsuffix /test/test_*.c,$(PARTS)))
+TEST_HELPERS := $(filter-out $(TEST_SRCS),$(wildcard $(addsuffix /test/*.c,$(PARTS))))
+UNIT_TESTS := $(TEST_SRCS:%.c=$(BUILD)/%)
+
+all: $(BUILD)/minivmm
+
+# Each folder of guest-tests adds its own targets; to UNIT_TESTS, cmocka programs.
+include $(wildcard guest-tests/*/build.mk)
+
+# What the last link was for: changing STATIC links again.
+$(BUILD)/link-mode: force
+	@mkdir -p $(@D); echo '$(STATIC)$(SANITIZE)' | cmp -s - $@ || echo '$(STATIC)$(SANITIZE)' >$@
+
+$(BUILD)/minivmm: $(OBJS) $(BUILD)/link-mode
+	$(CC) -o $@ $(OBJS) $(ALL_LDFLAGS)
+
+$(BUILD)/libminivmm.a: $(LIB_OBJS)
+	rm -f $@; ar rcs $@ $^
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/version.h: force
+	@mkdir -p $(@D); echo '#define MINIVMM_VERSION "$(VERSION)"' | cmp -s - $@ || \
+		echo '#define MINIVMM_VERSION "$(VERSION)"' >$@
+$(BUILD)/vmm/main.o: $(BUILD)/version.h
+$(BUILD)/vmm/main.o: ALL_CFLAGS += -include $(BUILD)/version.h
+
+define unit_test
+$(BUILD)/$(1)/test/test_%: $(BUILD)/$(1)/test/test_%.o \
+		$(filter $(BUILD)/$(1)/test/%,$(TEST_HELPERS:%.c=$(BUILD)/%.o)) $(BUILD)/libminivmm.a
+	$$(CC) -o $$@ $$^ $$(ALL_LDFLAGS) -lcmocka
+endef
+$(foreach p,$(PARTS),$(eval $(call unit_test,$(p))))
+
+unit: $(UNIT_TESTS)
+	@for t in $(UNIT_TESTS); do echo "== $$t"; timeout 120 $$t || exit 1; done
+
+# The include rule of the house: who may see what.
+layers:
+	@bad=$$(grep -nE '^#include "(vmm|boot)/' devices/*.[ch] | \
+		grep -vE '"vmm/(guestmem|bus|irq|loop|memmap|counters|log|util)\.h"'; \
+	grep -nE '^#include "(vmm|devices)/' boot/*.[ch] | \
+		grep -vE '"vmm/(guestmem|memmap|log|util)\.h"'; \
+	grep -nE '^#include "(devices|boot)/' vmm/*.[ch] | grep -vE '^vmm/(machine|vcpu)' ; \
+	grep -nE '\b_?exit\(' vmm/*.c devices/*.c boot/*.c | grep -v '^vmm/main.c:'); \
+	if [ -n "$$bad" ]; then echo "layers: these break the include rule:"; echo "$$bad"; exit 1; fi; \
+	echo "layers: ok"
+
+FORMATTED := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+format:
+	clang-format -i $(FORMATTED)
+format-check:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+check: layers unit
+
+asan:
+	$(MAKE) BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" \
+		CFLAGS="-O1 -g" STATIC= all unit
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(OBJS:.o=.d) $(UNIT_TESTS:=.d)
+.PHONY: all unit layers format format-check check asan clean force test run bench
+.SECONDARY:
+.DELETE_ON_ERROR:

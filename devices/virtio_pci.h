@@ -1,0 +1,19 @@
+/*
+ * The virtio PCI transport, modern only (virtio 1.2, 4.1): a PCI function around a virtio device.
+ */
+#ifndef DEVICES_VIRTIO_PCI_H
+#define DEVICES_VIRTIO_PCI_H
+
+#include "devices/pci.h"
+#include "devices/virtio.h"
+
+struct virtio_pci;
+
+/* Put @dev on the host's bus. It must outlive the transport. -errno with a message. */
+int must_check virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev,
+				 struct pci_host *host, struct bus *pio, struct bus *mmio);
+
+/* The guest no longer runs and the device has been destroyed or is quiet. Safe on NULL. */
+void virtio_pci_destroy(struct virtio_pci *vpci);
+
+#endif

@@ -1,0 +1,62 @@
+/* Command line of crr: a table of long options per subcommand, and what they fill. */
+#ifndef BENCH_OPTS_H
+#define BENCH_OPTS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define OPTS_MAX_SOURCES 64
+#define OPTS_MAX_PAYLOAD (16u << 20)
+
+/* Ports of crr's own server. A guest that offers the classic services is reached with --port 7, 9, 19. */
+enum { PORT_CRR = 5001, PORT_RR = 5002, PORT_DISCARD = 5009, PORT_CHARGEN = 5019 };
+
+enum load_test { TEST_CRR, TEST_RR, TEST_STREAM, TEST_MAERTS, TEST_UDP_RR };
+enum load_close { CLOSE_SERVER, CLOSE_CLIENT, CLOSE_RESET };
+
+extern const char *const load_test_names[];  /* by enum load_test, NULL at the end */
+extern const char *const load_close_names[]; /* by enum load_close, NULL at the end */
+
+struct client_opts {
+	struct in_addr host;
+	const char *host_text;
+	uint32_t test, close;
+	uint32_t port; /* 0: the test's own */
+	uint32_t threads, connections;
+	uint64_t seconds_ns, warmup_ns, timeout_ns;
+	uint32_t rate; /* transactions per second in all; 0: closed loop */
+	uint32_t request, response, block;
+	struct in_addr source[OPTS_MAX_SOURCES];
+	uint32_t sources;
+	uint32_t source_port_low, source_port_high; /* 0: the kernel chooses */
+	const char *json, *tsv, *label;
+};
+
+struct server_opts {
+	struct in_addr bind;
+	uint32_t threads;
+	uint32_t port_crr, port_rr, port_discard, port_chargen; /* 0: not served */
+	uint32_t request, response, block;
+	const char *json;
+};
+
+/*
+ * Fill @o from @argv (argv[0] is the subcommand). Strings stay the caller's.
+ * Return 0, or -EINVAL after one clear line on @err.
+ */
+int opts_client(int argc, char **argv, struct client_opts *o, FILE *err);
+int opts_server(int argc, char **argv, struct server_opts *o, FILE *err);
+
+/* Everything crr --help prints. */
+void opts_help(FILE *f);
+
+/*
+ * "N" with an optional K, M or G (powers of 1024), within [low, high]. "S" or "S.fff" seconds to
+ * nanoseconds, at most a day. Return 0 or -EINVAL; nothing is written on failure.
+ */
+int opts_number(const char *text, uint32_t low, uint32_t high, uint32_t *out);
+int opts_seconds(const char *text, uint64_t *out_ns);
+
+#endif

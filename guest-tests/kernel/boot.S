@@ -1,0 +1,67 @@
+/*
+ * boot.S - the ways in: from 32-bit protected mode (PVH, Linux's 32-bit protocol) and from long mode (Linux's 64-bit
+ * protocol), down to ring 3, where everything else runs.
+ *
+ * Ring 0 does as little as possible here: on some hosts KVM emulates it, instruction by instruction. So the page
+ * tables lie ready in the image, mapping the first 2 MiB for both rings, and C code extends them in ring 3.
+ */
+#include "ring0.h"
+
+#define PVH_NOTE 18			/* XEN_ELFNOTE_PHYS32_ENTRY */
+#define PTE_PRESENT_RW_USER 7
+#define PTE_LARGE 0x80
+
+	.section .head, "ax"
+	.code32
+	.globl entry_32, entry_pvh
+entry_32:				/* ESI = struct boot_params; offset 0 of the image by the boot protocol */
+	movl	$BOOT_LINUX, %edi
+	jmp	to_long_mode
+entry_pvh:				/* EBX = struct hvm_start_info */
+	movl	%ebx, %esi
+	movl	$BOOT_PVH, %edi
+to_long_mode:
+	cli
+	cld
+	lgdtl	boot_gdtr
+	movl	$CR4_PAE, %eax
+	movl	%eax, %cr4
+	movl	$page_root, %eax
+	movl	%eax, %cr3
+	movl	$MSR_EFER, %ecx
+	rdmsr
+	orl	$EFER_LME, %eax
+	wrmsr
+	movl	$(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_PG), %eax
+	movl	%eax, %cr0
+	ljmpl	$SEL_CODE0, $common_64
+
+	.org 0x200			/* offset of the 64-bit entry by the boot protocol */
+	.code64
+	.globl entry_64
+entry_64:				/* RSI = struct boot_params, paging is on */
+	cli
+	cld
+	movl	$BOOT_LINUX, %edi
+	movl	$page_root, %eax
+	movq	%rax, %cr3
+	lgdt	boot_gdtr
+	pushq	$SEL_CODE0
+	leaq	common_64(%rip), %rax
+	pushq	%rax
+	lretq
+common_64:
+	movl	$SEL_DATA0, %eax
+	movl	%eax, %ss
+	movl	$SEL_DATA3, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	lidt	ring0_idtr
+	movl	$SEL_TSS, %eax
+	ltr	%ax
+	pushq	$SEL_DATA3
+	pushq	$ring3_stack_end - 8
+	pushq	$RFLAGS_RING3
+	pushq	$SEL_CODE3
+	pushq	$ring3_entry
+	movl	$ring0_stack_end - 40, %esp

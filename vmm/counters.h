@@ -1,0 +1,39 @@
+/*
+ * Counters: each module owns a plain struct of uint64_t and names its fields in one table; stats.c
+ * walks the tables and writes them out.
+ *
+ * A counter has one writing thread (others may read a slightly old value), so counting is a plain
+ * store: no lock, no atomic on the packet path.
+ */
+#ifndef VMM_COUNTERS_H
+#define VMM_COUNTERS_H
+
+#include <stdint.h>
+
+#include "util.h"
+
+struct counter_desc {
+	const char *name;
+	uint32_t offset; /* of a uint64_t in the counted struct */
+};
+
+#define COUNTER(type, field)                            \
+	{                                               \
+#field, (uint32_t)offsetof(type, field) \
+	}
+
+/* A table ends with a NULL name. Groups are linked in the order in which they were registered. */
+struct counter_group {
+	const char *name; /* "net0.rx": '.' nests; owned by the registrar */
+	const struct counter_desc *desc;
+	const void *base;
+	struct counter_group *next;
+};
+
+/* Registered before the vCPUs run and never taken back; the group outlives the machine's threads. */
+void counters_register(struct counter_group *group);
+
+/* The first registered group, or NULL. */
+const struct counter_group *counters_first(void);
+
+#endif
