@@ -33,10 +33,13 @@ struct bus_range {
 	void *dev;
 };
 
+#define BUS_DOORBELL_ANY UINT64_MAX
+
 struct bus_doorbell {
 	uint64_t addr;
-	int fd;	     /* eventfd */
-	bool in_kvm; /* set by the bus: the kernel signals it */
+	uint64_t value; /* the 32-bit value that rings it, or BUS_DOORBELL_ANY */
+	int fd;		/* eventfd */
+	bool in_kvm;	/* set by the bus: the kernel signals it */
 };
 
 struct bus {
@@ -45,9 +48,9 @@ struct bus {
 	unsigned int nr_ranges;
 	struct bus_doorbell *doorbell;
 	unsigned int nr_doorbells;
-	/* Ask KVM to signal @fd on writes of any size at @addr (@add) or to stop; 0 or -errno. May
-	 * be NULL: every doorbell then is rung by bus_write(). */
-	int (*kvm_doorbell)(void *arg, uint64_t addr, int fd, bool add);
+	/* Ask KVM to ring @bell (@add) or to stop; 0 or -errno. May be NULL: every doorbell then is
+	 * rung by bus_write(). */
+	int (*kvm_doorbell)(void *arg, const struct bus_doorbell *bell, bool add);
 	void *kvm_arg;
 	uint64_t misses; /* accesses that nobody answered; written by vCPU threads without a lock */
 };
@@ -68,8 +71,11 @@ void bus_remove(struct bus *bus, struct bus_range *range);
 bool bus_read(struct bus *bus, uint64_t addr, unsigned int size, uint64_t *value);
 bool bus_write(struct bus *bus, uint64_t addr, unsigned int size, uint64_t value);
 
-/* Writes to @addr signal the eventfd @fd from now on, or no longer. -EEXIST, -ENOMEM. */
-int must_check bus_doorbell_add(struct bus *bus, uint64_t addr, int fd);
-void bus_doorbell_remove(struct bus *bus, uint64_t addr);
+/*
+ * Writes to @addr signal the eventfd @fd from now on, or no longer: writes of any size and value, or,
+ * unless @value is BUS_DOORBELL_ANY, 32-bit writes of that value. -EEXIST, -ENOMEM.
+ */
+int must_check bus_doorbell_add(struct bus *bus, uint64_t addr, uint64_t value, int fd);
+void bus_doorbell_remove(struct bus *bus, uint64_t addr, uint64_t value);
 
 #endif
