@@ -94,8 +94,10 @@ void virtio_publish(struct virtio_dev *dev, unsigned int queue);
 /* The device is broken until reset; says so once, with @why ("tx ring is broken"). Any thread. */
 void virtio_fail(struct virtio_dev *dev, const char *why);
 
-/* Config space has changed: new generation and a config interrupt. Not under the mutex. @src is
- * copied to @offset of the config space. */
+/*
+ * Config space has changed: @src is copied to @offset of it; a new generation and a config interrupt.
+ * Takes the mutex: not from a worker that ->reset() joins.
+ */
 void virtio_config_update(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len);
 
 /* ---- for transports ---- */

@@ -49,6 +49,7 @@ struct virtq {
 	bool live, broken;
 	bool event_idx;
 	uint16_t last_avail; /* next avail entry to take */
+	uint16_t avail_idx;  /* end of the entries known to be available */
 	uint16_t used_idx;   /* next used entry to fill */
 	uint16_t published;  /* what the driver has seen of it */
 
