@@ -1,0 +1,141 @@
+/* How a guest ends: sleep control, reset lines, exit status. */
+#include "devices/power.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/log.h"
+#include "vmm/memmap.h"
+
+/*
+ * The i8042's status: "output buffer full", always. A driver that drains the buffer before it probes
+ * gives up after a few bytes, where an idle controller would make it wait for answers; and "input
+ * buffer full" stays clear, which is what a reset through port 0x64 waits for.
+ */
+#define I8042_STATUS_OBF 0x01
+
+/* Commands 0xf0-0xff pulse the output lines whose bits are 0; line 0 is the CPU's reset. */
+#define I8042_PULSE_MASK  0xf1
+#define I8042_PULSE_RESET 0xf0
+
+#define NR_RANGES 6
+
+struct power {
+	struct bus *pio;
+	void (*event)(void *arg, enum power_event what, uint8_t status);
+	void *arg;
+	struct bus_range range[NR_RANGES];
+};
+
+static uint64_t read_zero(void *dev, uint64_t offset, unsigned int size)
+{
+	(void)dev, (void)offset, (void)size;
+	return 0;
+}
+
+static void write_nothing(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	(void)dev, (void)offset, (void)size, (void)value;
+}
+
+/* Sleep control, then sleep status, whose wake bit (ACPI 6.4, 4.8.3.7) never sets: nothing wakes. */
+static void sleep_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *p = dev;
+	uint64_t type = value >> SLEEP_TYPE_SHIFT & 7;
+
+	(void)size;
+	if (offset == 0 && value & SLEEP_ENABLE && type == SLEEP_TYPE_S5)
+		p->event(p->arg, POWER_OFF, 0);
+}
+
+static void reset_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *p = dev;
+
+	(void)offset, (void)size;
+	if (value == RESET_VALUE)
+		p->event(p->arg, POWER_RESET, 0);
+}
+
+static uint64_t i8042_status(void *dev, uint64_t offset, unsigned int size)
+{
+	(void)dev, (void)offset, (void)size;
+	return I8042_STATUS_OBF;
+}
+
+static void i8042_command(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *p = dev;
+
+	(void)offset, (void)size;
+	if ((value & I8042_PULSE_MASK) == I8042_PULSE_RESET)
+		p->event(p->arg, POWER_RESET, 0);
+}
+
+static void status_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *p = dev;
+
+	(void)size;
+	/* 256 must not look like success. */
+	if (offset == 0)
+		p->event(p->arg, POWER_STATUS, (uint8_t)(value < UINT8_MAX ? value : UINT8_MAX));
+}
+
+static const struct bus_ops sleep_ops = { read_zero, sleep_write };
+static const struct bus_ops reset_ops = { read_zero, reset_write };
+static const struct bus_ops i8042_command_ops = { i8042_status, i8042_command };
+static const struct bus_ops status_ops = { read_zero, status_write };
+static const struct bus_ops nothing_ops = { read_zero, write_nothing };
+
+static const struct {
+	const char *name;
+	uint64_t base, len;
+	const struct bus_ops *ops;
+} ports[NR_RANGES] = {
+	{ "acpi sleep", PORT_SLEEP_CONTROL, 2, &sleep_ops },
+	{ "acpi reset", PORT_RESET, 1, &reset_ops },
+	{ "i8042 data", PORT_I8042_DATA, 1, &nothing_ops },
+	{ "i8042 command", PORT_I8042_COMMAND, 1, &i8042_command_ops },
+	{ "exit status", PORT_EXIT_STATUS, 4, &status_ops },
+	{ "post code", PORT_POST, 1, &nothing_ops },
+};
+
+int power_create(struct power **out, struct bus *pio,
+		 void (*event)(void *arg, enum power_event what, uint8_t status), void *arg)
+{
+	struct power *p = calloc(1, sizeof(*p));
+
+	if (!p) {
+		log_error("cannot create the power registers: %s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	*p = (struct power){ .pio = pio, .event = event, .arg = arg };
+	for (unsigned int i = 0; i < NR_RANGES; i++) {
+		p->range[i] = (struct bus_range){ .name = ports[i].name,
+						  .base = ports[i].base,
+						  .len = ports[i].len,
+						  .ops = ports[i].ops,
+						  .dev = p };
+		int err = bus_add(pio, &p->range[i]);
+		if (err) {
+			log_error("cannot put %s on I/O port 0x%llx: %s", ports[i].name,
+				  (unsigned long long)ports[i].base, strerror(-err));
+			power_destroy(p);
+			return err;
+		}
+	}
+	*out = p;
+	return 0;
+}
+
+void power_destroy(struct power *p)
+{
+	if (!p)
+		return;
+	for (unsigned int i = 0; i < NR_RANGES; i++)
+		bus_remove(p->pio, &p->range[i]);
+	free(p);
+}
