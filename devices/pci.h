@@ -2,18 +2,26 @@
  * PCI Express host bridge with one bus: configuration mechanism 1 (0xcf8/0xcfc) and ECAM, base
  * address registers that the guest may size and move, MSI-X, INTx.
  *
- * A function describes itself by struct pci_func and fills its configuration space before it is
- * added. Configuration writes reach only the bits that pci_func_writable() has opened; truth about
- * BARs, the command register and MSI-X is kept host-side.
+ * A function describes itself by struct pci_func before it is added to the host. Configuration
+ * writes reach only the bits opened in pci_func.writable; what BARs decode and what may interrupt is
+ * worked out from them after every write and kept apart.
+ *
+ * A BAR decodes while the command register says so and it lies in its window of memmap.h. One that
+ * would overlap another does not decode (and is counted) until the other has moved away.
+ *
+ * Locks: the host's covers configuration space and decoding, a function's irq_lock its interrupts.
+ * irq_lock is a leaf, so workers may interrupt while a configuration write waits for them.
  */
 #ifndef DEVICES_PCI_H
 #define DEVICES_PCI_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/bus.h"
+#include "vmm/counters.h"
 #include "vmm/irq.h"
 
 #define PCI_SLOTS    32u
@@ -23,72 +31,143 @@
 struct pci_host;
 struct pci_func;
 
-struct pci_msix_vector; /* address, data, control and pending bit of one vector; pci_msix.c */
+struct pci_counters {
+	uint64_t bar_conflicts; /* BARs that the guest put where another device decodes */
+	uint64_t msi_failures;	/* messages that KVM would not route; the vector stays pending */
+};
+
+enum pci_bar_state {
+	PCI_BAR_OFF,
+	PCI_BAR_ON,	  /* decodes at range.base */
+	PCI_BAR_CONFLICT, /* would decode at range.base, were it free */
+};
 
 struct pci_bar {
 	uint64_t size;		/* 0: no such BAR; a power of two */
 	bool io;		/* I/O ports, else 32-bit memory */
-	struct bus_range range; /* on its bus while decoding is on */
-	/* Called with the host's lock held after the BAR began (@on) or ceased to decode at
-	 * @range.base: the place to add and remove doorbells. May be NULL. */
-	void (*mapped)(struct pci_func *func, unsigned int bar, bool on);
+	struct bus_range range; /* on its bus while state is PCI_BAR_ON */
+	enum pci_bar_state state;
+	/* Called with the host's lock held after the BAR began (@on) or ceased to decode on @bus at
+	 * range.base: the place to add and remove doorbells. May be NULL. */
+	void (*mapped)(struct pci_func *func, struct pci_bar *bar, struct bus *bus, bool on);
+};
+
+/* One MSI-X vector. All under irq_lock, but that pci_msix_raise() reads @masked without it. */
+struct pci_msix_vector {
+	struct irq irq;
+	uint64_t address;
+	uint32_t data;
+	uint32_t control;
+	bool pending;
+	atomic_bool masked; /* by the vector, the function or MSI-X being off */
 };
 
 struct pci_func {
-	struct pci_host *host;
+	struct pci_host *host; /* NULL: not added */
 	const char *name;
 	unsigned int slot;
 	uint8_t config[PCI_CFG_SIZE];
-	uint8_t writable[PCI_CFG_SIZE]; /* mask: bits that the guest may change by plain writes */
+	uint8_t writable[PCI_CFG_SIZE]; /* bits that the guest may change */
+	unsigned int last_cap;		/* offset of the last capability, or 0 */
+	unsigned int end_cap;		/* where the next one goes */
 	struct pci_bar bar[PCI_NR_BARS];
+
+	pthread_mutex_t irq_lock;
+	atomic_bool intx;   /* the function asserts INTA ... */
+	bool intx_disabled; /* ... which the guest has disabled ... */
+	bool intx_line;	    /* ... and this is what the pin shows */
+	atomic_bool msix_enabled;
+	bool msix_masked;	      /* the whole function */
 	struct pci_msix_vector *msix; /* nr_vectors, or NULL */
 	unsigned int nr_vectors;
 	unsigned int msix_cap; /* offset of the capability */
-	bool intx;	       /* level asserted on INTA */
+	unsigned int msix_pba; /* offset of the pending bits in their BAR; the table is at 0 */
 
-	/* Optional: reads and writes of configuration space within [cfg_hook, cfg_hook + cfg_hook_len)
-	 * go here instead (virtio's PCI configuration access capability). */
-	unsigned int cfg_hook, cfg_hook_len;
-	uint32_t (*cfg_read)(struct pci_func *func, unsigned int offset, unsigned int size);
-	void (*cfg_write)(struct pci_func *func, unsigned int offset, unsigned int size,
-			  uint32_t value);
+	/* Optional: accesses to configuration space within [hook, hook + hook_len) go here instead,
+	 * with the host's lock held (virtio's PCI configuration access capability). */
+	unsigned int hook, hook_len;
+	uint32_t (*hook_read)(struct pci_func *func, unsigned int offset, unsigned int size);
+	void (*hook_write)(struct pci_func *func, unsigned int offset, unsigned int size,
+			   uint32_t value);
 };
 
 /* Create the host bridge, at slot 0, and put it on both buses. -errno with a message. */
 int must_check pci_host_create(struct pci_host **out, struct bus *pio, struct bus *mmio,
 			       struct irqchip *irqchip);
+
+/* The functions have been destroyed. Safe on NULL. */
 void pci_host_destroy(struct pci_host *host);
 
-/* Identify a function (type 0 header): ids and class; INTA and the header are filled in. */
-void pci_func_init(struct pci_func *func, const char *name, uint16_t vendor, uint16_t device,
-		   uint32_t class_code, uint8_t revision, uint16_t subsystem_vendor,
-		   uint16_t subsystem);
+/* What the host counts; names of the fields in pci_counter_desc. */
+const struct pci_counters *pci_host_counters(const struct pci_host *host);
+extern const struct counter_desc pci_counter_desc[];
 
-/* Append a capability of @len bytes (id and next pointer included, filled in); its offset. */
+/* The function in @slot, or NULL. */
+struct pci_func *pci_host_func(struct pci_host *host, unsigned int slot);
+
+/* Identify a function: ids and class (24 bits). The rest of a type 0 header is filled in, with
+ * interrupts on INTA. The subsystem has the same ids. @func is zeroed first; @name stays the
+ * caller's. */
+void pci_func_init(struct pci_func *func, const char *name, uint16_t vendor, uint16_t device,
+		   uint32_t class_code, uint8_t revision);
+
+/* Append a capability of @len bytes, whose first two (id, next) are filled in; its offset. The sum
+ * of all must fit in 192 bytes. */
 unsigned int pci_func_add_cap(struct pci_func *func, uint8_t id, const void *cap, unsigned int len);
 
-/* Declare a BAR; @ops and @dev answer accesses to it. */
+/* Declare a BAR of @size bytes, a power of two (>= 16 for memory, >= 4 for I/O); @ops and @dev
+ * answer accesses to it. */
 void pci_func_set_bar(struct pci_func *func, unsigned int bar, uint64_t size, bool io,
 		      const struct bus_ops *ops, void *dev);
 
-/* MSI-X with @nr vectors; table and pending bits are in BAR @bar, which is declared here. -errno. */
+/* MSI-X with @nr (1-2048) vectors; table and pending bits are in BAR @bar, which is declared here.
+ * -ENOMEM with a message. */
 int must_check pci_func_add_msix(struct pci_func *func, unsigned int bar, unsigned int nr);
 
-/* Put the function in the first free slot; BARs get an address and decode once the guest enables
- * them. -ENOSPC without a slot, with a message. Before the guest runs. */
+/*
+ * Put the function in the first free slot; BARs get an address and decode once the guest enables
+ * them. Before the guest runs. -errno (-ENOSPC: no slot, address or interrupt is left) with a
+ * message.
+ */
 int must_check pci_host_add(struct pci_host *host, struct pci_func *func);
 
-/* The function's MSI-X is on (then INTx must not be used). Any thread. */
-bool pci_msix_enabled(const struct pci_func *func);
+/* Take the function off its host, if it was added, and release what it holds. The guest no longer
+ * runs and nothing raises its interrupts. */
+void pci_func_destroy(struct pci_func *func);
 
-/* Raise vector @v, or mark it pending while it is masked. Any thread, no lock while unmasked. An
- * out-of-range vector (VIRTIO_MSI_NO_VECTOR) is ignored. */
+/* ---- interrupts; any thread ---- */
+
+/* The function's MSI-X is on (then INTA is not driven). */
+static inline bool pci_msix_enabled(const struct pci_func *func)
+{
+	return atomic_load_explicit(&func->msix_enabled, memory_order_acquire);
+}
+
+/* Raise vector @v, or mark it pending while it is masked. No lock while unmasked. A vector that
+ * does not exist (VIRTIO_MSI_NO_VECTOR) is ignored. */
 void pci_msix_raise(struct pci_func *func, unsigned int v);
 
-/* Drive INTA; honours the interrupt disable bit and shows in the status register. Any thread. */
+/* Forget what is pending: the device was reset. */
+void pci_msix_clear_pending(struct pci_func *func);
+
+/* Assert INTA or not. Shows in the status register; the pin follows unless the guest has disabled
+ * it or turned MSI-X on. */
 void pci_intx_set(struct pci_func *func, bool level);
 
-/* Release what pci_func_add_msix() took. The guest no longer runs. */
-void pci_func_destroy(struct pci_func *func);
+/* ---- between pci.c and pci_irq.c ---- */
+
+/* Give every vector its source; -errno with a message. pci_irq_destroy() undoes it, also half-done. */
+int must_check pci_irq_init(struct pci_func *func, struct irqchip *irqchip);
+void pci_irq_destroy(struct pci_func *func);
+
+/* Configuration space has changed: follow the command register and MSI-X's message control. */
+void pci_irq_sync(struct pci_func *func);
+
+/* Little-endian registers of configuration space. */
+uint16_t pci_config_get16(const struct pci_func *func, unsigned int offset);
+uint32_t pci_config_get32(const struct pci_func *func, unsigned int offset);
+
+struct irqchip *pci_host_irqchip(struct pci_host *host);
+void pci_host_count_msi_failure(struct pci_host *host);
 
 #endif

@@ -1,5 +1,8 @@
 /*
  * The virtio PCI transport, modern only (virtio 1.2, 4.1): a PCI function around a virtio device.
+ *
+ * Interrupts are MSI-X, with a vector for each queue and one for configuration changes, or INTA and
+ * the ISR register while the driver has not turned MSI-X on.
  */
 #ifndef DEVICES_VIRTIO_PCI_H
 #define DEVICES_VIRTIO_PCI_H
@@ -9,9 +12,14 @@
 
 struct virtio_pci;
 
-/* Put @dev on the host's bus. It must outlive the transport. -errno with a message. */
+/*
+ * Put @dev on the host's bus; it must outlive the transport. -errno with a message.
+ *
+ * @notify_io: the driver rings queues through I/O ports instead of memory. On hosts where KVM has to
+ * decode the guest's instruction for every access to memory (SVM), a port access costs less.
+ */
 int must_check virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev,
-				 struct pci_host *host, struct bus *pio, struct bus *mmio);
+				 struct pci_host *host, bool notify_io);
 
 /* The guest no longer runs and the device has been destroyed or is quiet. Safe on NULL. */
 void virtio_pci_destroy(struct virtio_pci *vpci);
