@@ -1,9 +1,13 @@
 /*
  * 16550A UART on I/O ports 0x3f8-0x3ff.
  *
- * Output goes to a file descriptor; a full or closed one loses bytes, counted, and never blocks the
- * guest for long. Input is pushed in by serial_input(); what does not fit the FIFO is refused, so
- * that the caller stops reading until there is room.
+ * Output is collected and written at the end of a line, when the buffer is full, or a few milliseconds
+ * after its first byte: prompts appear at once, and a line costs one write(2). A file descriptor that
+ * takes no more holds the guest up for at most a second, once; from then on, until it takes bytes
+ * again, what does not fit is lost and counted. The caller ignores SIGPIPE.
+ *
+ * Input is pushed in by serial_input(); what does not fit the receive FIFO is refused, so that the
+ * caller stops reading until there is room.
  */
 #ifndef DEVICES_SERIAL_H
 #define DEVICES_SERIAL_H
@@ -11,23 +15,33 @@
 #include "vmm/bus.h"
 #include "vmm/counters.h"
 #include "vmm/irq.h"
+#include "vmm/loop.h"
 
 struct serial;
 
+/* Registered as "serial". */
 struct serial_counters {
-	uint64_t tx_bytes, tx_lost, rx_bytes;
+	uint64_t tx_bytes; /* sent by the guest */
+	uint64_t tx_lost;  /* of those, not written */
+	uint64_t rx_bytes; /* taken from the host */
 };
 
 /*
- * Create and put on the bus; output goes to @out_fd (-1: nowhere), which stays the caller's.
- * @on_room is called (any vCPU thread; may be NULL) when the guest has made room for more input.
- * -errno with a message.
+ * Create and put on the bus; output goes to @out_fd (-1: nowhere), which stays the caller's. @loop,
+ * which must not be running yet, writes out what stays unfinished. @on_room is called (any vCPU
+ * thread, without a lock; may be NULL) when input was refused and there is room again. -errno with a
+ * message.
  */
 int must_check serial_create(struct serial **out, struct bus *pio, struct irqchip *irqchip,
-			     int out_fd, void (*on_room)(void *arg), void *arg);
+			     struct loop *loop, int out_fd, void (*on_room)(void *arg), void *arg);
+
+/* Flushes. The vCPUs have ended and the loop is not running (but not destroyed). Safe on NULL. */
 void serial_destroy(struct serial *s);
 
-/* Free places in the receive FIFO. */
+/* Write out what was collected. Any thread. */
+void serial_flush(struct serial *s);
+
+/* Free places in the receive FIFO; 0 also in loopback. Any thread. */
 unsigned int serial_room(struct serial *s);
 
 /* The guest receives @len bytes; returns how many were taken. Any thread. */

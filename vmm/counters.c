@@ -10,6 +10,19 @@ void counters_register(struct counter_group *group)
 	last = &group->next;
 }
 
+void counters_unregister(struct counter_group *group)
+{
+	struct counter_group **at = &first;
+
+	while (*at && *at != group)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = group->next;
+	if (last == &group->next)
+		last = at;
+}
+
 const struct counter_group *counters_first(void)
 {
 	return first;

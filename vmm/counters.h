@@ -30,8 +30,9 @@ struct counter_group {
 	struct counter_group *next;
 };
 
-/* Registered before the vCPUs run and never taken back; the group outlives the machine's threads. */
+/* Before the vCPUs run, and after all threads have ended; the group stays where it is meanwhile. */
 void counters_register(struct counter_group *group);
+void counters_unregister(struct counter_group *group);
 
 /* The first registered group, or NULL. */
 const struct counter_group *counters_first(void);

@@ -1,0 +1,478 @@
+/* 16550A UART: registers, FIFO, interrupts, and output in lines. */
+#include "devices/serial.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <linux/serial_reg.h>
+
+#include "vmm/log.h"
+#include "vmm/memmap.h"
+
+#define FIFO_SIZE	  16
+#define OUT_SIZE	  1024 /* below PIPE_BUF: a pipe that polls writable takes it whole */
+#define OUT_DELAY_NS	  (5 * 1000 * 1000)
+#define STALL_TIMEOUT_MS  1000
+#define DIVISOR_9600	  12
+#define IER_MASK	  (UART_IER_RDI | UART_IER_THRI | UART_IER_RLSI | UART_IER_MSI)
+#define MCR_MASK	  (UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT1 | UART_MCR_OUT2 | UART_MCR_LOOP)
+#define MSR_LINES	  (UART_MSR_DCD | UART_MSR_RI | UART_MSR_DSR | UART_MSR_CTS)
+#define MSR_PLUGGED_IN	  (UART_MSR_DCD | UART_MSR_DSR | UART_MSR_CTS)
+#define IIR_FIFOS_ENABLED 0xc0
+
+struct serial {
+	pthread_mutex_t lock; /* everything below; held while output is written */
+	struct bus *pio;
+	struct bus_range range;
+	struct irq irq;
+	struct loop *loop;
+	struct loop_watch timer;
+	void (*on_room)(void *arg);
+	void *arg;
+	struct serial_counters counters;
+	struct counter_group group;
+
+	uint8_t ier, fcr, lcr, mcr, lsr, msr, scratch;
+	uint16_t divisor;
+	bool thr_empty_pending; /* the transmitter ran empty and IIR has not told yet */
+	uint8_t asserted;	/* interrupt sources, by their IER bits, that are asserted */
+	uint8_t rx[FIFO_SIZE];
+	unsigned int rx_first, rx_len;
+	bool refused; /* input did not fit: on_room is due */
+
+	int out_fd, own_fd; /* own_fd is to be closed, or -1 */
+	uint8_t out[OUT_SIZE];
+	unsigned int out_len;
+	bool timer_armed, stalled, loss_told;
+};
+
+static const struct counter_desc counter_desc[] = {
+	COUNTER(struct serial_counters, tx_bytes),
+	COUNTER(struct serial_counters, tx_lost),
+	COUNTER(struct serial_counters, rx_bytes),
+	{ NULL, 0 },
+};
+
+/* ---- output ---- */
+
+/*
+ * A terminal may take fewer bytes than poll() promises and then block; O_NONBLOCK on the caller's
+ * descriptor would change it for every process that shares it. So open the terminal once more. The
+ * master side of a pseudo-terminal cannot be had that way: opening it makes a new pair.
+ */
+static int reopen_terminal(int fd)
+{
+	char path[32];
+	int pty_number;
+
+	if (!isatty(fd) || ioctl(fd, TIOCGPTN, &pty_number) == 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+/* Returns 0 once @s->out_fd takes bytes, else -errno. A signal ends the patience, not the output: the
+ * machine wants its thread back. */
+static int wait_writable(struct serial *s)
+{
+	struct pollfd p = { .fd = s->out_fd, .events = POLLOUT };
+	int n = poll(&p, 1, s->stalled ? 0 : STALL_TIMEOUT_MS);
+
+	s->stalled = n <= 0;
+	if (n < 0)
+		return -errno;
+	return n ? 0 : -EAGAIN;
+}
+
+static void flush_locked(struct serial *s)
+{
+	unsigned int done = 0;
+	int err = 0;
+
+	while (done < s->out_len && s->out_fd >= 0) {
+		err = wait_writable(s);
+		if (!err) {
+			ssize_t n = write(s->out_fd, s->out + done, s->out_len - done);
+			if (n > 0) {
+				done += (unsigned int)n;
+				continue;
+			}
+			err = n < 0 ? -errno : -EIO;
+			if (err == -EAGAIN)
+				s->stalled = true;
+		}
+		if (err != -EINTR)
+			break;
+	}
+	if (done < s->out_len && s->out_fd >= 0) {
+		s->counters.tx_lost += s->out_len - done;
+		if (!s->loss_told)
+			log_warn("output of the serial port is being lost: %s",
+				 err == -EAGAIN ? "its reader does not keep up" : strerror(-err));
+		s->loss_told = true;
+	}
+	s->out_len = 0;
+}
+
+static void transmit(struct serial *s, uint8_t byte)
+{
+	s->counters.tx_bytes++;
+	s->out[s->out_len++] = byte;
+	if (byte == '\n' || s->out_len == OUT_SIZE) {
+		flush_locked(s);
+	} else if (!s->timer_armed) {
+		struct itimerspec t = { .it_value.tv_nsec = OUT_DELAY_NS };
+
+		s->timer_armed = timerfd_settime(s->timer.fd, 0, &t, NULL) == 0;
+	}
+}
+
+static void on_timer(void *arg, uint32_t events)
+{
+	struct serial *s = arg;
+	uint64_t expirations;
+
+	(void)events;
+	if (read(s->timer.fd, &expirations, sizeof(expirations)) < 0)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->timer_armed = false;
+	flush_locked(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void serial_flush(struct serial *s)
+{
+	pthread_mutex_lock(&s->lock);
+	flush_locked(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- the receive FIFO ---- */
+
+static unsigned int rx_room(const struct serial *s)
+{
+	unsigned int size = s->fcr & UART_FCR_ENABLE_FIFO ? FIFO_SIZE : 1;
+
+	return s->rx_len < size ? size - s->rx_len : 0;
+}
+
+static void rx_put(struct serial *s, uint8_t byte)
+{
+	s->rx[(s->rx_first + s->rx_len++) % FIFO_SIZE] = byte;
+}
+
+static uint8_t rx_get(struct serial *s)
+{
+	uint8_t byte;
+
+	if (!s->rx_len)
+		return 0;
+	byte = s->rx[s->rx_first];
+	s->rx_first = (s->rx_first + 1) % FIFO_SIZE;
+	s->rx_len--;
+	return byte;
+}
+
+/* ---- interrupts ---- */
+
+/*
+ * Raise an edge for each source that becomes asserted. A real line has an edge only when the first
+ * source asserts; one more for a second source costs a guest a look at IIR, and a guest that serves
+ * one source per interrupt misses nothing.
+ */
+static void update_irq(struct serial *s)
+{
+	uint8_t now = 0;
+
+	if (s->lsr & UART_LSR_OE)
+		now |= UART_IER_RLSI;
+	if (s->rx_len)
+		now |= UART_IER_RDI; /* trigger levels would only delay: the FIFO fills at once */
+	if (s->thr_empty_pending)
+		now |= UART_IER_THRI;
+	if (s->msr & UART_MSR_ANY_DELTA)
+		now |= UART_IER_MSI;
+	now &= s->ier;
+	if (now & ~s->asserted)
+		irq_raise(&s->irq);
+	s->asserted = now;
+}
+
+static uint8_t read_iir(struct serial *s)
+{
+	uint8_t id = UART_IIR_NO_INT;
+
+	if (s->asserted & UART_IER_RLSI) {
+		id = UART_IIR_RLSI;
+	} else if (s->asserted & UART_IER_RDI) {
+		id = UART_IIR_RDI;
+	} else if (s->asserted & UART_IER_THRI) {
+		id = UART_IIR_THRI;
+		s->thr_empty_pending = false;
+	} else if (s->asserted & UART_IER_MSI) {
+		id = UART_IIR_MSI;
+	}
+	return s->fcr & UART_FCR_ENABLE_FIFO ? id | IIR_FIFOS_ENABLED : id;
+}
+
+/* ---- registers ---- */
+
+/* The modem lines: from our own outputs in loopback, else a peer that is always there. */
+static void update_msr(struct serial *s)
+{
+	uint8_t lines = MSR_PLUGGED_IN, changed;
+
+	if (s->mcr & UART_MCR_LOOP) {
+		lines = s->mcr & UART_MCR_RTS ? UART_MSR_CTS : 0;
+		lines |= s->mcr & UART_MCR_DTR ? UART_MSR_DSR : 0;
+		lines |= s->mcr & UART_MCR_OUT1 ? UART_MSR_RI : 0;
+		lines |= s->mcr & UART_MCR_OUT2 ? UART_MSR_DCD : 0;
+	}
+	changed = (s->msr ^ lines) & MSR_LINES;
+	if (lines & UART_MSR_RI)
+		changed &= (uint8_t)~UART_MSR_RI; /* only its trailing edge counts */
+	s->msr = lines | (s->msr & UART_MSR_ANY_DELTA) | changed >> 4;
+}
+
+static void write_thr(struct serial *s, uint8_t byte)
+{
+	if (!(s->mcr & UART_MCR_LOOP))
+		transmit(s, byte);
+	else if (rx_room(s))
+		rx_put(s, byte);
+	else
+		s->lsr |= UART_LSR_OE;
+	s->thr_empty_pending = true; /* it never takes long */
+}
+
+static void write_fcr(struct serial *s, uint8_t value)
+{
+	/* Turning the FIFOs on or off empties them. */
+	if (((value ^ s->fcr) & UART_FCR_ENABLE_FIFO) || value & UART_FCR_CLEAR_RCVR)
+		s->rx_len = 0;
+	s->fcr = value & UART_FCR_ENABLE_FIFO;
+}
+
+static uint8_t read_register(struct serial *s, uint64_t offset)
+{
+	bool dlab = s->lcr & UART_LCR_DLAB;
+	uint8_t value;
+
+	switch (offset) {
+	case UART_RX:
+		return dlab ? (uint8_t)s->divisor : rx_get(s);
+	case UART_IER:
+		return dlab ? (uint8_t)(s->divisor >> 8) : s->ier;
+	case UART_IIR:
+		return read_iir(s);
+	case UART_LCR:
+		return s->lcr;
+	case UART_MCR:
+		return s->mcr;
+	case UART_LSR:
+		value = s->lsr | UART_LSR_THRE | UART_LSR_TEMT;
+		s->lsr = 0;
+		return s->rx_len ? value | UART_LSR_DR : value;
+	case UART_MSR:
+		value = s->msr;
+		s->msr &= MSR_LINES;
+		return value;
+	default:
+		return s->scratch;
+	}
+}
+
+static void write_register(struct serial *s, uint64_t offset, uint8_t value)
+{
+	bool dlab = s->lcr & UART_LCR_DLAB;
+
+	switch (offset) {
+	case UART_TX:
+		if (dlab)
+			s->divisor = (uint16_t)((s->divisor & 0xff00) | value);
+		else
+			write_thr(s, value);
+		break;
+	case UART_IER:
+		if (dlab) {
+			s->divisor = (uint16_t)((s->divisor & 0xff) | value << 8);
+			break;
+		}
+		/* Enabling it tells at once that the transmitter is empty; Linux tests for that. */
+		if (value & ~s->ier & UART_IER_THRI)
+			s->thr_empty_pending = true;
+		s->ier = value & IER_MASK;
+		break;
+	case UART_FCR:
+		write_fcr(s, value);
+		break;
+	case UART_LCR:
+		s->lcr = value;
+		break;
+	case UART_MCR:
+		s->mcr = value & MCR_MASK;
+		update_msr(s);
+		break;
+	case UART_SCR:
+		s->scratch = value;
+		break;
+	default: /* LSR and MSR are read-only */
+		break;
+	}
+}
+
+static unsigned int room_locked(const struct serial *s)
+{
+	return s->mcr & UART_MCR_LOOP ? 0 : rx_room(s);
+}
+
+static void end_access(struct serial *s)
+{
+	bool tell = s->refused && room_locked(s);
+
+	if (tell)
+		s->refused = false;
+	update_irq(s);
+	pthread_mutex_unlock(&s->lock);
+	if (tell && s->on_room)
+		s->on_room(s->arg);
+}
+
+/* The registers are bytes; a wider access is several, as on the ISA bus. */
+static uint64_t serial_read(void *dev, uint64_t offset, unsigned int size)
+{
+	struct serial *s = dev;
+	uint64_t value = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (unsigned int i = 0; i < size; i++)
+		value |= (uint64_t)read_register(s, offset + i) << (8 * i);
+	end_access(s);
+	return value;
+}
+
+static void serial_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct serial *s = dev;
+
+	pthread_mutex_lock(&s->lock);
+	for (unsigned int i = 0; i < size; i++)
+		write_register(s, offset + i, (uint8_t)(value >> (8 * i)));
+	end_access(s);
+}
+
+static const struct bus_ops serial_ops = { serial_read, serial_write };
+
+/* ---- input ---- */
+
+unsigned int serial_room(struct serial *s)
+{
+	pthread_mutex_lock(&s->lock);
+	unsigned int room = room_locked(s);
+	if (!room)
+		s->refused = true;
+	pthread_mutex_unlock(&s->lock);
+	return room;
+}
+
+unsigned int serial_input(struct serial *s, const uint8_t *buf, unsigned int len)
+{
+	pthread_mutex_lock(&s->lock);
+	unsigned int taken = MIN(len, room_locked(s));
+	for (unsigned int i = 0; i < taken; i++)
+		rx_put(s, buf[i]);
+	if (taken < len)
+		s->refused = true;
+	s->counters.rx_bytes += taken;
+	update_irq(s);
+	pthread_mutex_unlock(&s->lock);
+	return taken;
+}
+
+/* ---- life ---- */
+
+int serial_create(struct serial **out, struct bus *pio, struct irqchip *irqchip, struct loop *loop,
+		  int out_fd, void (*on_room)(void *arg), void *arg)
+{
+	struct serial *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s) {
+		log_error("cannot create the serial port: %s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	s->pio = pio;
+	s->range = (struct bus_range){ "serial", PORT_SERIAL, PORT_SERIAL_LEN, &serial_ops, s };
+	s->loop = loop;
+	s->on_room = on_room;
+	s->arg = arg;
+	s->msr = MSR_PLUGGED_IN;
+	s->divisor = DIVISOR_9600;
+	s->own_fd = reopen_terminal(out_fd);
+	s->out_fd = s->own_fd >= 0 ? s->own_fd : out_fd;
+	pthread_mutex_init(&s->lock, NULL);
+
+	s->timer = (struct loop_watch){ .ready = on_timer, .arg = s };
+	s->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->timer.fd < 0) {
+		err = -errno;
+		log_error("cannot create the serial port's timer: %s", strerror(-err));
+		goto err_free;
+	}
+	err = loop_watch(loop, &s->timer, EPOLLIN);
+	if (err)
+		goto err_timer;
+	err = irq_init_edge(&s->irq, irqchip, GSI_SERIAL);
+	if (err)
+		goto err_watch;
+	err = bus_add(pio, &s->range);
+	if (err) {
+		log_error("cannot put the serial port on I/O port 0x%x: %s", PORT_SERIAL,
+			  strerror(-err));
+		goto err_irq;
+	}
+	s->group = (struct counter_group){ "serial", counter_desc, &s->counters, NULL };
+	counters_register(&s->group);
+	*out = s;
+	return 0;
+
+err_irq:
+	irq_destroy(&s->irq);
+err_watch:
+	loop_watch(loop, &s->timer, 0);
+err_timer:
+	close(s->timer.fd);
+err_free:
+	if (s->own_fd >= 0)
+		close(s->own_fd);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+	return err;
+}
+
+void serial_destroy(struct serial *s)
+{
+	if (!s)
+		return;
+	counters_unregister(&s->group);
+	bus_remove(s->pio, &s->range);
+	serial_flush(s);
+	loop_watch(s->loop, &s->timer, 0);
+	close(s->timer.fd);
+	irq_destroy(&s->irq);
+	if (s->own_fd >= 0)
+		close(s->own_fd);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
