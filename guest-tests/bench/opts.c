@@ -35,7 +35,8 @@ static const struct option_row client_rows[] = {
 	{ "rate", NUMBER, AT(rate), 1, 100000000, NULL,
 	  "N          open loop: N transactions/s in all, latency counted from the time each\n"
 	  "                      was meant to be sent (default: closed loop)" },
-	{ "seconds", SECONDS, AT(seconds_ns), 0, 0, NULL, "S       measure for S seconds (default 10)" },
+	{ "seconds", SECONDS, AT(seconds_ns), 0, 0, NULL,
+	  "S       measure for S seconds (default 10)" },
 	{ "warmup", SECONDS, AT(warmup_ns), 0, 0, NULL,
 	  "S        run S seconds before measuring (default 1)" },
 	{ "timeout", SECONDS, AT(timeout_ns), 0, 0, NULL,
@@ -47,12 +48,16 @@ static const struct option_row client_rows[] = {
 	  "SIZE      bytes per send of a stream (default 64K)" },
 	{ "close", CHOICE, AT(close), 0, 0, load_close_names,
 	  "server|client|reset   who ends a crr connection (default server, see below)" },
-	{ "source", ADDRESSES, AT(source), 0, 0, NULL, "A[,B...]  connect from these local addresses in turn" },
+	{ "source", ADDRESSES, AT(source), 0, 0, NULL,
+	  "A[,B...]  connect from these local addresses in turn" },
 	{ "source-ports", PORT_RANGE, AT(source_port_low), 0, 0, NULL,
 	  "LO-HI  cycle explicitly through these local ports" },
-	{ "json", TEXT, AT(json), 0, 0, NULL, "FILE       write the result as JSON ('-': stdout, instead of text)" },
-	{ "tsv", TEXT, AT(tsv), 0, 0, NULL, "FILE        append the result as lines LABEL<TAB>key<TAB>value" },
-	{ "label", TEXT, AT(label), 0, 0, NULL, "TEXT      the label of those lines (default: the test)" },
+	{ "json", TEXT, AT(json), 0, 0, NULL,
+	  "FILE       write the result as JSON ('-': stdout, instead of text)" },
+	{ "tsv", TEXT, AT(tsv), 0, 0, NULL,
+	  "FILE        append the result as lines LABEL<TAB>key<TAB>value" },
+	{ "label", TEXT, AT(label), 0, 0, NULL,
+	  "TEXT      the label of those lines (default: the test)" },
 	{ NULL, 0, 0, 0, 0, NULL, NULL },
 };
 #undef AT
@@ -65,7 +70,8 @@ static const struct option_row server_rows[] = {
 	  "PORT        one request, one response, then the server closes (default 5001)" },
 	{ "rr", NUMBER, AT(port_rr), 0, 65535, NULL,
 	  "PORT         request and response until the client closes; TCP and UDP (default 5002)" },
-	{ "discard", NUMBER, AT(port_discard), 0, 65535, NULL, "PORT    read and drop (default 5009)" },
+	{ "discard", NUMBER, AT(port_discard), 0, 65535, NULL,
+	  "PORT    read and drop (default 5009)" },
 	{ "chargen", NUMBER, AT(port_chargen), 0, 65535, NULL,
 	  "PORT    send for as long as the client reads (default 5019)" },
 	{ "request", NUMBER, AT(request), 1, OPTS_MAX_PAYLOAD, NULL, "SIZE    default 1 byte" },
@@ -80,16 +86,23 @@ static const struct option_row server_rows[] = {
 static const char client_notes[] =
 	"\n"
 	"Who closes. The side that closes first keeps the connection in TIME_WAIT for a minute.\n"
-	"  server  the server closes after its response, as netperf's TCP_CRR: TIME_WAIT stays there, the\n"
-	"          client's ports are free at once and no run length exhausts them. Needs a server that\n"
+	"  server  the server closes after its response, as netperf's TCP_CRR: TIME_WAIT stays "
+	"there, the\n"
+	"          client's ports are free at once and no run length exhausts them. Needs a server "
+	"that\n"
 	"          closes (crr server's port 5001).\n"
-	"  client  the client closes after the response (an echo server). TIME_WAIT stays here: beyond 400\n"
-	"          connections/s set net.ipv4.tcp_tw_reuse=1 (needs TCP timestamps on both sides) or give\n"
+	"  client  the client closes after the response (an echo server). TIME_WAIT stays here: "
+	"beyond 400\n"
+	"          connections/s set net.ipv4.tcp_tw_reuse=1 (needs TCP timestamps on both sides) "
+	"or give\n"
 	"          several --source addresses; what fails is counted as EADDRNOTAVAIL.\n"
-	"  reset   the client resets after the response: no TIME_WAIT, but fewer packets per connection\n"
+	"  reset   the client resets after the response: no TIME_WAIT, but fewer packets per "
+	"connection\n"
 	"          than a real close, so not comparable with netperf.\n"
-	"Retransmissions and listen drops are those of the whole network namespace during the run.\n"
-	"Percentiles are at most 0.8% too high, never too low. SIGINT or SIGTERM ends the run early.\n"
+	"Retransmissions and listen drops are those of the whole network namespace during the "
+	"run.\n"
+	"Percentiles are at most 0.8% too high, never too low. SIGINT or SIGTERM ends the run "
+	"early.\n"
 	"Exit status: 0 measured, 1 nothing completed, 2 usage or set-up.\n";
 
 int opts_number(const char *text, uint32_t low, uint32_t high, uint32_t *out)
@@ -205,7 +218,8 @@ static int parse_value(const struct option_row *row, const char *text, void *opt
 	return -EINVAL;
 }
 
-static const struct option_row *find_row(const struct option_row *rows, const char *name, size_t length)
+static const struct option_row *find_row(const struct option_row *rows, const char *name,
+					 size_t length)
 {
 	for (; rows->name; rows++)
 		if (strlen(rows->name) == length && !memcmp(rows->name, name, length))
@@ -338,7 +352,8 @@ static void print_rows(FILE *f, const struct option_row *rows)
 
 void opts_help(FILE *f)
 {
-	fprintf(f, "crr: connection and transaction rates over TCP and UDP, client and server in one\n\n"
+	fprintf(f, "crr: connection and transaction rates over TCP and UDP, client and server in "
+		   "one\n\n"
 		   "crr server [options]\n");
 	print_rows(f, server_rows);
 	fprintf(f, "\ncrr client HOST [options]\n");

@@ -3,7 +3,6 @@
 #define BENCH_OPTS_H
 
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -48,6 +47,9 @@ struct server_opts {
  */
 int opts_client(int argc, char **argv, struct client_opts *o, FILE *err);
 int opts_server(int argc, char **argv, struct server_opts *o, FILE *err);
+
+/* Everything that crr --help prints. */
+void opts_help(FILE *f);
 
 /* Everything crr --help prints. */
 void opts_help(FILE *f);

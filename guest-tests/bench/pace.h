@@ -11,9 +11,9 @@
  */
 struct pace {
 	uint64_t start; /* ns */
-	uint64_t rate;  /* transactions per second of the whole load, at least 1 */
-	uint64_t next;  /* k of this thread's next transaction */
-	uint64_t step;  /* number of threads */
+	uint64_t rate;	/* transactions per second of the whole load, at least 1 */
+	uint64_t next;	/* k of this thread's next transaction */
+	uint64_t step;	/* number of threads */
 };
 
 void pace_init(struct pace *p, uint64_t start_ns, uint64_t rate, unsigned int thread,

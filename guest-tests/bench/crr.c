@@ -1,0 +1,226 @@
+/* crr: connection and transaction rates over TCP and UDP, client and server in one small program. */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "load.h"
+#include "netstat.h"
+#include "opts.h"
+#include "out.h"
+#include "server.h"
+
+#define PROC_NET "/proc/net"
+
+enum { EXIT_MEASURED = 0, EXIT_NOTHING = 1, EXIT_USAGE = 2 };
+
+/* Set by SIGINT and SIGTERM; every thread looks at it. */
+static atomic_int stop;
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	atomic_store(&stop, 1);
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static void add_latency(struct out *o, const struct hist *h)
+{
+	static const char *const percents[] = { "10", "25", "50",   "75",    "90",
+						"95", "99", "99.9", "99.99", NULL };
+	char key[32];
+
+	for (int i = 0; percents[i]; i++) {
+		snprintf(key, sizeof(key), "p%s_us", percents[i]);
+		if (h->count)
+			out_number(o, key, (double)hist_percentile(h, atof(percents[i])) / 1e3, 2);
+		else
+			out_null(o, key);
+	}
+	if (!h->count) {
+		out_null(o, "max_us");
+		out_null(o, "mean_us");
+		return;
+	}
+	out_number(o, "max_us", (double)h->max / 1e3, 2);
+	out_number(o, "mean_us", hist_mean(h) / 1e3, 2);
+}
+
+static void add_failures(struct out *o, const struct load_result *r)
+{
+	char key[48];
+	double sum = 0;
+
+	for (unsigned int i = 0; i < LOAD_FAILURES; i++)
+		sum += (double)r->failure[i];
+	out_number(o, "failures", sum, 0);
+	for (unsigned int i = 0; i < LOAD_FAILURES; i++) {
+		if (!r->failure[i])
+			continue;
+		snprintf(key, sizeof(key), "failures.%s", load_failure_name(i));
+		out_number(o, key, (double)r->failure[i], 0);
+	}
+	out_number(o, "unfinished", (double)r->unfinished, 0);
+}
+
+static void add_netstat(struct out *o, const struct netstat *d)
+{
+	char key[48];
+
+	for (int i = 0; i < NETSTAT_COUNT; i++) {
+		snprintf(key, sizeof(key), "tcp.%s", netstat_names[i]);
+		if (d->value[i] < 0)
+			out_null(o, key);
+		else
+			out_number(o, key, (double)d->value[i], 0);
+	}
+}
+
+static void add_setup(struct out *out, const struct client_opts *o)
+{
+	out_text(out, "test", load_test_names[o->test]);
+	out_text(out, "host", o->host_text);
+	out_number(out, "port", o->port, 0);
+	out_number(out, "threads", o->threads, 0);
+	out_number(out, "connections", o->connections, 0);
+	if (o->rate)
+		out_number(out, "rate_target", o->rate, 0);
+	if (o->test == TEST_STREAM || o->test == TEST_MAERTS) {
+		out_number(out, "block", o->block, 0);
+		return;
+	}
+	out_number(out, "request", o->request, 0);
+	out_number(out, "response", o->response, 0);
+	if (o->test == TEST_CRR)
+		out_text(out, "close", load_close_names[o->close]);
+}
+
+static void add_result(struct out *out, const struct client_opts *o, const struct load_result *r)
+{
+	out_number(out, "seconds", r->seconds, 3);
+	if (o->test == TEST_STREAM || o->test == TEST_MAERTS) {
+		out_number(out, "bytes", (double)r->bytes, 0);
+		out_number(out, "bytes_all", (double)r->bytes_all, 0);
+		/* 0/0, when stopped before measuring, is printed as null. */
+		out_number(out, "mbit_per_s", (double)r->bytes * 8 / 1e6 / r->seconds, 1);
+	} else {
+		out_number(out, "transactions", (double)r->transactions, 0);
+		out_number(out, "transactions_all", (double)r->transactions_all, 0);
+		out_number(out, "rate", (double)r->transactions / r->seconds, 1);
+		add_latency(out, &r->latency);
+		if (o->rate)
+			out_number(out, "overdue", (double)r->overdue, 0);
+	}
+	add_failures(out, r);
+}
+
+typedef int (*writer)(const struct out *out, const char *label, FILE *f);
+
+static int write_json(const struct out *out, const char *label, FILE *f)
+{
+	(void)label;
+	return out_write_json(out, f);
+}
+
+static int write_file(const struct out *out, const char *label, const char *path, const char *mode,
+		      writer write)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, mode) : stdout;
+	int rc = f ? write(out, label, f) : -errno;
+
+	if (f && f != stdout && fclose(f))
+		rc = rc ? rc : -errno;
+	if (rc)
+		fprintf(stderr, "crr: cannot write '%s': %s\n", path, strerror(-rc));
+	return rc;
+}
+
+static int client_main(int argc, char **argv)
+{
+	static const uint32_t ports[] = { PORT_CRR, PORT_RR, PORT_DISCARD, PORT_CHARGEN, PORT_RR };
+	static struct load_result result;
+	static struct out out;
+	struct netstat before, after, delta;
+	struct client_opts o;
+	int rc = 0;
+
+	if (opts_client(argc, argv, &o, stderr))
+		return EXIT_USAGE;
+	if (!o.port)
+		o.port = ports[o.test];
+	netstat_read(PROC_NET, &before);
+	if (load_run(&o, &stop, &result))
+		return EXIT_USAGE;
+	netstat_read(PROC_NET, &after);
+	delta = netstat_delta(&before, &after);
+
+	add_setup(&out, &o);
+	add_result(&out, &o, &result);
+	add_netstat(&out, &delta);
+	if (!o.json || strcmp(o.json, "-"))
+		rc = out_write_text(&out, stdout);
+	if (o.json && write_file(&out, NULL, o.json, "we", write_json))
+		rc = -EIO;
+	if (o.tsv && write_file(&out, o.label ? o.label : load_test_names[o.test], o.tsv, "ae",
+				out_write_tsv))
+		rc = -EIO;
+	if (rc)
+		return EXIT_USAGE;
+	return result.transactions || result.bytes ? EXIT_MEASURED : EXIT_NOTHING;
+}
+
+static int server_main(int argc, char **argv)
+{
+	static struct server_result r;
+	static struct out out;
+	struct netstat before, after, delta;
+	struct server_opts o;
+	int rc = 0;
+
+	if (opts_server(argc, argv, &o, stderr))
+		return EXIT_USAGE;
+	netstat_read(PROC_NET, &before);
+	if (server_run(&o, &stop, &r))
+		return EXIT_USAGE;
+	netstat_read(PROC_NET, &after);
+	delta = netstat_delta(&before, &after);
+
+	out_number(&out, "accepted", (double)r.accepted, 0);
+	out_number(&out, "requests", (double)r.requests, 0);
+	out_number(&out, "bytes_in", (double)r.bytes_in, 0);
+	out_number(&out, "bytes_out", (double)r.bytes_out, 0);
+	out_number(&out, "errors", (double)r.errors, 0);
+	out_number(&out, "accept_errors", (double)r.accept_errors, 0);
+	add_netstat(&out, &delta);
+	if (!o.json || strcmp(o.json, "-"))
+		rc = out_write_text(&out, stdout);
+	if (o.json)
+		rc = write_file(&out, NULL, o.json, "we", write_json);
+	return rc ? EXIT_USAGE : EXIT_MEASURED;
+}
+
+int main(int argc, char **argv)
+{
+	catch_signals();
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--help")) {
+			opts_help(stdout);
+			return EXIT_MEASURED;
+		}
+	}
+	if (argc > 1 && !strcmp(argv[1], "client"))
+		return client_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "server"))
+		return server_main(argc - 1, argv + 1);
+	fprintf(stderr, "crr: say 'crr client HOST' or 'crr server' (crr --help tells all)\n");
+	return EXIT_USAGE;
+}
