@@ -33,7 +33,6 @@ struct pci_func;
 
 struct pci_counters {
 	uint64_t bar_conflicts; /* BARs that the guest put where another device decodes */
-	uint64_t msi_failures;	/* messages that KVM would not route; the vector stays pending */
 };
 
 enum pci_bar_state {
@@ -73,6 +72,7 @@ struct pci_func {
 	struct pci_bar bar[PCI_NR_BARS];
 
 	pthread_mutex_t irq_lock;
+	struct irqchip *irqchip;
 	atomic_bool intx;   /* the function asserts INTA ... */
 	bool intx_disabled; /* ... which the guest has disabled ... */
 	bool intx_line;	    /* ... and this is what the pin shows */
@@ -166,8 +166,5 @@ void pci_irq_sync(struct pci_func *func);
 /* Little-endian registers of configuration space. */
 uint16_t pci_config_get16(const struct pci_func *func, unsigned int offset);
 uint32_t pci_config_get32(const struct pci_func *func, unsigned int offset);
-
-struct irqchip *pci_host_irqchip(struct pci_host *host);
-void pci_host_count_msi_failure(struct pci_host *host);
 
 #endif
