@@ -8,6 +8,7 @@
 #ifndef VMM_COUNTERS_H
 #define VMM_COUNTERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util.h"
@@ -15,12 +16,14 @@
 struct counter_desc {
 	const char *name;
 	uint32_t offset; /* of a uint64_t in the counted struct */
+	bool is_time;	 /* a time stamp by now_ns(), 0 while it has not come to pass */
 };
 
-#define COUNTER(type, field)                            \
-	{                                               \
-#field, (uint32_t)offsetof(type, field) \
-	}
+/* clang-format off */
+#define COUNTER(type, field)      { #field, (uint32_t)offsetof(type, field), false }
+#define COUNTER_TIME(type, field) { #field, (uint32_t)offsetof(type, field), true }
+#define COUNTER_END               { NULL, 0, false }
+/* clang-format on */
 
 /* A table ends with a NULL name. Groups are linked in the order in which they were registered. */
 struct counter_group {

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define ARRAY_SIZE(a)		      (sizeof(a) / sizeof((a)[0]))
 #define BIT(n)			      (1u << (n))
@@ -28,6 +29,15 @@
 		__typeof__(b) b_ = (b); \
 		a_ > b_ ? a_ : b_;      \
 	})
+
+/* Nanoseconds of the monotonic clock. */
+static inline uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
 
 #define KIB (1ull << 10)
 #define MIB (1ull << 20)

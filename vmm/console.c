@@ -1,0 +1,210 @@
+/* The console: terminal, pipe or file on one side, the serial port on the other. */
+#include "vmm/console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "vmm/log.h"
+
+#define ESCAPE 1 /* Ctrl-A */
+
+struct console {
+	struct serial *serial;
+	struct loop *loop;
+	int out_fd; /* a file of ours, or -1 */
+	bool raw;   /* the terminal is to be put back */
+	struct termios saved;
+	bool escaped;	   /* the last byte was the escape */
+	bool input;	   /* there is something to read from */
+	bool always_ready; /* a plain file, which epoll does not watch */
+	struct loop_watch stdin_watch;
+	struct loop_watch room_watch; /* an eventfd: the guest has made room */
+	void (*quit)(void *arg);
+	void *arg;
+};
+
+static void on_room(void *arg)
+{
+	struct console *c = arg;
+	const uint64_t one = 1;
+	ssize_t n = write(c->room_watch.fd, &one, sizeof(one));
+
+	(void)n;
+}
+
+/* Take the escape sequences out of what a terminal sent; returns the bytes left for the guest. */
+static unsigned int filter(struct console *c, uint8_t *buf, unsigned int n)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (!c->escaped && buf[i] == ESCAPE) {
+			c->escaped = true;
+			continue;
+		}
+		if (c->escaped && buf[i] == 'x') {
+			c->quit(c->arg);
+		} else if (c->escaped && buf[i] == 'h') {
+			log_warn("Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h "
+				 "shows "
+				 "this");
+		} else {
+			buf[kept++] = buf[i];
+		}
+		c->escaped = false;
+	}
+	return kept;
+}
+
+/* Move input to the guest while it has room; then wait for room rather than for input. */
+static void pump(struct console *c)
+{
+	uint8_t buf[64];
+
+	do {
+		const unsigned int room = MIN(serial_room(c->serial), (unsigned int)sizeof(buf));
+
+		if (!room) {
+			loop_watch(c->loop, &c->stdin_watch, 0);
+			/* Refused input makes the port tell us of room; ask, in case it has come. */
+			if (!serial_room(c->serial))
+				return;
+			continue;
+		}
+		ssize_t n = read(STDIN_FILENO, buf, room);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			break;
+		if (n <= 0) { /* end of input: the guest goes on without */
+			c->input = false;
+			loop_watch(c->loop, &c->stdin_watch, 0);
+			return;
+		}
+		serial_input(c->serial, buf,
+			     c->raw ? filter(c, buf, (unsigned int)n) : (unsigned int)n);
+	} while (c->always_ready);
+	if (!c->always_ready)
+		loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
+}
+
+static void stdin_ready(void *arg, uint32_t events)
+{
+	(void)events;
+	pump(arg);
+}
+
+static void room_ready(void *arg, uint32_t events)
+{
+	struct console *c = arg;
+	uint64_t n;
+	ssize_t r = read(c->room_watch.fd, &n, sizeof(n));
+
+	(void)r;
+	(void)events;
+	if (c->input)
+		pump(c);
+}
+
+static void make_raw(struct console *c)
+{
+	struct termios raw;
+
+	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &c->saved) < 0)
+		return;
+	raw = c->saved;
+	cfmakeraw(&raw);
+	raw.c_oflag |= OPOST | ONLCR; /* the guest's own line discipline writes CR LF as well */
+	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0) {
+		c->raw = true;
+		log_set_raw_terminal(true);
+	}
+}
+
+static int open_input(struct console *c)
+{
+	int ret;
+
+	/* A background job must not touch the terminal: it would be stopped. */
+	if (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp())
+		return 0;
+	if (fcntl(STDIN_FILENO, F_GETFD) < 0)
+		return 0; /* closed */
+	c->input = true;
+	make_raw(c);
+	c->stdin_watch = (struct loop_watch){ .fd = STDIN_FILENO, .ready = stdin_ready, .arg = c };
+	c->room_watch.ready = room_ready;
+	c->room_watch.arg = c;
+	ret = loop_watch(c->loop, &c->room_watch, EPOLLIN);
+	if (ret)
+		return ret;
+	ret = loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
+	if (ret == -EPERM) {
+		c->always_ready = true;
+		on_room(c);
+		ret = 0;
+	}
+	return ret;
+}
+
+int console_create(struct console **out, const char *where, struct bus *pio,
+		   struct irqchip *irqchip, struct loop *loop, void (*quit)(void *arg), void *arg)
+{
+	struct console *c = calloc(1, sizeof(*c));
+	int fd = STDOUT_FILENO, ret;
+
+	if (!c)
+		return -ENOMEM;
+	c->loop = loop;
+	c->quit = quit;
+	c->arg = arg;
+	c->out_fd = -1;
+	c->room_watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->room_watch.fd < 0) {
+		ret = -errno;
+		goto fail;
+	}
+	if (where && strcmp(where, "none")) {
+		c->out_fd = open(where, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		if (c->out_fd < 0) {
+			ret = -errno;
+			log_error("cannot open console file '%s': %s", where, strerror(-ret));
+			goto fail;
+		}
+	}
+	if (where)
+		fd = c->out_fd;
+	ret = serial_create(&c->serial, pio, irqchip, loop, fd, on_room, c);
+	if (!ret && !where)
+		ret = open_input(c);
+	if (ret)
+		goto fail;
+	*out = c;
+	return 0;
+fail:
+	console_destroy(c);
+	return ret;
+}
+
+void console_destroy(struct console *c)
+{
+	if (!c)
+		return;
+	serial_destroy(c->serial);
+	if (c->raw) {
+		tcsetattr(STDIN_FILENO, TCSANOW, &c->saved);
+		log_set_raw_terminal(false);
+	}
+	if (c->input)
+		loop_watch(c->loop, &c->stdin_watch, 0);
+	loop_watch(c->loop, &c->room_watch, 0);
+	if (c->room_watch.fd >= 0)
+		close(c->room_watch.fd);
+	if (c->out_fd >= 0)
+		close(c->out_fd);
+	free(c);
+}

@@ -1,0 +1,190 @@
+/* The host's KVM: opened, checked and explained. */
+#include "vmm/kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "vmm/log.h"
+#include "vmm/memmap.h"
+
+#define KVM_NODE "/dev/kvm"
+
+static const struct {
+	int cap;
+	const char *name;
+} required[] = {
+	{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP (interrupt chips)" },
+	{ KVM_CAP_PIT2, "KVM_CAP_PIT2 (timer)" },
+	{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD (interrupts by eventfd)" },
+	{ KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING" },
+	{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
+	{ KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR" },
+	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR" },
+	{ KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID" },
+	{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT (Linux 4.13 or later)" },
+};
+
+static const char *why_not_open(int err)
+{
+	switch (err) {
+	case ENOENT:
+		return " (the host has no KVM: load kvm_intel or kvm_amd, switch virtualisation on "
+		       "in "
+		       "the firmware, or run on bare metal or with nested virtualisation)";
+	case EACCES:
+	case EPERM:
+		return " (join the group of the node: sudo usermod -aG kvm $USER, then log in "
+		       "again)";
+	case ENODEV:
+	case ENXIO:
+		return " (the node is there but no KVM module behind it: see dmesg)";
+	default:
+		return "";
+	}
+}
+
+static bool cpu_has_hardware_virtualisation(void)
+{
+	char line[8192];
+	bool found = false;
+	FILE *f = fopen("/proc/cpuinfo", "re");
+
+	if (!f)
+		return true; /* cannot tell: assume the ordinary */
+	while (!found && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "flags", 5)) {
+			found = strstr(line, " vmx") || strstr(line, " svm");
+			break;
+		}
+	fclose(f);
+	return found;
+}
+
+static int fail(const char *what)
+{
+	int err = errno;
+
+	log_error("cannot create a virtual machine: %s: %s", what, strerror(err));
+	return -err;
+}
+
+static int open_node(struct kvm *kvm)
+{
+	int version;
+
+	kvm->fd = open(KVM_NODE, O_RDWR | O_CLOEXEC);
+	if (kvm->fd < 0) {
+		int err = errno;
+
+		log_error("cannot open %s: %s%s", KVM_NODE, strerror(err), why_not_open(err));
+		return -err;
+	}
+	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+	if (version != KVM_API_VERSION) {
+		log_error("%s is not a KVM that minivmm can use: its API version is %d, not %d",
+			  KVM_NODE, version, KVM_API_VERSION);
+		return -ENOTSUP;
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(required); i++)
+		if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, required[i].cap) <= 0) {
+			log_error("this host's KVM lacks %s, which minivmm needs",
+				  required[i].name);
+			return -ENOTSUP;
+		}
+	kvm->run_size = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (kvm->run_size < 0)
+		return fail("KVM_GET_VCPU_MMAP_SIZE");
+	const int max = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+	kvm->max_cpus = max > 0 ? (unsigned int)max : 1;
+	kvm->ring0_emulated = !cpu_has_hardware_virtualisation();
+	return 0;
+}
+
+static int add_memory(struct kvm *kvm, const struct guestmem *mem)
+{
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		struct kvm_userspace_memory_region slot = {
+			.slot = i,
+			.guest_phys_addr = mem->region[i].gpa,
+			.memory_size = mem->region[i].len,
+			.userspace_addr = (uint64_t)mem->region[i].host,
+		};
+
+		if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+			return fail("KVM_SET_USER_MEMORY_REGION");
+	}
+	return 0;
+}
+
+int kvm_create(struct kvm *kvm, const struct guestmem *mem)
+{
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	uint64_t identity = MEMMAP_KVM_IDENTITY_MAP;
+	int ret;
+
+	*kvm = (struct kvm){ .fd = -1, .vm_fd = -1 };
+	ret = open_node(kvm);
+	if (ret)
+		goto fail;
+	do
+		kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
+	while (kvm->vm_fd < 0 && errno == EINTR);
+	if (kvm->vm_fd < 0)
+		ret = fail("KVM_CREATE_VM");
+	else if (ioctl(kvm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
+		ret = fail("KVM_SET_IDENTITY_MAP_ADDR");
+	else if (ioctl(kvm->vm_fd, KVM_SET_TSS_ADDR, (unsigned long)MEMMAP_KVM_TSS) < 0)
+		ret = fail("KVM_SET_TSS_ADDR");
+	else if (ioctl(kvm->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		ret = fail("KVM_CREATE_IRQCHIP");
+	else if (ioctl(kvm->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
+		ret = fail("KVM_CREATE_PIT2");
+	else
+		ret = add_memory(kvm, mem);
+	if (!ret)
+		return 0;
+fail:
+	kvm_destroy(kvm);
+	return ret;
+}
+
+void kvm_destroy(struct kvm *kvm)
+{
+	if (kvm->vm_fd >= 0)
+		close(kvm->vm_fd);
+	if (kvm->fd >= 0)
+		close(kvm->fd);
+	kvm->fd = kvm->vm_fd = -1;
+}
+
+static int doorbell(const struct kvm *kvm, const struct bus_doorbell *bell, bool add,
+		    uint32_t flags)
+{
+	struct kvm_ioeventfd req = {
+		.addr = bell->addr,
+		.fd = bell->fd,
+		.flags = flags | (add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+	};
+
+	if (bell->value != BUS_DOORBELL_ANY) {
+		req.len = 4;
+		req.datamatch = bell->value;
+		req.flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
+	}
+	return ioctl(kvm->vm_fd, KVM_IOEVENTFD, &req) < 0 ? -errno : 0;
+}
+
+int kvm_doorbell_mmio(void *arg, const struct bus_doorbell *bell, bool add)
+{
+	return doorbell(arg, bell, add, 0);
+}
+
+int kvm_doorbell_pio(void *arg, const struct bus_doorbell *bell, bool add)
+{
+	return doorbell(arg, bell, add, KVM_IOEVENTFD_FLAG_PIO);
+}

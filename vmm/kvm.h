@@ -1,0 +1,31 @@
+/*
+ * The host's KVM: opened, checked and explained; and the virtual machine made of it.
+ */
+#ifndef VMM_KVM_H
+#define VMM_KVM_H
+
+#include <stdbool.h>
+
+#include "vmm/bus.h"
+#include "vmm/guestmem.h"
+
+struct kvm {
+	int fd;	      /* /dev/kvm */
+	int vm_fd;    /* the virtual machine */
+	int run_size; /* bytes of struct kvm_run and what follows it */
+	unsigned int max_cpus;
+	bool ring0_emulated; /* neither VMX nor SVM: kernels run instruction by instruction */
+};
+
+/*
+ * Open /dev/kvm, check what it offers, create a VM with its in-kernel interrupt chips and timer, and
+ * give it @mem. -errno with a message that says what would help.
+ */
+int must_check kvm_create(struct kvm *kvm, const struct guestmem *mem);
+void kvm_destroy(struct kvm *kvm);
+
+/* For struct bus: ring a doorbell in the kernel. @arg is the struct kvm; for memory and for ports. */
+int kvm_doorbell_mmio(void *arg, const struct bus_doorbell *bell, bool add);
+int kvm_doorbell_pio(void *arg, const struct bus_doorbell *bell, bool add);
+
+#endif

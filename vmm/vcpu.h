@@ -1,0 +1,67 @@
+/*
+ * A virtual CPU: a thread that enters the guest and serves its exits.
+ */
+#ifndef VMM_VCPU_H
+#define VMM_VCPU_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "boot/boot.h"
+#include "vmm/bus.h"
+#include "vmm/counters.h"
+#include "vmm/kvm.h"
+
+struct vcpu_counters {
+	uint64_t pio, mmio, interrupted, other;
+	uint64_t first_entry; /* time stamp of the first entry into the guest */
+};
+
+struct vcpu {
+	unsigned int id; /* also the APIC id */
+	int fd;
+	struct kvm_run *run;
+	const struct kvm *kvm;
+	const struct guestmem *mem; /* for reports */
+	struct bus *pio, *mmio;
+	/* Called once, from the vCPU's thread, if the guest crashed (already reported) or the vCPU
+	 * cannot go on; not when it was asked to stop. */
+	void (*crashed)(void *arg);
+	void *arg;
+	pthread_t thread;
+	bool started;
+	bool stop;   /* atomic: leave the loop */
+	bool exited; /* atomic: the thread is past its last entry */
+	struct vcpu_counters counters;
+	struct counter_group group;
+	char name[16];
+};
+
+/*
+ * Create vCPU @vcpu->id on @kvm with @cpuid already patched for it. The fields kvm, mem, pio, mmio,
+ * crashed, arg and id are the caller's to set before. -errno with a message.
+ */
+int must_check vcpu_create(struct vcpu *vcpu, struct kvm_cpuid2 *cpuid);
+
+/* Put the registers of the boot processor as @entry says. -errno with a message. */
+int must_check vcpu_set_entry(struct vcpu *vcpu, const struct boot_entry *entry);
+
+/* Let it run, on a thread of its own. -errno with a message. */
+int must_check vcpu_start(struct vcpu *vcpu);
+
+/* Ask it to stop; any thread. vcpu_join() waits for it and says so loudly if that takes long. */
+void vcpu_stop(struct vcpu *vcpu);
+void vcpu_join(struct vcpu *vcpu);
+
+/* Release what vcpu_create() took. */
+void vcpu_destroy(struct vcpu *vcpu);
+
+/*
+ * Tell the user why the guest cannot go on, after an exit that nothing can serve: what happened, where
+ * (RIP, mode, instruction bytes) and, where the host's KVM emulates ring 0, what that means.
+ */
+void vcpu_report_crash(struct vcpu *vcpu);
+
+#endif
