@@ -60,7 +60,7 @@ static const struct counter_desc counter_desc[] = {
 	COUNTER(struct serial_counters, tx_bytes),
 	COUNTER(struct serial_counters, tx_lost),
 	COUNTER(struct serial_counters, rx_bytes),
-	{ NULL, 0 },
+	COUNTER_END,
 };
 
 /* ---- output ---- */
