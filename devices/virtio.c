@@ -2,6 +2,8 @@
 #include "devices/virtio.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/log.h"
@@ -19,8 +21,52 @@ static const struct {
 	  VIRTIO_CONFIG_S_DRIVER_OK },
 };
 
+static const struct counter_desc device_counter_desc[] = {
+	COUNTER_TIME(struct virtio_counters, first_touch),
+	COUNTER_TIME(struct virtio_counters, driver_ok),
+	COUNTER(struct virtio_counters, resets),
+	COUNTER(struct virtio_counters, needs_resets),
+	COUNTER_END,
+};
+
+struct virtio_groups {
+	unsigned int nr;
+	struct {
+		struct counter_group group;
+		char name[32];
+	} of[];
+};
+
+static void add_group(struct virtio_dev *dev, const struct counter_desc *desc, const void *base,
+		      const char *what, unsigned int n)
+{
+	const unsigned int i = dev->groups->nr++;
+	struct counter_group *group = &dev->groups->of[i].group;
+	char *name = dev->groups->of[i].name;
+
+	if (desc == device_counter_desc)
+		snprintf(name, sizeof(dev->groups->of[i].name), "%s.%s", dev->name, what);
+	else
+		snprintf(name, sizeof(dev->groups->of[i].name), "%s.%s%u", dev->name, what, n);
+	*group = (struct counter_group){ .name = name, .desc = desc, .base = base };
+	counters_register(group);
+}
+
+/* Without memory for them there are no accounts; the device works all the same. */
+static void register_counters(struct virtio_dev *dev)
+{
+	dev->groups =
+		calloc(1, sizeof(*dev->groups) + (1 + dev->nr_vqs) * sizeof(dev->groups->of[0]));
+	if (!dev->groups)
+		return;
+	add_group(dev, device_counter_desc, &dev->counters, "device", 0);
+	for (unsigned int i = 0; i < dev->nr_vqs; i++)
+		add_group(dev, virtq_counter_desc, &dev->vq[i].counters, "queue", i);
+}
+
 void virtio_init(struct virtio_dev *dev)
 {
+	register_counters(dev);
 	pthread_mutex_init(&dev->lock, NULL);
 	dev->device_features |= BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |
 				BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC);
@@ -45,8 +91,10 @@ static void add_status(struct virtio_dev *dev, uint8_t bits)
 
 static void reset(struct virtio_dev *dev)
 {
-	if (dev->active)
+	if (dev->active) {
 		dev->ops->reset(dev);
+		dev->counters.resets++;
+	}
 	dev->active = false;
 	for (unsigned int i = 0; i < dev->nr_vqs; i++)
 		virtq_reset(&dev->vq[i]);
@@ -60,6 +108,10 @@ void virtio_destroy(struct virtio_dev *dev)
 	reset(dev);
 	pthread_mutex_unlock(&dev->lock);
 	pthread_mutex_destroy(&dev->lock);
+	for (unsigned int i = 0; dev->groups && i < dev->groups->nr; i++)
+		counters_unregister(&dev->groups->of[i].group);
+	free(dev->groups);
+	dev->groups = NULL;
 }
 
 void virtio_publish(struct virtio_dev *dev, unsigned int queue)
@@ -72,7 +124,7 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 {
 	if (__atomic_fetch_or(&dev->status, NEEDS_RESET, __ATOMIC_ACQ_REL) & NEEDS_RESET)
 		return;
-	dev->needs_resets++;
+	dev->counters.needs_resets++;
 	log_warn("%s: %s; the device waits for its driver to reset it", dev->name, why);
 	if (status(dev) & VIRTIO_CONFIG_S_DRIVER_OK && dev->transport_ops)
 		dev->transport_ops->config_interrupt(dev->transport);
@@ -137,11 +189,15 @@ static void activate(struct virtio_dev *dev)
 		virtio_fail(dev, "it cannot start");
 	else
 		dev->active = true;
+	if (!dev->counters.driver_ok)
+		dev->counters.driver_ok = now_ns();
 }
 
 void virtio_set_status(struct virtio_dev *dev, uint8_t value)
 {
 	pthread_mutex_lock(&dev->lock);
+	if (!dev->counters.first_touch)
+		dev->counters.first_touch = now_ns();
 	if (!value) {
 		reset(dev);
 		goto out;

@@ -47,6 +47,14 @@ struct virtio_transport_ops {
 	void (*config_interrupt)(void *transport);
 };
 
+/* Registered as "NAME.device"; queue N's struct virtq_counters as "NAME.queueN". */
+struct virtio_counters {
+	uint64_t first_touch;  /* when the driver first wrote the status register */
+	uint64_t driver_ok;    /* when it was first ready */
+	uint64_t resets;       /* by the driver, while active */
+	uint64_t needs_resets; /* times that virtio_fail() had an effect */
+};
+
 struct virtio_dev {
 	const struct virtio_ops *ops;
 	const char *name;   /* "net0", for messages */
@@ -65,7 +73,8 @@ struct virtio_dev {
 	uint32_t config_generation;
 	const struct virtio_transport_ops *transport_ops;
 	void *transport;
-	uint64_t needs_resets; /* times that virtio_fail() had an effect */
+	struct virtio_counters counters;
+	struct virtio_groups *groups; /* the accounts of the device and its queues */
 };
 
 /*
