@@ -220,6 +220,8 @@ static void test_bad_fields_are_named(void **state)
 	assert_said("kernel_alignment 0xff");
 	image.h.kernel_alignment = 0x80000000;
 	assert_int_equal(load(), -ENOMEM);
+	image.h.pref_address = UINT64_MAX;
+	assert_int_equal(load(), -ENOMEM);
 }
 
 static void test_fits_to_the_byte(void **state)
