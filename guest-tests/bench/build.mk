@@ -1,7 +1,8 @@
-# The load program crr, and its tests.
+# The load program crr, the report, and their tests.
 
 BENCH := guest-tests/bench
 CRR_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,crr load server opts hist pace netstat out util)
+REPORT_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,report report_html results)
 BENCH_TESTS := $(patsubst $(BENCH)/test/%.c,$(BUILD)/$(BENCH)/test/%,$(wildcard $(BENCH)/test/test_*.c))
 UNIT_TESTS += $(BENCH_TESTS)
 
@@ -9,11 +10,19 @@ UNIT_TESTS += $(BENCH_TESTS)
 $(BUILD)/crr: $(CRR_OBJS)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(if $(SANITIZE),,-static) -lm
 
-$(BUILD)/$(BENCH)/test/test_%: $(BUILD)/$(BENCH)/test/test_%.o $(filter-out %/crr.o,$(CRR_OBJS))
+$(BUILD)/report: $(REPORT_OBJS)
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) -lm
+
+$(BUILD)/$(BENCH)/test/test_%: $(BUILD)/$(BENCH)/test/test_%.o $(filter-out %/crr.o,$(CRR_OBJS)) $(BUILD)/$(BENCH)/results.o
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) -lcmocka -lm
 
-bench-test: $(BUILD)/crr
-	$(BENCH)/test/loopback $(BUILD)/crr
+# GUEST=linux: in the KVM-in-software host. Everything that can be set is told in $(BENCH)/bench.
+bench: $(BUILD)/minivmm $(BUILD)/crr $(BUILD)/report linux-tools
+	$(BENCH)/bench
 
--include $(CRR_OBJS:.o=.d) $(BENCH_TESTS:=.d)
+bench-test: $(BUILD)/crr $(BUILD)/report
+	$(BENCH)/test/loopback $(BUILD)/crr
+	$(BENCH)/test/report $(BUILD)/report
+
+-include $(CRR_OBJS:.o=.d) $(REPORT_OBJS:.o=.d) $(BENCH_TESTS:=.d)
 .PHONY: bench-test

@@ -1,0 +1,35 @@
+/* The figures that a report shows, and in which way. */
+#ifndef BENCH_REPORT_H
+#define BENCH_REPORT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "results.h"
+
+/* A figure that gets a column in tables where it was measured. The first that a test has is its headline. */
+struct column {
+	const char *key, *title;
+	bool less_is_better;
+	bool sum; /* over the rounds, instead of the median: for what should be zero */
+	int decimals;
+};
+
+extern const struct column report_columns[]; /* ends with key NULL */
+
+/* The column's figure, summed up; NAN where nothing was measured. */
+double report_figure(const struct results *r, unsigned int config, unsigned int test,
+		     const struct column *c);
+
+/* Whether any configuration has this figure in this test; and the first such column, or NULL. */
+bool report_has(const struct results *r, unsigned int test, const char *key);
+const struct column *report_headline(const struct results *r, unsigned int test);
+
+/* How many times as good as @base: above 1 is better, whichever way the column counts. NAN if unknown. */
+double report_ratio(const struct results *r, unsigned int config, unsigned int base,
+		    unsigned int test, const struct column *c);
+
+/* One self-contained page: tables, bars and latency curves as inline SVG. Returns 0 or -errno. */
+int report_html(const struct results *r, unsigned int base, FILE *f);
+
+#endif

@@ -1,0 +1,169 @@
+/* Benchmark results read from tab-separated lines, with medians and spread over the rounds. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "results.h"
+
+int names_find(const struct names *n, const char *name)
+{
+	for (unsigned int i = 0; i < n->count; i++)
+		if (!strcmp(n->name[i], name))
+			return (int)i;
+	return -1;
+}
+
+/* Returns the name's place, or -errno. */
+static int names_add(struct names *n, const char *name)
+{
+	int at = names_find(n, name);
+
+	if (at >= 0)
+		return at;
+	if (n->count == RESULTS_MAX_NAMES)
+		return -E2BIG;
+	n->name[n->count] = strdup(name);
+	if (!n->name[n->count])
+		return -ENOMEM;
+	return (int)n->count++;
+}
+
+static int add_about(struct results *r, const char *key, const char *text)
+{
+	struct results_about *a = &r->about[r->about_count];
+
+	if (r->about_count == RESULTS_MAX_NAMES)
+		return -E2BIG;
+	a->key = strdup(key);
+	a->text = strdup(text);
+	r->about_count++;
+	return a->key && a->text ? 0 : -ENOMEM;
+}
+
+static int add_value(struct results *r, int config, int test, int key, double value)
+{
+	struct results_value *grown;
+
+	if (config < 0 || test < 0 || key < 0)
+		return config < 0 ? config : test < 0 ? test : key;
+	if (r->value_count == RESULTS_MAX_VALUES)
+		return -E2BIG;
+	if (r->value_count == r->value_room) {
+		grown = realloc(r->value, (r->value_room + 1024) * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		r->value = grown;
+		r->value_room += 1024;
+	}
+	r->value[r->value_count++] =
+		(struct results_value){ (unsigned int)config, (unsigned int)test, (unsigned int)key,
+					value };
+	return 0;
+}
+
+/* Returns 0, or -errno; @line is cut up. */
+static int read_line(struct results *r, char *line)
+{
+	char *key = strchr(line, '\t'), *text, *test, *round, *end;
+	double value;
+
+	text = key ? strchr(key + 1, '\t') : NULL;
+	if (!text)
+		return -EINVAL;
+	*key++ = 0;
+	*text++ = 0;
+	if (strchr(text, '\t') || !*key)
+		return -EINVAL;
+	if (!strcmp(line, "about"))
+		return add_about(r, key, text);
+	/* A configuration may have slashes in it; test and round have none. */
+	round = strrchr(line, '/');
+	if (!round || round == line)
+		return -EINVAL;
+	*round = 0;
+	test = strrchr(line, '/');
+	if (!test || test == line || test + 1 == round)
+		return -EINVAL;
+	*test++ = 0;
+	value = strtod(text, &end);
+	if (end == text || *end || !isfinite(value))
+		return 0;
+	return add_value(r, names_add(&r->configs, line), names_add(&r->tests, test),
+			 names_add(&r->keys, key), value);
+}
+
+int results_read(struct results *r, FILE *f, const char *path)
+{
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t length;
+	unsigned long number = 0;
+	int rc = 0;
+
+	while (!rc && (length = getline(&line, &room, f)) >= 0) {
+		number++;
+		line[strcspn(line, "\r\n")] = 0;
+		if (*line)
+			rc = read_line(r, line);
+	}
+	free(line);
+	if (rc == -EINVAL)
+		fprintf(stderr, "report: %s:%lu: not config/test/round<TAB>key<TAB>value\n", path,
+			number);
+	else if (rc)
+		fprintf(stderr, "report: %s:%lu: %s\n", path, number,
+			rc == -E2BIG ? "more than this program takes" : strerror(-rc));
+	else if (ferror(f)) {
+		rc = -EIO;
+		fprintf(stderr, "report: cannot read '%s'\n", path);
+	}
+	return rc;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+struct summary results_summary(const struct results *r, unsigned int config, unsigned int test,
+			       const char *key)
+{
+	struct summary s = { 0 };
+	int wanted = names_find(&r->keys, key);
+	double *v = wanted < 0 ? NULL : malloc(((size_t)r->value_count + 1) * sizeof(*v));
+
+	if (!v)
+		return s;
+	for (unsigned int i = 0; i < r->value_count; i++)
+		if (r->value[i].config == config && r->value[i].test == test &&
+		    r->value[i].key == (unsigned int)wanted)
+			v[s.count++] = r->value[i].value;
+	if (s.count) {
+		qsort(v, s.count, sizeof(*v), by_value);
+		s.low = v[0];
+		s.high = v[s.count - 1];
+		s.median = (v[(s.count - 1) / 2] + v[s.count / 2]) / 2;
+		for (unsigned int i = 0; i < s.count; i++)
+			s.sum += v[i];
+	}
+	free(v);
+	return s;
+}
+
+void results_free(struct results *r)
+{
+	struct names *lists[] = { &r->configs, &r->tests, &r->keys };
+
+	for (int l = 0; l < 3; l++)
+		for (unsigned int i = 0; i < lists[l]->count; i++)
+			free(lists[l]->name[i]);
+	for (unsigned int i = 0; i < r->about_count; i++) {
+		free(r->about[i].key);
+		free(r->about[i].text);
+	}
+	free(r->value);
+	*r = (struct results){ 0 };
+}
