@@ -1,0 +1,3 @@
+# variants: 1 2 4
+start "cpus want=$VARIANT" --cpus "$VARIANT"
+ends 0

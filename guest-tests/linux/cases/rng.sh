@@ -1,0 +1,3 @@
+# variants: mmio pci
+start rng --rng --transport "$VARIANT"
+ends 0
