@@ -153,5 +153,9 @@ int boot_load(const struct guestmem *mem, const struct boot_source *src, struct 
 	}
 	if (!ret)
 		ret = write_gdt(mem, entry);
+	if (!ret)
+		log_info("kernel '%s': %s entry at %#llx, initrd %llu KiB at %#llx", src->kernel,
+			 entry->protocol, (unsigned long long)entry->rip,
+			 (unsigned long long)(in.initrd_size / KIB), (unsigned long long)in.initrd);
 	return ret;
 }

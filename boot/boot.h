@@ -28,7 +28,9 @@ struct boot_entry {
 
 /*
  * Load the kernel and its initrd, write command line, memory map (e820) and tables, and say where
- * to start. Files are checked, never trusted. -errno with a message that names the file.
+ * to start. @mem is as guestmem_init() left it: zero. Files are checked, never trusted. -ENOEXEC for
+ * what is no 64-bit kernel, -ENOMEM where the memory is too small for kernel or initrd, -E2BIG for a
+ * command line that is too long, other -errno for files that cannot be read; always with a message.
  */
 int must_check boot_load(const struct guestmem *mem, const struct boot_source *src,
 			 struct boot_entry *entry);

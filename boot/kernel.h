@@ -9,8 +9,6 @@
 #include "boot/file.h"
 #include "vmm/guestmem.h"
 
-#define BOOT_LOADER_TYPE 0xff /* "undefined": no identifier is registered for us */
-
 struct boot_kernel {
 	bool pvh;		/* enter by PVH, else by the 64-bit Linux protocol */
 	uint64_t entry;		/* physical address */

@@ -4,7 +4,8 @@
 #include "boot/params.h"
 #include "vmm/memmap.h"
 
-#define MEMORY_MAP_MAX 5
+#define MEMORY_MAP_MAX	 5
+#define LOADER_UNDEFINED 0xff /* type_of_loader: no identifier is registered for us */
 
 enum { MEMORY_RAM = 1, MEMORY_RESERVED = 2 }; /* of e820, and the same of PVH */
 
@@ -71,7 +72,7 @@ int boot_write_zero_page(const struct guestmem *mem, const struct setup_header *
 {
 	struct boot_params bp = { .hdr = *header };
 
-	bp.hdr.type_of_loader = BOOT_LOADER_TYPE;
+	bp.hdr.type_of_loader = LOADER_UNDEFINED;
 	bp.hdr.cmd_line_ptr = (uint32_t)in->cmdline;
 	bp.hdr.ramdisk_image = (uint32_t)in->initrd;
 	bp.hdr.ramdisk_size = (uint32_t)in->initrd_size;
