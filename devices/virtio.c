@@ -185,10 +185,11 @@ static void activate(struct virtio_dev *dev)
 			return;
 		}
 	}
-	if (dev->ops->activate(dev))
+	if (dev->ops->activate(dev)) {
 		virtio_fail(dev, "it cannot start");
-	else
-		dev->active = true;
+		return;
+	}
+	dev->active = true;
 	if (!dev->counters.driver_ok)
 		dev->counters.driver_ok = now_ns();
 }
@@ -196,12 +197,12 @@ static void activate(struct virtio_dev *dev)
 void virtio_set_status(struct virtio_dev *dev, uint8_t value)
 {
 	pthread_mutex_lock(&dev->lock);
-	if (!dev->counters.first_touch)
-		dev->counters.first_touch = now_ns();
 	if (!value) {
 		reset(dev);
 		goto out;
 	}
+	if (!dev->counters.first_touch)
+		dev->counters.first_touch = now_ns();
 	if (value & VIRTIO_CONFIG_S_FAILED)
 		add_status(dev, VIRTIO_CONFIG_S_FAILED);
 	/* A broken or given-up device stays so until reset; nothing else can be taken back. */

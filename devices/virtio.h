@@ -49,7 +49,7 @@ struct virtio_transport_ops {
 
 /* Registered as "NAME.device"; queue N's struct virtq_counters as "NAME.queueN". */
 struct virtio_counters {
-	uint64_t first_touch;  /* when the driver first wrote the status register */
+	uint64_t first_touch;  /* when the driver acknowledged it */
 	uint64_t driver_ok;    /* when it was first ready */
 	uint64_t resets;       /* by the driver, while active */
 	uint64_t needs_resets; /* times that virtio_fail() had an effect */

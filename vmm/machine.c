@@ -1,0 +1,495 @@
+/*
+ * The machine: one recipe, read from top to bottom. The only file that knows the concrete devices and
+ * their order.
+ */
+#include "vmm/machine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "boot/acpi.h"
+#include "boot/boot.h"
+#include "devices/netbe.h"
+#include "devices/pci.h"
+#include "devices/power.h"
+#include "devices/virtio_blk.h"
+#include "devices/virtio_mmio.h"
+#include "devices/virtio_net.h"
+#include "devices/virtio_pci.h"
+#include "devices/virtio_rng.h"
+#include "vmm/console.h"
+#include "vmm/cpuid.h"
+#include "vmm/irq.h"
+#include "vmm/kvm.h"
+#include "vmm/log.h"
+#include "vmm/loop.h"
+#include "vmm/memmap.h"
+#include "vmm/stats.h"
+#include "vmm/vcpu.h"
+
+#define MAX_DEVICES (CONFIG_MAX_NETS + CONFIG_MAX_DISKS + 1)
+
+/* A virtio device in its place; one of the two transports is set. */
+struct slot {
+	struct virtio_dev *dev;
+	void (*destroy)(struct virtio_dev *dev);
+	struct virtio_mmio *mmio;
+	struct virtio_pci *pci;
+	char name[16];
+};
+
+struct machine {
+	const struct config *config;
+	struct stats *stats;
+	struct guestmem mem;
+	struct kvm kvm;
+	struct bus pio, mmio;
+	struct counter_group pio_group, mmio_group;
+	struct irqchip *irqchip;
+	struct loop *loop; /* the main loop: signals, timer, console */
+	struct loop_watch signals, timer;
+	struct console *console;
+	struct power *power;
+	struct pci_host *pci;
+	struct slot slot[MAX_DEVICES];
+	unsigned int nr_slots, nr_mmio;
+	struct vcpu *vcpu;
+	unsigned int nr_vcpus;
+
+	/* How it ended; the first to say so wins. */
+	pthread_mutex_t lock;
+	const char *outcome; /* NULL while it runs */
+	int status;
+};
+
+static const struct counter_desc bus_counter_desc[] = { COUNTER(struct bus, misses), COUNTER_END };
+
+/* ---- the end; from any thread ---- */
+
+static void end(struct machine *m, const char *outcome, int status)
+{
+	pthread_mutex_lock(&m->lock);
+	if (!m->outcome) {
+		m->outcome = outcome;
+		m->status = status;
+		loop_stop(m->loop);
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+/* The guest ended without reporting a status. */
+static void end_unreported(struct machine *m, const char *outcome)
+{
+	if (m->config->expect_status) {
+		log_error("the guest ended (%s) without reporting a status", outcome);
+		end(m, outcome, STATUS_CRASHED);
+	} else {
+		end(m, outcome, STATUS_ENDED);
+	}
+}
+
+static void on_power(void *arg, enum power_event what, uint8_t status)
+{
+	struct machine *m = arg;
+
+	switch (what) {
+	case POWER_OFF:
+		end_unreported(m, "power-off");
+		break;
+	case POWER_RESET:
+		end_unreported(m, "reset");
+		break;
+	case POWER_STATUS:
+		if (status > STATUS_GUEST_MAX)
+			log_warn("the guest reported status %u; given as %d", status,
+				 STATUS_GUEST_MAX);
+		end(m, "status", MIN(status, STATUS_GUEST_MAX));
+		break;
+	}
+}
+
+static void on_crash(void *arg)
+{
+	end(arg, "crash", STATUS_CRASHED);
+}
+
+static void on_console_quit(void *arg)
+{
+	end(arg, "console", STATUS_ENDED);
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+	struct machine *m = arg;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(m->signals.fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGUSR1)
+		stats_write(m->stats, "running", 0);
+	else
+		end(m, "signal", STATUS_SIGNAL + (int)info.ssi_signo);
+}
+
+static void on_timeout(void *arg, uint32_t events)
+{
+	(void)events;
+	log_error("timed out after %llu ms",
+		  (unsigned long long)((struct machine *)arg)->config->timeout_ms);
+	end(arg, "timeout", STATUS_TIMEOUT);
+}
+
+/* ---- building ---- */
+
+static int watch_signals(struct machine *m)
+{
+	sigset_t set;
+	int ret;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	/* Blocked in every thread that is made from now on: they arrive in the main loop only. */
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	m->signals = (struct loop_watch){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.ready = on_signal,
+		.arg = m,
+	};
+	ret = m->signals.fd < 0 ? -errno : loop_watch(m->loop, &m->signals, EPOLLIN);
+	if (ret)
+		log_error("cannot receive signals: %s", strerror(-ret));
+	return ret;
+}
+
+static int set_timeout(struct machine *m)
+{
+	const uint64_t ms = m->config->timeout_ms;
+	struct itimerspec when = {
+		.it_value = { .tv_sec = (time_t)(ms / 1000),
+			      .tv_nsec = (long)(ms % 1000) * 1000000 },
+	};
+	int ret = 0;
+
+	if (!ms)
+		return 0;
+	m->timer = (struct loop_watch){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+		.ready = on_timeout,
+		.arg = m,
+	};
+	if (m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &when, NULL) < 0)
+		ret = -errno;
+	else
+		ret = loop_watch(m->loop, &m->timer, EPOLLIN);
+	if (ret)
+		log_error("cannot set a timer: %s", strerror(-ret));
+	return ret;
+}
+
+static enum config_transport transport_of(const struct machine *m, enum config_transport wish)
+{
+	return wish == TRANSPORT_DEFAULT ? m->config->transport : wish;
+}
+
+/* A slot's device goes behind its transport. On failure the slot is taken down with the machine. */
+static int plug(struct machine *m, enum config_transport wish)
+{
+	struct slot *s = &m->slot[m->nr_slots++];
+	int ret;
+
+	if (transport_of(m, wish) == TRANSPORT_MMIO) {
+		ret = virtio_mmio_create(&s->mmio, s->dev, m->nr_mmio, &m->mmio, m->irqchip);
+		if (!ret)
+			m->nr_mmio++;
+		return ret;
+	}
+	if (!m->pci) {
+		ret = pci_host_create(&m->pci, &m->pio, &m->mmio, m->irqchip);
+		if (ret)
+			return ret;
+	}
+	return virtio_pci_create(&s->pci, s->dev, m->pci, false);
+}
+
+static struct slot *next_slot(struct machine *m, const char *kind, unsigned int n)
+{
+	struct slot *s = &m->slot[m->nr_slots];
+
+	snprintf(s->name, sizeof(s->name), "%s%u", kind, n);
+	return s;
+}
+
+/* An address that is the same from run to run, and differs from tap to tap. */
+static void default_mac(uint8_t mac[6], const struct config_net *net, unsigned int n)
+{
+	const char *key = net->tap ? net->tap : net->bridge ? net->bridge : "";
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (; *key; key++)
+		hash = (hash ^ (uint8_t)*key) * 16777619u;
+	hash = (hash ^ n) * 16777619u;
+	memcpy(mac, (const uint8_t[]){ 0x52, 0x54, 0x00 }, 3); /* locally administered */
+	memcpy(mac + 3, &hash, 3);
+}
+
+static int add_net(struct machine *m, unsigned int n)
+{
+	const struct config_net *net = &m->config->net[n];
+	const struct netbe_tap_config tap = {
+		.tap = net->tap, .bridge = net->bridge, .fd = net->fd, .mtu = net->mtu
+	};
+	struct virtio_net_params params = {
+		.queue_size = (uint16_t)net->queue_size,
+		.poll_us = net->poll_us,
+		.offload = net->offload,
+		.mergeable = net->mergeable,
+	};
+	struct slot *s = next_slot(m, "net", n);
+	struct netbe *be;
+	int ret;
+
+	if (net->has_mac)
+		memcpy(params.mac, net->mac, sizeof(params.mac));
+	else
+		default_mac(params.mac, net, n);
+	ret = netbe_tap_open(&be, &tap);
+	if (ret)
+		return ret;
+	ret = virtio_net_create(&s->dev, s->name, &m->mem, be, &params);
+	if (ret)
+		return ret;
+	s->destroy = virtio_net_destroy;
+	return plug(m, net->transport);
+}
+
+static int add_disk(struct machine *m, unsigned int n)
+{
+	const struct config_disk *disk = &m->config->disk[n];
+	const struct virtio_blk_config_user params = { .path = disk->path,
+						       .readonly = disk->readonly };
+	struct slot *s = next_slot(m, "disk", n);
+	int ret = virtio_blk_create(&s->dev, s->name, &m->mem, &params);
+
+	if (ret)
+		return ret;
+	s->destroy = virtio_blk_destroy;
+	return plug(m, disk->transport);
+}
+
+static int add_rng(struct machine *m)
+{
+	struct slot *s = next_slot(m, "rng", 0);
+	int ret = virtio_rng_create(&s->dev, s->name, &m->mem);
+
+	if (ret)
+		return ret;
+	s->destroy = virtio_rng_destroy;
+	return plug(m, TRANSPORT_DEFAULT);
+}
+
+static int add_devices(struct machine *m)
+{
+	int ret = console_create(&m->console, m->config->console, &m->pio, m->irqchip, m->loop,
+				 on_console_quit, m);
+
+	if (!ret)
+		ret = power_create(&m->power, &m->pio, on_power, m);
+	for (unsigned int i = 0; !ret && i < m->config->nr_nets; i++)
+		ret = add_net(m, i);
+	for (unsigned int i = 0; !ret && i < m->config->nr_disks; i++)
+		ret = add_disk(m, i);
+	if (!ret && m->config->rng)
+		ret = add_rng(m);
+	return ret;
+}
+
+static int load(struct machine *m, struct boot_entry *entry)
+{
+	const struct acpi_config acpi = {
+		.nr_cpus = m->config->cpus,
+		.nr_virtio_mmio = m->nr_mmio,
+		.serial = true,
+		.pci = m->pci != NULL,
+	};
+	struct boot_source source = {
+		.kernel = m->config->kernel,
+		.initrd = m->config->initrd,
+		.cmdline = m->config->append,
+	};
+	int ret = acpi_build(&m->mem, &acpi, &source.rsdp);
+
+	return ret ? ret : boot_load(&m->mem, &source, entry);
+}
+
+static int add_vcpus(struct machine *m, const struct boot_entry *entry)
+{
+	const unsigned int n = m->config->cpus;
+	struct kvm_cpuid2 *cpuid;
+	int ret;
+
+	if (n > m->kvm.max_cpus) {
+		log_error("this host's KVM offers at most %u vCPUs, not %u", m->kvm.max_cpus, n);
+		return -EINVAL;
+	}
+	m->vcpu = calloc(n, sizeof(*m->vcpu));
+	if (!m->vcpu)
+		return -ENOMEM;
+	ret = cpuid_supported(m->kvm.fd, &cpuid);
+	if (ret)
+		return ret;
+	while (!ret && m->nr_vcpus < n) {
+		struct vcpu *v = &m->vcpu[m->nr_vcpus];
+
+		*v = (struct vcpu){
+			.id = m->nr_vcpus++,
+			.kvm = &m->kvm,
+			.mem = &m->mem,
+			.pio = &m->pio,
+			.mmio = &m->mmio,
+			.crashed = on_crash,
+			.arg = m,
+		};
+		cpuid_patch(cpuid, v->id, n);
+		ret = vcpu_create(v, cpuid);
+	}
+	free(cpuid);
+	return ret ? ret : vcpu_set_entry(&m->vcpu[0], entry);
+}
+
+static void init_buses(struct machine *m)
+{
+	bus_init(&m->pio);
+	bus_init(&m->mmio);
+	m->pio.kvm_doorbell = kvm_doorbell_pio;
+	m->mmio.kvm_doorbell = kvm_doorbell_mmio;
+	m->pio.kvm_arg = m->mmio.kvm_arg = &m->kvm;
+	m->pio_group = (struct counter_group){ "pio", bus_counter_desc, &m->pio, NULL };
+	m->mmio_group = (struct counter_group){ "mmio", bus_counter_desc, &m->mmio, NULL };
+	counters_register(&m->pio_group);
+	counters_register(&m->mmio_group);
+}
+
+static int build(struct machine *m, uint64_t start_ns)
+{
+	struct boot_entry entry;
+	int ret;
+
+	if (m->config->stats) {
+		ret = stats_create(&m->stats, m->config->stats, start_ns);
+		if (ret)
+			return ret;
+	}
+	ret = guestmem_init(&m->mem, m->config->mem);
+	if (ret)
+		return ret;
+	stats_phase(m->stats, PHASE_MEMORY);
+	ret = kvm_create(&m->kvm, &m->mem);
+	if (ret)
+		return ret;
+	ret = irqchip_create(&m->irqchip, m->kvm.vm_fd);
+	if (!ret)
+		ret = loop_create(&m->loop, "main");
+	if (!ret)
+		ret = watch_signals(m);
+	stats_phase(m->stats, PHASE_KVM);
+	if (!ret)
+		ret = add_devices(m);
+	stats_phase(m->stats, PHASE_DEVICES);
+	if (!ret)
+		ret = load(m, &entry);
+	stats_phase(m->stats, PHASE_LOAD);
+	if (!ret)
+		ret = add_vcpus(m, &entry);
+	stats_phase(m->stats, PHASE_VCPUS);
+	if (!ret)
+		ret = set_timeout(m);
+	return ret;
+}
+
+/* ---- running and taking down ---- */
+
+static void run(struct machine *m)
+{
+	/* The others wait in KVM for their start-up IPI; the boot processor goes last. */
+	for (unsigned int i = m->nr_vcpus; i-- > 0;)
+		if (vcpu_start(&m->vcpu[i])) {
+			end(m, "failure", STATUS_CANNOT);
+			return;
+		}
+	loop_run(m->loop);
+}
+
+static void stop_vcpus(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+		vcpu_stop(&m->vcpu[i]);
+	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+		vcpu_join(&m->vcpu[i]);
+}
+
+/* In the order of DESIGN: vCPUs, I/O threads, devices in reverse, KVM, memory. */
+static void take_down(struct machine *m)
+{
+	for (unsigned int i = m->nr_slots; i-- > 0;) {
+		struct slot *s = &m->slot[i];
+
+		virtio_mmio_destroy(s->mmio);
+		virtio_pci_destroy(s->pci);
+		s->destroy(s->dev);
+	}
+	pci_host_destroy(m->pci);
+	power_destroy(m->power);
+	console_destroy(m->console);
+	if (m->timer.fd >= 0)
+		close(m->timer.fd);
+	if (m->signals.fd >= 0)
+		close(m->signals.fd);
+	loop_destroy(m->loop);
+	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+		vcpu_destroy(&m->vcpu[i]);
+	free(m->vcpu);
+	irqchip_destroy(m->irqchip);
+	bus_destroy(&m->pio);
+	bus_destroy(&m->mmio);
+	kvm_destroy(&m->kvm);
+	guestmem_destroy(&m->mem);
+	stats_destroy(m->stats);
+}
+
+int machine_run(const struct config *config, uint64_t start_ns)
+{
+	struct machine m = {
+		.config = config,
+		.kvm = { .fd = -1, .vm_fd = -1 },
+		.signals.fd = -1,
+		.timer.fd = -1,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.status = STATUS_CANNOT,
+	};
+	bool built;
+
+	init_buses(&m);
+	built = !build(&m, start_ns);
+
+	if (built)
+		run(&m);
+	stop_vcpus(&m);
+	/* Workers stop before the accounts are closed, so that these are complete. */
+	for (unsigned int i = 0; i < m.nr_slots; i++)
+		virtio_set_status(m.slot[i].dev, 0);
+	if (built)
+		stats_write(m.stats, m.outcome, m.status);
+	take_down(&m);
+	return m.status;
+}

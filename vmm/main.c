@@ -1,0 +1,33 @@
+/* minivmm: command line in, exit status out. The only file that ends the process. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "vmm/config.h"
+#include "vmm/log.h"
+#include "vmm/machine.h"
+
+int main(int argc, char **argv)
+{
+	const uint64_t start_ns = now_ns();
+	struct config config;
+	enum config_action action;
+
+	/* A reader that went away is an error of write(2), and a full file too, not our end. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	if (config_parse(&config, argc, argv, &action))
+		return STATUS_CANNOT;
+	switch (action) {
+	case CONFIG_HELP:
+		fputs(config_help, stdout);
+		return EXIT_SUCCESS;
+	case CONFIG_VERSION:
+		puts("minivmm " MINIVMM_VERSION);
+		return EXIT_SUCCESS;
+	case CONFIG_RUN:
+		break;
+	}
+	log_set_verbose(config.verbose);
+	return machine_run(&config, start_ns);
+}
