@@ -22,7 +22,7 @@ struct rng_counters {
 static const struct counter_desc counter_desc[] = {
 	COUNTER(struct rng_counters, requests),
 	COUNTER(struct rng_counters, bytes),
-	{ .name = NULL },
+	COUNTER_END,
 };
 
 struct virtio_rng {

@@ -123,6 +123,16 @@ size_t iov_from_buf(const struct iovec *iov, unsigned int n, size_t offset, cons
 	return iov_copy(iov, n, offset, (uint8_t *)src, len, false);
 }
 
+void iov_skip(struct iovec **iov, unsigned int *n, size_t len)
+{
+	for (; *n && len >= (*iov)->iov_len; (*iov)++, (*n)--)
+		len -= (*iov)->iov_len;
+	if (*n) {
+		(*iov)->iov_base = (uint8_t *)(*iov)->iov_base + len;
+		(*iov)->iov_len -= len;
+	}
+}
+
 size_t iov_size(const struct iovec *iov, unsigned int n)
 {
 	size_t size = 0;

@@ -57,6 +57,9 @@ size_t iov_to_buf(const struct iovec *iov, unsigned int n, size_t offset, void *
 size_t iov_from_buf(const struct iovec *iov, unsigned int n, size_t offset, const void *src,
 		    size_t len);
 
+/* Drop the first @len bytes (or all) of an iovec, changing it. */
+void iov_skip(struct iovec **iov, unsigned int *n, size_t len);
+
 /* Bytes that an iovec spans. */
 size_t iov_size(const struct iovec *iov, unsigned int n);
 

@@ -150,7 +150,7 @@ static void assert_broken_until_reset(void)
 
 	vdriver_force_kick(&d, 0);
 	vdriver_wait_needs_reset(&d);
-	assert_int_equal(dev->needs_resets, 1);
+	assert_int_equal(dev->counters.needs_resets, 1);
 	assert_false(vdriver_take(&d, 0, &e));
 	vdriver_reset(&d);
 	check_answers(0);

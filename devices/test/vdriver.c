@@ -76,9 +76,11 @@ void vdriver_destroy(struct vdriver *d)
 uint64_t vdriver_alloc(struct vdriver *d, uint64_t len, uint64_t align)
 {
 	uint64_t gpa = ALIGN_UP(d->next_gpa, align);
+	void *host = guestmem_ptr(&d->mem, gpa, len);
 
-	if (!guestmem_ptr(&d->mem, gpa, len))
+	if (!host)
 		fail_msg("the test uses more guest memory than it asked for");
+	memset(host, 0, len);
 	d->next_gpa = gpa + len;
 	return gpa;
 }

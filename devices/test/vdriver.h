@@ -84,7 +84,8 @@ void vdriver_driver_ok(struct vdriver *d);
 /* Reset the device; memory stays allocated, chains are forgotten. vdriver_start() may follow. */
 void vdriver_reset(struct vdriver *d);
 
-/* @len bytes of zeroed guest memory, aligned to @align (a power of two). Never given back. */
+/* @len bytes of zeroed guest memory, aligned to @align (a power of two). Given back by setting
+ * next_gpa to what it was. */
 uint64_t vdriver_alloc(struct vdriver *d, uint64_t len, uint64_t align);
 
 /* A buffer of @len bytes of guest memory; and a part of a buffer. */
