@@ -54,6 +54,7 @@ struct machine {
 	struct counter_group pio_group, mmio_group;
 	struct irqchip *irqchip;
 	struct loop *loop; /* the main loop: signals, timer, console */
+	sigset_t signal_set;
 	struct loop_watch signals, timer;
 	struct console *console;
 	struct power *power;
@@ -141,28 +142,35 @@ static void on_signal(void *arg, uint32_t events)
 
 static void on_timeout(void *arg, uint32_t events)
 {
+	struct machine *m = arg;
+	uint64_t expirations;
+
 	(void)events;
-	log_error("timed out after %llu ms",
-		  (unsigned long long)((struct machine *)arg)->config->timeout_ms);
-	end(arg, "timeout", STATUS_TIMEOUT);
+	if (read(m->timer.fd, &expirations, sizeof(expirations)) != sizeof(expirations))
+		return;
+	log_error("timed out after %llu ms", (unsigned long long)m->config->timeout_ms);
+	end(m, "timeout", STATUS_TIMEOUT);
 }
 
 /* ---- building ---- */
 
+/* Blocked in every thread from the start: they arrive in the main loop only, and in good order. */
+static void block_signals(struct machine *m)
+{
+	sigemptyset(&m->signal_set);
+	sigaddset(&m->signal_set, SIGINT);
+	sigaddset(&m->signal_set, SIGTERM);
+	sigaddset(&m->signal_set, SIGHUP);
+	sigaddset(&m->signal_set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &m->signal_set, NULL);
+}
+
 static int watch_signals(struct machine *m)
 {
-	sigset_t set;
 	int ret;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGUSR1);
-	/* Blocked in every thread that is made from now on: they arrive in the main loop only. */
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	m->signals = (struct loop_watch){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.fd = signalfd(-1, &m->signal_set, SFD_CLOEXEC | SFD_NONBLOCK),
 		.ready = on_signal,
 		.arg = m,
 	};
@@ -479,6 +487,7 @@ int machine_run(const struct config *config, uint64_t start_ns)
 	};
 	bool built;
 
+	block_signals(&m);
 	init_buses(&m);
 	built = !build(&m, start_ns);
 

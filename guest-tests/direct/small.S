@@ -1,0 +1,104 @@
+/*
+ * The smallest guest: a 64-bit ELF with a PVH note, 32-bit code, no stack. The first letter of its command
+ * line says what it does; see run.
+ */
+	.code32
+	.section .note.pvh, "a"
+	.long 4, 4, 18			/* name and value sizes, XEN_ELFNOTE_PHYS32_ENTRY */
+	.asciz "Xen"
+	.long start
+
+	.text
+	.globl start
+start:
+	movl 24(%ebx), %esi		/* struct hvm_start_info: cmdline_paddr */
+	movb (%esi), %cl
+	cmpb $'s', %cl
+	je serial
+	cmpb $'e', %cl
+	je echo
+	cmpb $'o', %cl
+	je off
+	cmpb $'r', %cl
+	je reset
+	cmpb $'k', %cl
+	je keyboard
+	cmpb $'t', %cl
+	je triple
+	cmpb $'b', %cl
+	je big
+	cmpb $'m', %cl
+	je holes
+	cmpb $'l', %cl
+	je loop_forever
+	movb $99, %al
+	jmp report
+
+serial:					/* say hello, report 42 */
+	movl $hello, %esi
+1:	movw $0x3fd, %dx
+	inb %dx, %al
+	testb $0x20, %al		/* transmitter empty */
+	jz 1b
+	movb (%esi), %al
+	incl %esi
+	testb %al, %al
+	jz 2f
+	movw $0x3f8, %dx
+	outb %al, %dx
+	jmp 1b
+2:	movb $42, %al
+	jmp report
+
+echo:					/* send back what comes, report 7 after a q */
+	movw $0x3fd, %dx
+	inb %dx, %al
+	testb $1, %al			/* data ready */
+	jz echo
+	movw $0x3f8, %dx
+	inb %dx, %al
+	outb %al, %dx
+	cmpb $'q', %al
+	jne echo
+	movb $7, %al
+	jmp report
+
+off:	movw $0x600, %dx		/* S5 through the sleep control register */
+	movb $0x34, %al
+	outb %al, %dx
+	jmp loop_forever
+
+reset:	movw $0x604, %dx
+	movb $1, %al
+	outb %al, %dx
+	jmp loop_forever
+
+keyboard:
+	movb $0xfe, %al
+	outb %al, $0x64
+	jmp loop_forever
+
+triple:	lidt no_idt
+	ud2
+
+big:	movb $200, %al			/* beyond what a guest may report */
+report:	outb %al, $0xf4
+loop_forever:
+	jmp loop_forever
+
+holes:					/* what nobody answers reads as all ones: 0, else 1 */
+	movw $0x9990, %dx
+	inl %dx, %eax
+	cmpl $-1, %eax
+	jne 1f
+	movl 0xd0000000, %eax
+	cmpl $-1, %eax
+	jne 1f
+	movl $0, 0xd0000000
+	jmp off
+1:	movb $1, %al
+	jmp report
+
+no_idt:	.word 0
+	.long 0
+hello:	.asciz "hello from a small guest\n"
