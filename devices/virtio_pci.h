@@ -21,7 +21,7 @@ struct virtio_pci;
 int must_check virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev,
 				 struct pci_host *host, bool notify_io);
 
-/* The guest no longer runs and the device has been destroyed or is quiet. Safe on NULL. */
+/* The guest no longer runs and the device is quiet (reset), but not destroyed yet. Safe on NULL. */
 void virtio_pci_destroy(struct virtio_pci *vpci);
 
 #endif
