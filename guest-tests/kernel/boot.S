@@ -42,6 +42,7 @@ to_long_mode:
 entry_64:				/* RSI = struct boot_params, paging is on */
 	cli
 	cld
+	movl	$ring0_frame, %esp
 	movl	$BOOT_LINUX, %edi
 	movl	$page_root, %eax
 	movq	%rax, %cr3
@@ -51,17 +52,59 @@ entry_64:				/* RSI = struct boot_params, paging is on */
 	pushq	%rax
 	lretq
 common_64:
-	movl	$SEL_DATA0, %eax
-	movl	%eax, %ss
 	movl	$SEL_DATA3, %eax
 	movl	%eax, %ds
 	movl	%eax, %es
-	lidt	ring0_idtr
+	lidt	ring0_idtr		/* empty until ring 3 has filled it: a fault before is a triple fault */
 	movl	$SEL_TSS, %eax
 	ltr	%ax
-	pushq	$SEL_DATA3
-	pushq	$ring3_stack_end - 8
-	pushq	$RFLAGS_RING3
-	pushq	$SEL_CODE3
-	pushq	$ring3_entry
-	movl	$ring0_stack_end - 40, %esp
+	movl	$ring0_frame, %esp
+	iretq
+
+/* Ring 3 begins: EDI = boot protocol, RSI = what it passed. */
+	.text
+	.globl	ring3_entry
+ring3_entry:
+	movl	%edi, %r8d
+	movl	$image_end, %edi
+	movl	$kernel_end, %ecx
+	subl	%edi, %ecx
+	xorl	%eax, %eax
+	rep stosb
+	movl	%r8d, %edi
+	call	kernel_main		/* does not return */
+	ud2
+
+	.section .note.pvh, "a", @note
+	.balign	4
+	.long	2f - 1f
+	.long	4f - 3f
+	.long	PVH_NOTE
+1:	.asciz	"Xen"
+2:	.balign	4
+3:	.long	entry_pvh
+4:	.balign	4
+
+	.data
+	.balign	4096
+	.globl	page_root, page_pdpt, page_pd
+page_root:
+	.quad	page_pdpt + PTE_PRESENT_RW_USER
+	.balign	4096
+page_pdpt:
+	.quad	page_pd + PTE_PRESENT_RW_USER
+	.balign	4096
+page_pd:
+	.quad	PTE_LARGE + PTE_PRESENT_RW_USER
+	.balign	4096
+
+	.bss
+	.globl	ring0_tss, ring3_stack_end, fault_stack_end
+	.balign	4096
+ring0_tss:
+	.space	TSS_SIZE
+	.balign	16
+	.space	4096
+fault_stack_end:
+	.space	16384
+ring3_stack_end:

@@ -25,7 +25,7 @@ fault:
 	popq	%rsi
 	popq	%rdx
 	movq	%cr2, %rcx
-	movl	$ring0_stack_end, %esp
+	movl	$ring0_frame + 40, %esp
 	pushq	$SEL_DATA3
 	pushq	$fault_stack_end - 8
 	pushq	$RFLAGS_RING3
@@ -33,9 +33,9 @@ fault:
 	pushq	$ring3_fault
 	iretq
 
-	.globl ring0_timer, ring0_device, ring0_spurious, ring0_service
+	.globl ring0_timer, ring0_device, ring0_spurious, ring0_invalid_opcode
 /*
- * Interrupts are taken only by the HLT of RING0_IDLE. What it was called with still lies on top of the stack, so they
+ * Interrupts are taken only by the HLT of RING0_SLEEP. What it was called with still lies on top of the stack, so they
  * return right to ring 3; RAX, RCX and RDX are free.
  */
 ring0_device:
@@ -48,50 +48,94 @@ ring0_device:
 1:	movq	ring0_ack_read, %rdx
 	testq	%rdx, %rdx
 	jz	2f
-	movb	(%rdx), %al
-2:	movl	$IRQ_SEEN_DEVICE_BIT, %ecx
+	movb	(%rdx), %al		/* reading clears it */
+2:	movl	$IRQ_SEEN_DEVICE, %ecx
 	jmp	end_of_interrupt
 ring0_timer:
-	movl	$IRQ_SEEN_TIMER_BIT, %ecx
+	movl	$IRQ_SEEN_TIMER, %ecx
 end_of_interrupt:
 	orl	%ecx, ring0_irq_seen
 	incq	ring0_irq_count
 	movl	$LAPIC_BASE + LAPIC_EOI, %edx
 	movl	$0, (%rdx)
-	movl	$ring0_stack_end - 40, %esp
+	movl	$ring0_frame, %esp
 	iretq
 ring0_spurious:
 	iretq
 
-ring0_service:
-	cmpl	$RING0_WRITE, %eax
+/*
+ * ring0_call(EDI = service, RSI = where, RDX = value): an invalid opcode, because KVM hosts that emulate ring 0 refuse
+ * INT there and leave SYSCALL half way, while every host delivers a fault. It costs the same.
+ */
+	.globl	ring0_call
+ring0_call:
+	ud2
+0:	ret
+
+ring0_invalid_opcode:
+	cmpq	$ring0_call, (%rsp)
+	jne	ring0_faults + 16 * VECTOR_INVALID_OPCODE
+	movq	$0b, (%rsp)
+	cmpl	$RING0_WRITE, %edi
 	je	1f
 	ja	2f
-	testq	%rdi, %rdi
-	jz	3f
-	movl	%esi, (%rdi)
-3:	sti
-	hlt
-	jmp	3b			/* a spurious interrupt */
-1:	movl	%esi, (%rdi)
-	iretq
-2:	cmpl	$RING0_RDMSR, %eax
-	je	4f
-	cmpl	$RING0_WRMSR, %eax
-	je	5f
-	cmpl	$RING0_SHUT, %eax
+3:	movq	(%rsi), %rdx
+	testq	%rdx, %rdx
+	jz	7f
+	movl	WRITE_VALUE(%rsi), %eax
+	cmpl	$2, WRITE_WIDTH(%rsi)
 	je	6f
+	movl	%eax, (%rdx)
+	addq	$WRITE_SIZE, %rsi
+	jmp	3b
+6:	movw	%ax, (%rdx)
+	addq	$WRITE_SIZE, %rsi
+	jmp	3b
+7:	sti
+	hlt
+	jmp	7b			/* a spurious interrupt */
+1:	movl	%edx, (%rsi)
 	iretq
-4:	rdmsr
-	iretq
-5:	movl	%esi, %eax
+2:	movl	%esi, %ecx
+	cmpl	$RING0_WRMSR, %edi
+	jb	4f
+	ja	5f
+	movl	%edx, %eax
+	shrq	$32, %rdx
 	wrmsr
 	iretq
-6:	lidt	no_idtr
+4:	rdmsr
+	shlq	$32, %rdx
+	orq	%rdx, %rax
+	iretq
+5:	lidt	no_idtr
 	ud2
 
-	.data
+	.bss
 	.balign	8
+	.globl	ring0_irq_seen, ring0_irq_count, ring0_ack_write, ring0_ack_read, ring0_ack_value, ring0_idt
+ring0_irq_seen:
+	.long	0
+ring0_ack_value:
+	.long	0
+ring0_irq_count:
+	.quad	0
+ring0_ack_write:
+	.quad	0
+ring0_ack_read:
+	.quad	0
+	.balign	16
+ring0_idt:
+	.space	256 * 16
+
+	.data
+/* The stack is empty but for the frame that leads to ring 3, which is always there: the first time, to its start. */
+	.balign	16
+	.globl	ring0_frame
+	.space	256 - 40
+ring0_frame:
+	.quad	ring3_entry, SEL_CODE3, RFLAGS_RING3, ring3_stack_end, SEL_DATA3
+
 	.globl boot_gdtr, ring0_idtr
 	.word	0, 0, 0
 boot_gdtr:

@@ -3,8 +3,8 @@
  * Included by assembly and C.
  *
  * The kernel proper runs in ring 3 with I/O privilege level 3 and interrupts off; it owns the page tables, the
- * descriptor tables and every device register, all mapped for it. Ring 0 is entered only by a fault, by INT
- * RING0_GATE and, while ring 3 sleeps in RING0_IDLE, by an interrupt. So an interrupt never meets running C code.
+ * descriptor tables and every device register, all mapped for it. Ring 0 is entered only by a fault, by ring0_call() and,
+ * while ring 3 sleeps in RING0_SLEEP, by an interrupt. So an interrupt never meets running C code.
  */
 #ifndef RING0_H
 #define RING0_H
@@ -13,6 +13,11 @@
 #define BOOT_LINUX 0 /* struct boot_params */
 #define BOOT_PVH   1 /* struct hvm_start_info */
 
+/* Offsets in struct irq_write. */
+#define WRITE_VALUE 8
+#define WRITE_WIDTH 12
+#define WRITE_SIZE  16
+
 #define SEL_CODE32 0x08
 #define SEL_CODE0  0x10
 #define SEL_DATA0  0x18
@@ -20,41 +25,45 @@
 #define SEL_CODE3  0x2b
 #define SEL_TSS	   0x30
 
-#define CR0_PE	      0x1
-#define CR0_MP	      0x2
-#define CR0_ET	      0x10
-#define CR0_NE	      0x20
-#define CR0_PG	      0x80000000
-#define CR4_PAE	      0x20
-#define MSR_EFER      0xc0000080
-#define EFER_LME      0x100
-#define RFLAGS_RING3  0x3002 /* IOPL 3, interrupts off */
+#define CR0_PE	     0x1
+#define CR0_MP	     0x2
+#define CR0_ET	     0x10
+#define CR0_NE	     0x20
+#define CR0_PG	     0x80000000
+#define CR4_PAE	     0x20
+#define MSR_EFER     0xc0000080
+#define EFER_LME     0x100
+#define RFLAGS_RING3 0x3002 /* IOPL 3, interrupts off */
 
-#define VECTOR_FAULTS	32 /* 0..31 are the processor's */
-#define VECTOR_TIMER	0x40
-#define VECTOR_DEVICE	0x41
-#define VECTOR_SPURIOUS 0x4f
-#define RING0_GATE	0x80
+#define VECTOR_INVALID_OPCODE 6
+#define VECTOR_FAULTS	      32 /* 0..31 are the processor's */
+#define VECTOR_TIMER	      0x40
+#define VECTOR_DEVICE	      0x41
+#define VECTOR_SPURIOUS	      0x4f
 
-/* Services of INT RING0_GATE, by EAX. They keep all registers but RAX, RCX and RDX. */
-#define RING0_IDLE   0 /* write ESI to the 32-bit register at RDI unless RDI is 0, sleep until an interrupt */
-#define RING0_WRITE  1 /* write ESI to the 32-bit register at RDI */
-#define RING0_RDMSR  2 /* MSR ECX to EDX:EAX */
-#define RING0_WRMSR  3 /* EDX:ESI to MSR ECX */
-#define RING0_SHUT   4 /* shut the processor down by a triple fault */
-#define RING0_RESUME 5 /* come back: for measuring */
+/* Services that ring 3 asks of ring 0. */
+#define RING0_SLEEP \
+	0 /* make the writes listed at where (struct irq_write), then sleep until an interrupt */
+#define RING0_WRITE 1 /* write the 32-bit value to the register at where */
+#define RING0_RDMSR 2 /* return the MSR where */
+#define RING0_WRMSR 3 /* write the value to the MSR where */
+#define RING0_SHUT  4 /* shut the processor down by a triple fault */
 
 #define LAPIC_BASE 0xfee00000
 #define LAPIC_EOI  0xb0
 
+/* Bits of ring0_irq_seen: which interrupts came since it was last cleared. */
+#define IRQ_SEEN_TIMER	1
+#define IRQ_SEEN_DEVICE 2
+
+/* The task state segment with its permission map: 65536 ports and the byte of ones that ends it. */
+#define TSS_PORTS 104
+#define TSS_SIZE  (TSS_PORTS + 65536 / 8 + 1)
+
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
-/* Bits of ring0_irq_seen: which interrupts came since it was last cleared. */
-#define IRQ_SEEN_TIMER	1u
-#define IRQ_SEEN_DEVICE 2u
-
-/* Set by the interrupt entries, cleared by ring 3 while interrupts are off. */
+/* IRQ_SEEN_ bits, set by the interrupt entries, cleared by ring 3 while interrupts are off. */
 extern volatile uint32_t ring0_irq_seen;
 /* Interrupts taken since start. */
 extern volatile uint64_t ring0_irq_count;
@@ -75,40 +84,15 @@ struct ring0_gate {
 	uint32_t reserved;
 };
 extern struct ring0_gate ring0_idt[256];
+/* Ring 3 fills it before its first fault or service. Some KVM hosts lose the I/O privilege level: hence the port map. */
+extern uint8_t ring0_tss[TSS_SIZE];
+extern const char ring0_frame[];
 
 /* Entry points for ring0_idt: the faults in steps of 16 bytes, the others one by one. */
-extern const char ring0_faults[], ring0_timer[], ring0_device[], ring0_spurious[], ring0_service[];
+extern const char ring0_faults[], ring0_timer[], ring0_device[], ring0_spurious[],
+	ring0_invalid_opcode[];
 
-static inline uint64_t ring0_call(uint32_t service, uint64_t rdi, uint32_t esi)
-{
-	uint64_t rax = service, rcx, rdx;
-
-	__asm__ volatile("int %[gate]"
-			 : "+a"(rax), "=c"(rcx), "=d"(rdx)
-			 : [gate] "i"(RING0_GATE), "D"(rdi), "S"(esi)
-			 : "memory", "cc");
-	return rax;
-}
-
-static inline uint64_t ring0_rdmsr(uint32_t msr)
-{
-	uint64_t rax = RING0_RDMSR, rcx = msr, rdx;
-
-	__asm__ volatile("int %[gate]"
-			 : "+a"(rax), "+c"(rcx), "=d"(rdx)
-			 : [gate] "i"(RING0_GATE)
-			 : "memory", "cc");
-	return rdx << 32 | (uint32_t)rax;
-}
-
-static inline void ring0_wrmsr(uint32_t msr, uint64_t value)
-{
-	uint64_t rax = RING0_WRMSR, rcx = msr, rdx = value >> 32;
-
-	__asm__ volatile("int %[gate]"
-			 : "+a"(rax), "+c"(rcx), "+d"(rdx)
-			 : [gate] "i"(RING0_GATE), "S"((uint32_t)value)
-			 : "memory", "cc");
-}
+/* Ask ring 0 for a service; the result is that of RING0_RDMSR, else undefined. */
+uint64_t ring0_call(uint32_t service, uint64_t where, uint64_t value);
 #endif
 #endif

@@ -1,0 +1,49 @@
+/*
+ * control.c - how a test asks the guest for its counters and for its end: datagrams to UDP port 4.
+ */
+#include "cmdline.h"
+#include "console.h"
+#include "counters.h"
+#include "lib.h"
+#include "ring0.h"
+#include "services.h"
+
+static int quit_status = -1;
+
+static bool begins_with(const struct udp_datagram *datagram, const char *word)
+{
+	size_t length = strlen(word);
+
+	return datagram->length >= length && memcmp(datagram->data, word, length) == 0;
+}
+
+static void control(const struct udp_datagram *datagram)
+{
+	if (begins_with(datagram, "counters")) {
+		static char text[UDP_ANSWER_MAX];
+
+		counters.interrupts = ring0_irq_count;
+		udp_answer(datagram, text, counters_text(text, sizeof(text)));
+	} else if (begins_with(datagram, "quit")) {
+		const char *at = (const char *)datagram->data + 4;
+		const char *end = (const char *)datagram->data + datagram->length;
+		uint64_t status = 0;
+
+		while (at < end && *at == ' ')
+			at++;
+		if (at < end && (!cmdline_number(&at, end, &status) || status > 255))
+			status = 0;
+		udp_answer(datagram, "bye\n", 4);
+		quit_status = (int)status;
+	}
+}
+
+bool control_start(void)
+{
+	return udp_listen(PORT_CONTROL, control);
+}
+
+int control_quit(void)
+{
+	return quit_status;
+}

@@ -1,0 +1,38 @@
+/*
+ * counters.c - everything the kernel counts.
+ */
+#include "console.h"
+#include "counters.h"
+
+struct counters counters;
+
+static const char *const names[] = {
+#define COUNTER_NAME(name) #name,
+	COUNTERS(COUNTER_NAME)
+#undef COUNTER_NAME
+};
+
+uint32_t counters_text(char *text, uint32_t size)
+{
+	const uint64_t *values = (const uint64_t *)&counters;
+	uint32_t used = 0;
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == sizeof(counters) / sizeof(uint64_t),
+		       "each counter has a name");
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		uint32_t n =
+			console_format(text + used, size - used, "%s=%lu\n", names[i], values[i]);
+
+		if (n == size - used)
+			return 0;
+		used += n;
+	}
+	return used;
+}
+
+void counters_print(void)
+{
+	static char text[4096];
+
+	console_write(text, counters_text(text, sizeof(text)));
+}

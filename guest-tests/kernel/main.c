@@ -1,0 +1,115 @@
+/*
+ * main.c - the kernel begins here, in ring 3: it learns what machine it is on, then serves the network or runs a case.
+ *
+ * Command line: ip=A.B.C.D (default 10.0.0.2), mode=poll or mode=irq (default), case=NAME, virtio_mmio.device=...
+ */
+#include "cases.h"
+#include "clock.h"
+#include "cmdline.h"
+#include "console.h"
+#include "counters.h"
+#include "cpu.h"
+#include "ip.h"
+#include "irq.h"
+#include "lib.h"
+#include "machine.h"
+#include "netperf.h"
+#include "power.h"
+#include "ring0.h"
+#include "services.h"
+#include "virtio_net.h"
+
+#define STATUS_BAD_BOOT 100 /* no memory map, nonsense on the command line */
+#define STATUS_NO_NET	101
+#define STATUS_FAULT	102
+#define DEFAULT_ADDRESS 0x0a000002 /* 10.0.0.2 */
+
+void kernel_main(uint32_t protocol, uint64_t info);
+void ring3_fault(uint64_t vector, uint64_t error, uint64_t rip, uint64_t cr2);
+
+static void fill_tables(void)
+{
+	*(uint64_t *)(ring0_tss + 4) = (uint64_t)ring0_frame + 40; /* RSP0 */
+	*(uint16_t *)(ring0_tss + 102) = TSS_PORTS;
+	ring0_tss[TSS_SIZE - 1] = 0xff;
+	for (uint32_t i = 0; i < VECTOR_FAULTS; i++)
+		irq_set_gate(i, ring0_faults + 16 * i);
+	irq_set_gate(VECTOR_INVALID_OPCODE, ring0_invalid_opcode);
+}
+
+void ring3_fault(uint64_t vector, uint64_t error, uint64_t rip, uint64_t cr2)
+{
+	static bool again;
+
+	if (!again) {
+		again = true;
+		console_print("fault: vector %lu error %lx at %lx address %lx\n", vector, error,
+			      rip, cr2);
+		power_off(STATUS_FAULT);
+	}
+	power_crash();
+}
+
+static void serve(bool interrupts)
+{
+	while (control_quit() < 0) {
+		uint32_t frames = virtio_net_poll(ip_receive);
+		uint64_t next = tcp_timers();
+		uint64_t netperf_next = netperf_timers(clock_us());
+
+		if (netperf_next < next)
+			next = netperf_next;
+		tcp_flush();
+		if (frames == 0 && interrupts)
+			virtio_net_sleep(next);
+		else
+			virtio_net_flush();
+		if (frames == 0)
+			cpu_pause();
+	}
+	virtio_net_flush();
+}
+
+static int serve_network(void)
+{
+	bool interrupts = !cmdline_is(machine.cmdline, "mode=", "poll");
+	size_t length;
+	const char *address = cmdline_find(machine.cmdline, "ip=", 0, &length);
+
+	net.address = DEFAULT_ADDRESS;
+	if (address != NULL && !cmdline_address(address, length, &net.address)) {
+		console_print("main: ip= wants A.B.C.D\n");
+		return STATUS_BAD_BOOT;
+	}
+	if (!virtio_net_start(interrupts))
+		return STATUS_NO_NET;
+	if (!tcp_start() || !echo_start() || !http_start() || !netperf_start() ||
+	    !control_start()) {
+		console_print("main: not enough memory\n");
+		return STATUS_NO_NET;
+	}
+	ip_announce();
+	virtio_net_flush();
+	console_print("ready %s\n", interrupts ? "irq" : "poll");
+	serve(interrupts);
+	counters.interrupts = ring0_irq_count;
+	counters_print();
+	return control_quit();
+}
+
+void kernel_main(uint32_t protocol, uint64_t info)
+{
+	int status;
+
+	fill_tables();
+	if (!machine_read(protocol, info)) {
+		console_print("main: the boot loader passes no memory map\n");
+		power_off(STATUS_BAD_BOOT);
+	}
+	clock_start();
+	irq_start();
+	status = cases_run();
+	if (status < 0)
+		status = serve_network();
+	power_off((unsigned)status);
+}

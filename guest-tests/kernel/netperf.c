@@ -1,0 +1,416 @@
+/*
+ * netperf.c - the server's side of netperf: TCP_CRR, TCP_RR, TCP_STREAM, TCP_MAERTS, UDP_RR and UDP_STREAM.
+ */
+#include "clock.h"
+#include "lib.h"
+#include "netperf.h"
+#include "services.h"
+
+#define SESSIONS    16
+#define FIRST_PORT  20000
+#define BUFFER	    (512u * 1024) /* what it says its socket buffers are */
+#define NEVER	    UINT64_MAX
+#define US	    1000000ull
+/*
+ * A timed test in which data comes in ends when the client says so; this much later where it cannot (netperf leaves
+ * connection tests without a word).
+ */
+#define PATIENCE_US (1 * US)
+#define SIZE_LIMIT  0x40000000u
+
+struct session {
+	struct tcp_conn *control; /* NULL: free */
+	uint8_t message[NETPERF_MESSAGE];
+	uint32_t got; /* bytes of message */
+
+	bool running;
+	uint16_t port;
+	bool udp;
+	uint32_t direction, flags, request_size, response_size;
+	uint64_t start, end; /* clock_us() time; end may be NEVER */
+	uint64_t units_left; /* bytes to send of a test that is not timed, 0 otherwise */
+	uint64_t received, sent, receives, sends, transactions;
+	struct tcp_conn *data; /* the connection of a test that has one */
+};
+
+static struct session sessions[SESSIONS];
+
+uint32_t netperf_seconds(uint64_t us)
+{
+	uint32_t exponent = 127 + 23;
+	uint64_t value = us / US, rest = us % US;
+
+	if (us == 0)
+		return 0;
+	while (value < 0x800000) {
+		rest *= 2;
+		value = value * 2 + rest / US;
+		rest %= US;
+		exponent--;
+	}
+	while (value >= 0x1000000) {
+		value /= 2;
+		exponent++;
+	}
+	return exponent << 23 | ((uint32_t)value & 0x7fffff);
+}
+
+static uint32_t word(const struct session *s, uint32_t index)
+{
+	return get_be32(s->message + 4 * (NETPERF_HEAD + index));
+}
+
+static void put_word(uint8_t *message, uint32_t index, uint32_t value)
+{
+	put_be32(message + 4 * (NETPERF_HEAD + index), value);
+}
+
+static void send_message(struct session *s, uint8_t *message, uint32_t type, uint32_t error)
+{
+	put_be32(message, type);
+	put_be32(message + 4, error);
+	/* A client that lets answers pile up is none. */
+	if (tcp_send(s->control, message, NETPERF_MESSAGE) != NETPERF_MESSAGE)
+		tcp_abort(s->control);
+}
+
+static struct session *session_of_port(uint16_t port)
+{
+	for (uint32_t i = 0; i < SESSIONS; i++)
+		if (sessions[i].control != NULL && sessions[i].running && sessions[i].port == port)
+			return &sessions[i];
+	return NULL;
+}
+
+static bool is_rr(const struct session *s)
+{
+	return s->direction == (DIRECTION_SEND | DIRECTION_RECEIVE);
+}
+
+static void stop_listening(struct session *s)
+{
+	if (s->port == 0)
+		return;
+	if (s->udp)
+		udp_listen(s->port, NULL);
+	else
+		tcp_listen(s->port, NULL);
+	s->port = 0;
+}
+
+static void finish(struct session *s)
+{
+	uint8_t results[NETPERF_MESSAGE] = { 0 };
+
+	put_word(results, RESULTS_RECEIVED_HIGH, (uint32_t)(s->received >> 32));
+	put_word(results, RESULTS_RECEIVED_LOW, (uint32_t)s->received);
+	put_word(results, RESULTS_RECV_CALLS, (uint32_t)s->receives);
+	put_word(results, RESULTS_RECV_BUF, BUFFER);
+	put_word(results, RESULTS_SENT_HIGH, (uint32_t)(s->sent >> 32));
+	put_word(results, RESULTS_SENT_LOW, (uint32_t)s->sent);
+	put_word(results, RESULTS_SEND_CALLS, (uint32_t)s->sends);
+	put_word(results, RESULTS_SEND_BUF, BUFFER);
+	put_word(results, RESULTS_TRANSACTIONS, (uint32_t)s->transactions);
+	put_word(results, RESULTS_ELAPSED, netperf_seconds(clock_us() - s->start));
+	put_word(results, RESULTS_CPUS, 1);
+	s->running = false;
+	if (s->data != NULL)
+		tcp_close(s->data);
+	s->data = NULL;
+	/* Not the port: a connection test's last connections may still be coming. */
+	send_message(s, results, NETPERF_OMNI_RESULTS, 0);
+}
+
+/* The data connection. words.a: bytes of the current request that are still to come */
+
+static void send_stream(struct session *s, struct tcp_conn *conn)
+{
+	uint64_t offered;
+	uint32_t taken;
+
+	do {
+		offered = PATTERN_SIZE;
+		if (s->end == NEVER && s->units_left < offered)
+			offered = s->units_left;
+		taken = tcp_send(conn, pattern_bytes(), (uint32_t)offered);
+		s->sent += taken;
+		s->sends++;
+		if (s->end == NEVER) {
+			s->units_left -= taken;
+			if (s->units_left == 0) {
+				finish(s);
+				return;
+			}
+		}
+	} while (taken == offered);
+}
+
+static void data_opened(struct tcp_conn *conn)
+{
+	struct session *s = session_of_port(tcp_port(conn));
+
+	if (s == NULL) {
+		tcp_abort(conn);
+		return;
+	}
+	tcp_words(conn)->a = s->request_size;
+	if (s->flags & FLAG_CONNECT_TEST) {
+		if (s->direction == 0) { /* TCP_CC: nothing but connections */
+			s->transactions++;
+			tcp_close(conn);
+		}
+		return;
+	}
+	s->data = conn;
+	if (s->direction == DIRECTION_SEND)
+		send_stream(s, conn);
+}
+
+/* One request is there: answer it. */
+static void respond(struct session *s, struct tcp_conn *conn)
+{
+	uint32_t left = s->response_size;
+
+	while (left > 0) {
+		uint32_t n = min_u32(left, PATTERN_SIZE);
+
+		if (tcp_send(conn, pattern_bytes(), n) != n) {
+			tcp_abort(conn); /* no client leaves so much unread */
+			s->data = NULL;
+			return;
+		}
+		left -= n;
+	}
+	s->sent += s->response_size;
+	s->sends++;
+	s->transactions++;
+	if (s->flags & FLAG_CONNECT_TEST)
+		tcp_close(conn);
+}
+
+static uint32_t data_received(struct tcp_conn *conn, const uint8_t *data, uint32_t length)
+{
+	struct session *s = session_of_port(tcp_port(conn));
+	struct tcp_words *words = tcp_words(conn);
+	uint32_t left = length;
+
+	(void)data;
+	if (s == NULL || tcp_closing(conn))
+		return length;
+	s->received += length;
+	s->receives++;
+	if (!is_rr(s))
+		return length;
+	while (left >= words->a && !tcp_closing(conn)) {
+		left -= words->a;
+		words->a = s->request_size;
+		respond(s, conn);
+	}
+	words->a -= left;
+	return length;
+}
+
+static void data_writable(struct tcp_conn *conn)
+{
+	struct session *s = session_of_port(tcp_port(conn));
+
+	if (s != NULL && s->data == conn && s->direction == DIRECTION_SEND)
+		send_stream(s, conn);
+}
+
+static void data_ended(struct tcp_conn *conn)
+{
+	struct session *s = session_of_port(tcp_port(conn));
+
+	tcp_close(conn);
+	if (s != NULL && s->data == conn)
+		finish(s);
+}
+
+static void data_gone(struct tcp_conn *conn)
+{
+	struct session *s = session_of_port(tcp_port(conn));
+
+	if (s != NULL && s->data == conn) {
+		s->data = NULL;
+		finish(s);
+	}
+}
+
+static const struct tcp_service data_service = {
+	.opened = data_opened,
+	.received = data_received,
+	.writable = data_writable,
+	.ended = data_ended,
+	.gone = data_gone,
+};
+
+static void data_datagram(const struct udp_datagram *datagram)
+{
+	struct session *s = session_of_port(datagram->port);
+
+	if (s == NULL)
+		return;
+	if (datagram->length == 0) { /* how netperf says that it was the last */
+		finish(s);
+		return;
+	}
+	s->received += datagram->length;
+	s->receives++;
+	if (is_rr(s)) {
+		udp_answer(datagram, pattern_bytes(), s->response_size);
+		s->sent += s->response_size;
+		s->sends++;
+		s->transactions++;
+	}
+}
+
+static uint32_t size_word(const struct session *s, uint32_t index, uint32_t otherwise)
+{
+	uint32_t size = word(s, index);
+
+	return size == 0 || size > SIZE_LIMIT ? otherwise : size;
+}
+
+/* Begins a test. False if it is one that is not served here. */
+static bool begin(struct session *s, uint8_t *response)
+{
+	uint32_t protocol = word(s, REQUEST_PROTOCOL), port = word(s, REQUEST_DATA_PORT);
+	int32_t length = (int32_t)word(s, REQUEST_SECONDS);
+
+	stop_listening(s);
+	s->direction = word(s, REQUEST_DIRECTION) & (DIRECTION_SEND | DIRECTION_RECEIVE);
+	s->flags = word(s, REQUEST_FLAGS);
+	s->request_size = size_word(s, REQUEST_REQUEST_SIZE, 1);
+	s->response_size = size_word(s, REQUEST_RESPONSE_SIZE, 1);
+	s->udp = protocol == IP_UDP;
+	/* Sending UDP at a client without being asked is not served. */
+	if ((protocol != IP_TCP && protocol != IP_UDP) || port > UINT16_MAX ||
+	    (s->udp && !(s->direction & DIRECTION_RECEIVE)))
+		return false;
+	s->received = s->sent = s->receives = s->sends = s->transactions = 0;
+	s->data = NULL;
+	s->port = (uint16_t)(port != 0 ? port : FIRST_PORT + (uint32_t)(s - sessions));
+	if (s->udp ? !udp_listen(s->port, data_datagram) : !tcp_listen(s->port, &data_service)) {
+		s->port = 0;
+		return false;
+	}
+	s->start = clock_us();
+	s->end = NEVER;
+	s->units_left = length < 0 ? (uint64_t) - (int64_t)length : 0;
+	if (length > 0)
+		s->end = s->start + (uint64_t)length * US +
+			 (s->direction == DIRECTION_SEND ? 0 : PATIENCE_US);
+	s->running = true;
+
+	put_word(response, RESPONSE_RECV_BUF, BUFFER);
+	put_word(response, RESPONSE_RECEIVE_SIZE,
+		 is_rr(s) ? s->request_size : size_word(s, REQUEST_RECEIVE_SIZE, PATTERN_SIZE));
+	put_word(response, RESPONSE_RECV_WIDTH, 1);
+	put_word(response, RESPONSE_SEND_BUF, BUFFER);
+	put_word(response, RESPONSE_SEND_SIZE,
+		 is_rr(s) ? s->response_size : size_word(s, REQUEST_SEND_SIZE, PATTERN_SIZE));
+	put_word(response, RESPONSE_SEND_WIDTH, 1);
+	put_word(response, RESPONSE_FLAGS, FLAG_NO_DELAY); /* and no CPU measurement */
+	put_word(response, RESPONSE_SECONDS, (uint32_t)length);
+	put_word(response, RESPONSE_DATA_PORT, s->port);
+	return true;
+}
+
+static void handle_message(struct session *s)
+{
+	uint8_t response[NETPERF_MESSAGE] = { 0 };
+	uint32_t type = get_be32(s->message);
+
+	if (type == NETPERF_DEBUG_ON || type == NETPERF_DEBUG_OFF)
+		send_message(s, response, NETPERF_DEBUG_OK, 0);
+	else if (type == NETPERF_CPU_CALIBRATE)
+		send_message(s, response, NETPERF_CPU_CALIBRATE, 0);
+	else if (type == NETPERF_DO_OMNI && !s->running && begin(s, response))
+		send_message(s, response, NETPERF_OMNI_RESPONSE, 0);
+	else
+		send_message(s, response, NETPERF_OMNI_RESPONSE, NETPERF_ERROR_UNKNOWN);
+}
+
+/* The control connection. words.pointer: its session */
+
+static void control_opened(struct tcp_conn *conn)
+{
+	for (uint32_t i = 0; i < SESSIONS; i++) {
+		if (sessions[i].control == NULL) {
+			memset(&sessions[i], 0, sizeof(sessions[i]));
+			sessions[i].control = conn;
+			tcp_words(conn)->pointer = &sessions[i];
+			return;
+		}
+	}
+	tcp_abort(conn);
+}
+
+static uint32_t control_received(struct tcp_conn *conn, const uint8_t *data, uint32_t length)
+{
+	struct session *s = tcp_words(conn)->pointer;
+
+	for (uint32_t left = length; left > 0 && !tcp_closing(conn);) {
+		uint32_t n = min_u32(left, NETPERF_MESSAGE - s->got);
+
+		memcpy(s->message + s->got, data, n);
+		s->got += n;
+		data += n;
+		left -= n;
+		if (s->got == NETPERF_MESSAGE) {
+			s->got = 0;
+			handle_message(s);
+		}
+	}
+	return length;
+}
+
+static void control_gone(struct tcp_conn *conn)
+{
+	struct session *s = tcp_words(conn)->pointer;
+
+	if (s == NULL)
+		return;
+	s->running = false;
+	stop_listening(s);
+	if (s->data != NULL)
+		tcp_abort(s->data);
+	s->data = NULL;
+	s->control = NULL;
+}
+
+static void nothing(struct tcp_conn *conn)
+{
+	(void)conn;
+}
+
+static const struct tcp_service control_service = {
+	.opened = control_opened,
+	.received = control_received,
+	.writable = nothing,
+	.ended = tcp_close,
+	.gone = control_gone,
+};
+
+uint64_t netperf_timers(uint64_t now)
+{
+	uint64_t next = NEVER;
+
+	for (uint32_t i = 0; i < SESSIONS; i++) {
+		struct session *s = &sessions[i];
+
+		if (s->control == NULL || !s->running)
+			continue;
+		if (s->end <= now)
+			finish(s);
+		else if (s->end < next)
+			next = s->end;
+	}
+	return next;
+}
+
+bool netperf_start(void)
+{
+	return tcp_listen(PORT_NETPERF, &control_service);
+}

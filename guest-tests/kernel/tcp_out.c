@@ -1,0 +1,234 @@
+/*
+ * tcp_out.c - TCP segments are made.
+ */
+#include "counters.h"
+#include "lib.h"
+#include "tcp_internal.h"
+
+#define TCP_CHECKSUM 16
+#define TCP_URGENT   18
+/* The longest payload of one datagram, with room for all headers. */
+#define PAYLOAD_MAX  (65535u - IP_HEADER - 60)
+
+static void put_header(uint8_t *tcp, uint16_t from, uint16_t to, uint32_t seq, uint32_t ack,
+		       uint32_t header, uint8_t flags, uint32_t window)
+{
+	put_be16(tcp, from);
+	put_be16(tcp + 2, to);
+	put_be32(tcp + 4, seq);
+	put_be32(tcp + 8, ack);
+	tcp[12] = (uint8_t)(header / 4 << 4);
+	tcp[13] = flags;
+	put_be16(tcp + 14, (uint16_t)min_u32(window, 65535));
+	put_be16(tcp + TCP_URGENT, 0);
+}
+
+static void put_stamp(uint8_t *option, uint32_t echo)
+{
+	option[0] = option[1] = TCP_OPTION_NOP;
+	option[2] = TCP_OPTION_STAMP;
+	option[3] = 10;
+	put_be32(option + 4, tcp_now_ms());
+	put_be32(option + 8, echo);
+}
+
+/* The window to tell the peer, which never takes back what it was told. */
+static uint32_t current_window(struct tcp_conn *conn)
+{
+	uint32_t room = tcp_receive_room(conn), told = conn->rcv_edge - conn->rcv_nxt;
+
+	/* Opening it by less than a segment only invites small ones (RFC 9293, 3.8.6.2.2). */
+	if ((int32_t)told < 0)
+		told = 0;
+	if (room > told && (room - told >= conn->mss || room >= TCP_WINDOW / 2)) {
+		told = room >> conn->receive_scale << conn->receive_scale;
+		if (conn->receive_scale == 0)
+			told = min_u32(told, 65535);
+	}
+	conn->rcv_edge = conn->rcv_nxt + told;
+	/* Closed with nobody to open it: look again by time. */
+	if (told < conn->mss && conn->timer == 0)
+		tcp_set_timer(conn, TCP_MEMORY_RETRY);
+	return told;
+}
+
+/* Copies queued data from sequence number seq on. */
+static void copy_queued(struct tcp_conn *conn, uint8_t *to, uint32_t seq, uint32_t length)
+{
+	struct chunk *chunk = conn->send_at;
+
+	if (chunk == NULL || seq_before(seq, chunk->seq))
+		chunk = conn->send_first;
+	while (length > 0) {
+		uint32_t skip = seq - chunk->seq;
+
+		if (skip >= chunk->length) {
+			chunk = chunk->next;
+			continue;
+		}
+		uint32_t n = min_u32(length, chunk->length - skip);
+
+		memcpy(to, chunk->data + skip, n);
+		to += n;
+		seq += n;
+		length -= n;
+		conn->send_at = chunk;
+	}
+}
+
+/* One datagram of the connection, cut by the device if it is longer than a segment. */
+static bool emit(struct tcp_conn *conn, uint32_t seq, uint32_t length, uint8_t flags)
+{
+	uint32_t header = TCP_HEADER + (conn->stamps ? TCP_STAMP_SIZE : 0);
+	uint8_t *tcp = ip_begin(&conn->peer, IP_TCP);
+
+	if (tcp == NULL)
+		return false;
+	put_header(tcp, conn->port, conn->peer_port, seq, conn->rcv_nxt, header, flags,
+		   current_window(conn) >> conn->receive_scale);
+	if (conn->stamps)
+		put_stamp(tcp + TCP_HEADER, conn->stamp_recent);
+	if (length > 0)
+		copy_queued(conn, tcp + header, seq, length);
+	ip_send(header + length, TCP_CHECKSUM, header, length > conn->mss ? conn->mss : 0);
+	conn->ack_now = false;
+	return true;
+}
+
+/* How much of the queue may go in one datagram now, behind what is under way. */
+static uint32_t sendable(const struct tcp_conn *conn)
+{
+	uint32_t under_way = conn->snd_nxt - conn->snd_una;
+	uint32_t queued = conn->snd_end - conn->snd_nxt;
+	uint32_t window = min_u32(conn->snd_wnd, conn->cwnd);
+	uint32_t most = net.segments ? PAYLOAD_MAX / conn->mss * conn->mss : conn->mss;
+	uint32_t usable = window > under_way ? window - under_way : 0;
+	uint32_t length = min_u32(min_u32(queued, usable), most);
+
+	if (length == queued || length < conn->mss) {
+		/* Silly window avoidance: all there is, or a good part of the window (RFC 9293, 3.8.6.2.1). */
+		if (length < queued && length < conn->max_wnd / 2)
+			return 0;
+		return length;
+	}
+	return length / conn->mss * conn->mss;
+}
+
+bool tcp_output(struct tcp_conn *conn)
+{
+	if (conn->aborted)
+		return emit(conn, conn->snd_nxt, 0, TCP_RST | TCP_ACK);
+	if (conn->state == TCP_SYN_RECEIVED)
+		return true;
+	if (conn->state == TCP_TIME_WAIT_STATE)
+		return !conn->ack_now || emit(conn, conn->snd_max, 0, TCP_ACK);
+	/* Before the FIN is sent, snd_nxt is at most snd_end; behind it, nothing follows. */
+	while (!seq_before(conn->snd_end, conn->snd_nxt)) {
+		uint32_t length = conn->snd_nxt != conn->snd_end ? sendable(conn) : 0;
+		bool last = conn->snd_nxt + length == conn->snd_end;
+		bool fin = last && conn->fin_wanted;
+		uint8_t flags = TCP_ACK;
+
+		if (length == 0 && !fin)
+			break;
+		if (last)
+			flags |= TCP_PSH;
+		if (fin)
+			flags |= TCP_FIN;
+		if (!emit(conn, conn->snd_nxt, length, flags))
+			return false;
+		if (seq_before(conn->snd_nxt, conn->snd_max))
+			counters.tcp_retransmits++;
+		else if (!conn->stamps && !conn->measuring) {
+			conn->measuring = true;
+			conn->measure_seq = conn->snd_nxt;
+			conn->measure_start = tcp_now_ms();
+		}
+		conn->snd_nxt += length + fin;
+		if (seq_before(conn->snd_max, conn->snd_nxt))
+			conn->snd_max = conn->snd_nxt;
+		if (conn->timer == 0)
+			tcp_set_timer(conn, conn->rto);
+	}
+	/* Something queued and nothing under way: the window is closed, and the timer probes it. */
+	if (conn->timer == 0 && seq_before(conn->snd_nxt, conn->snd_end))
+		tcp_set_timer(conn, conn->rto);
+	return !conn->ack_now || emit(conn, conn->snd_nxt, 0, TCP_ACK);
+}
+
+void tcp_retransmit(struct tcp_conn *conn, uint32_t length)
+{
+	uint32_t queued = conn->snd_end - conn->snd_una;
+	uint8_t flags = TCP_ACK;
+
+	length = min_u32(length, queued);
+	/* The FIN, if it was sent before and belongs right behind. */
+	if (conn->fin_wanted && length == queued && !seq_before(conn->snd_max, conn->snd_end + 1))
+		flags |= TCP_FIN;
+	counters.tcp_retransmits++;
+	emit(conn, conn->snd_una, length, flags); /* without a buffer: the timer comes again */
+}
+
+void tcp_send_syn_ack(struct tcp_conn *conn)
+{
+	uint8_t *tcp = ip_begin(&conn->peer, IP_TCP), *option;
+
+	if (tcp == NULL)
+		return; /* the timer or the peer repeats it */
+	option = tcp + TCP_HEADER;
+	option[0] = TCP_OPTION_MSS;
+	option[1] = 4;
+	put_be16(option + 2, TCP_MSS);
+	option += 4;
+	if (conn->receive_scale != 0) {
+		option[0] = TCP_OPTION_NOP;
+		option[1] = TCP_OPTION_SCALE;
+		option[2] = 3;
+		option[3] = TCP_SCALE;
+		option += 4;
+	}
+	if (conn->stamps) {
+		put_stamp(option, conn->stamp_recent);
+		option += TCP_STAMP_SIZE;
+	}
+	uint32_t header = (uint32_t)(option - tcp);
+
+	/* The window of a SYN is never scaled. */
+	conn->rcv_edge = conn->rcv_nxt + 65535;
+	put_header(tcp, conn->port, conn->peer_port, conn->snd_una, conn->rcv_nxt, header,
+		   TCP_SYN | TCP_ACK, 65535);
+	ip_send(header, TCP_CHECKSUM, header, 0);
+}
+
+/* RFC 9293, 3.10.7.1: the reset carries what makes the peer believe it. */
+void tcp_send_reset(const struct ip_peer *to, const struct tcp_segment *cause, uint32_t length)
+{
+	uint8_t *tcp = ip_begin(to, IP_TCP);
+	uint32_t behind = cause->seq + length + (cause->flags & TCP_SYN ? 1 : 0) +
+			  (cause->flags & TCP_FIN ? 1 : 0);
+
+	if (tcp == NULL)
+		return;
+	if (cause->flags & TCP_ACK)
+		put_header(tcp, cause->port, cause->from_port, cause->ack, 0, TCP_HEADER, TCP_RST,
+			   0);
+	else
+		put_header(tcp, cause->port, cause->from_port, 0, behind, TCP_HEADER,
+			   TCP_RST | TCP_ACK, 0);
+	ip_send(TCP_HEADER, TCP_CHECKSUM, TCP_HEADER, 0);
+}
+
+void tcp_send_cookie(const struct ip_peer *to, const struct tcp_segment *syn, uint32_t cookie)
+{
+	uint8_t *tcp = ip_begin(to, IP_TCP);
+
+	if (tcp == NULL)
+		return;
+	tcp[TCP_HEADER] = TCP_OPTION_MSS;
+	tcp[TCP_HEADER + 1] = 4;
+	put_be16(tcp + TCP_HEADER + 2, TCP_MSS);
+	put_header(tcp, syn->port, syn->from_port, cookie, syn->seq + 1, TCP_HEADER + 4,
+		   TCP_SYN | TCP_ACK, 65535);
+	ip_send(TCP_HEADER + 4, TCP_CHECKSUM, TCP_HEADER + 4, 0);
+	counters.tcp_cookies_sent++;
+}

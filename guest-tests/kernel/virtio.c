@@ -1,0 +1,146 @@
+/*
+ * virtio.c - what all transports share: the steps of initialisation (virtio 1.2, 3.1.1) and split queues (2.7).
+ */
+#include "clock.h"
+#include "cpu.h"
+#include "lib.h"
+#include "machine.h"
+#include "virtio.h"
+
+#define RESET_TIMEOUT_US 1000000
+
+bool virtio_find(struct virtio_device *dev, uint32_t id, unsigned nth)
+{
+	unsigned on_mmio = 0;
+
+	while (virtio_mmio_find(dev, id, on_mmio))
+		if (on_mmio++ == nth)
+			return true;
+	return virtio_pci_find(dev, id, nth - on_mmio);
+}
+
+bool virtio_reset(struct virtio_device *dev)
+{
+	uint64_t deadline = clock_us() + RESET_TIMEOUT_US;
+
+	dev->transport->set_status(dev, 0);
+	while (dev->transport->status(dev) != 0)
+		if (clock_us() > deadline)
+			return false;
+	return true;
+}
+
+bool virtio_begin(struct virtio_device *dev, uint64_t wanted, uint64_t *agreed)
+{
+	if (!virtio_reset(dev))
+		return false;
+	dev->transport->set_status(dev, VIRTIO_ACKNOWLEDGE);
+	dev->transport->set_status(dev, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
+	wanted |= 1ull << VIRTIO_F_VERSION_1;
+	*agreed = wanted & dev->transport->features(dev);
+	if (!(*agreed >> VIRTIO_F_VERSION_1 & 1))
+		return false;
+	dev->transport->set_features(dev, *agreed);
+	dev->transport->set_status(dev, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK);
+	return dev->transport->status(dev) & VIRTIO_FEATURES_OK;
+}
+
+void virtio_go(struct virtio_device *dev)
+{
+	dev->transport->set_status(dev, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK |
+						VIRTIO_DRIVER_OK);
+}
+
+static uint64_t page_align(uint64_t size)
+{
+	return (size + 4095) & ~4095ull;
+}
+
+static uint64_t avail_bytes(uint16_t size)
+{
+	return sizeof(struct virtq_avail) + 2ull * size + 2;
+}
+
+static uint64_t used_bytes(uint16_t size)
+{
+	return sizeof(struct virtq_used) + size * sizeof(struct virtq_used_elem) + 2;
+}
+
+bool virtq_setup(struct virtq *q, struct virtio_device *dev, uint16_t queue, uint16_t max,
+		 bool event_idx)
+{
+	uint16_t size = dev->transport->queue_max(dev, queue);
+	uint64_t desc_size, avail_size, used_size;
+
+	if (size == 0)
+		return false;
+	if (size > max)
+		size = max;
+	while (size & (size - 1)) /* down to a power of two */
+		size &= (uint16_t)(size - 1);
+	/* Pages of their own keep what the two sides write apart. */
+	desc_size = page_align(size * sizeof(struct virtq_desc));
+	avail_size = page_align(avail_bytes(size));
+	used_size = page_align(used_bytes(size));
+
+	uint8_t *memory = machine_alloc(desc_size + avail_size + used_size);
+
+	if (memory == NULL)
+		return false;
+	q->size = size;
+	q->desc = (void *)memory;
+	q->avail = (void *)(memory + desc_size);
+	q->used = (void *)(memory + desc_size + avail_size);
+	virtq_restart(q, dev, queue, event_idx);
+	return true;
+}
+
+void virtq_restart(struct virtq *q, struct virtio_device *dev, uint16_t queue, bool event_idx)
+{
+	struct virtio_queue_addresses at = { .desc = (uint64_t)q->desc,
+					     .avail = (uint64_t)q->avail,
+					     .used = (uint64_t)q->used,
+					     .size = q->size };
+
+	memset(q->desc, 0, q->size * sizeof(struct virtq_desc));
+	memset((void *)q->avail, 0, avail_bytes(q->size));
+	memset((void *)q->used, 0, used_bytes(q->size));
+	q->avail_idx = 0;
+	q->published = 0;
+	q->last_used = 0;
+	q->event_idx = event_idx;
+	virtq_want_no_interrupt(q);
+	dev->transport->queue_enable(dev, queue, &at, &q->doorbell);
+}
+
+bool virtq_publish(struct virtq *q)
+{
+	uint16_t before = q->published, now = q->avail_idx;
+
+	if (before == now)
+		return false;
+	cpu_compiler_barrier(); /* the entries before idx: x86 keeps stores in order */
+	q->avail->idx = now;
+	q->published = now;
+	cpu_barrier();
+	if (!q->event_idx)
+		return !(q->used->flags & VIRTQ_USED_NO_NOTIFY);
+	uint16_t event = *(volatile uint16_t *)&q->used->ring[q->size];
+
+	return (uint16_t)(now - event - 1) < (uint16_t)(now - before);
+}
+
+bool virtq_want_interrupt(struct virtq *q, uint16_t count)
+{
+	q->avail->flags = 0;
+	q->avail->ring[q->size] = (uint16_t)(q->last_used + count);
+	cpu_barrier();
+	return (uint16_t)(q->used->idx - q->last_used) > count;
+}
+
+void virtq_want_no_interrupt(struct virtq *q)
+{
+	q->avail->flags = q->event_idx ? 0 : VIRTQ_AVAIL_NO_INTERRUPT;
+	/* With EVENT_IDX there is no off: an event half the index space away comes as close. */
+	q->avail->ring[q->size] = (uint16_t)(q->last_used - 0x8000);
+}

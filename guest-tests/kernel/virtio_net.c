@@ -1,0 +1,282 @@
+/*
+ * virtio_net.c - driver of the virtio network device (virtio 1.2, 5.1): one queue pair, a fixed buffer behind each
+ * descriptor, never a chain.
+ */
+#include "clock.h"
+#include "console.h"
+#include "counters.h"
+#include "cpu.h"
+#include "lib.h"
+#include "machine.h"
+#include "virtio.h"
+#include "virtio_net.h"
+
+#define F_CSUM	     0
+#define F_GUEST_CSUM 1
+#define F_MAC	     5
+#define F_GUEST_TSO4 7
+#define F_HOST_TSO4  11
+#define F_MRG_RXBUF  15
+
+#define QUEUE_RX 0
+#define QUEUE_TX 1
+
+/* struct virtio_net_hdr */
+struct net_header {
+	uint8_t flags, gso_type;
+	uint16_t header_length, gso_size, checksum_start, checksum_offset, buffers;
+};
+#define HEADER_NEEDS_CSUM 1
+#define HEADER_DATA_VALID 2
+#define HEADER_GSO_NONE	  0
+#define HEADER_GSO_TCPV4  1
+
+#define RX_QUEUE_MAX   512
+#define TX_QUEUE_MAX   256
+#define RX_BUFFER      4096
+#define TX_BUFFER_STEP 0x11000 /* a header and a frame */
+/* Small enough that answers do not wait for a full ring, large enough that doorbells are few. */
+#define BATCH	       64
+
+struct net net;
+
+static struct virtio_device device;
+static struct virtq rx, tx;
+static uint64_t features;
+static uint8_t *rx_buffers, *tx_buffers;
+static uint16_t tx_free[TX_QUEUE_MAX];
+static uint32_t tx_free_count;
+static bool interrupts_on;
+
+static bool has(unsigned feature)
+{
+	return features >> feature & 1;
+}
+
+static void collect_sent(void)
+{
+	struct virtq_used_elem elem;
+
+	while (virtq_take(&tx, &elem))
+		if (elem.id < tx.size && tx_free_count < tx.size)
+			tx_free[tx_free_count++] = (uint16_t)elem.id;
+}
+
+static bool start_device(void)
+{
+	uint64_t wanted = 1ull << F_CSUM | 1ull << F_GUEST_CSUM | 1ull << F_MAC |
+			  1ull << F_HOST_TSO4 | 1ull << F_GUEST_TSO4 | 1ull << F_MRG_RXBUF |
+			  1ull << VIRTIO_F_EVENT_IDX;
+	uint64_t offered = device.transport->features(&device);
+
+	/* Large frames need a checksum left open, and as many buffers as it takes. */
+	if (!(offered >> F_MRG_RXBUF & 1) || !(offered >> F_GUEST_CSUM & 1))
+		wanted &= ~(1ull << F_GUEST_TSO4);
+	if (!(offered >> F_CSUM & 1))
+		wanted &= ~(1ull << F_HOST_TSO4);
+	if (!virtio_begin(&device, wanted, &features)) {
+		console_print("net: the device refuses the features %lx\n", wanted);
+		return false;
+	}
+	net.checksums = has(F_CSUM);
+	net.segments = has(F_HOST_TSO4);
+	for (uint32_t i = 0; has(F_MAC) && i < 6; i++)
+		net.mac[i] = device.transport->config8(&device, i);
+	if (interrupts_on)
+		device.transport->route_interrupt(&device);
+	return true;
+}
+
+static void fill_queues(void)
+{
+	for (uint16_t i = 0; i < rx.size; i++) {
+		rx.desc[i] = (struct virtq_desc){ .address = (uint64_t)rx_buffers + i * RX_BUFFER,
+						  .length = RX_BUFFER,
+						  .flags = VIRTQ_DESC_WRITE };
+		virtq_add(&rx, i);
+	}
+	tx_free_count = 0;
+	for (uint16_t i = 0; i < tx.size; i++) {
+		tx.desc[i].address = (uint64_t)tx_buffers + (uint64_t)i * TX_BUFFER_STEP;
+		tx_free[tx_free_count++] = (uint16_t)(tx.size - 1 - i);
+	}
+	virtio_go(&device);
+	virtio_net_flush();
+}
+
+bool virtio_net_start(bool interrupts)
+{
+	static const uint8_t own_mac[6] = { 0x02, 0x6d, 0x69, 0x6e, 0x69, 0x01 };
+
+	interrupts_on = interrupts;
+	memcpy(net.mac, own_mac, sizeof(own_mac));
+	if (!virtio_find(&device, VIRTIO_ID_NET, 0)) {
+		console_print("net: no virtio network device in \"%s\" or on PCI\n",
+			      machine.cmdline);
+		return false;
+	}
+	if (!start_device())
+		return false;
+	if (!virtq_setup(&rx, &device, QUEUE_RX, RX_QUEUE_MAX, has(VIRTIO_F_EVENT_IDX)) ||
+	    !virtq_setup(&tx, &device, QUEUE_TX, TX_QUEUE_MAX, has(VIRTIO_F_EVENT_IDX)))
+		return false;
+	rx_buffers = machine_alloc(rx.size * (uint64_t)RX_BUFFER);
+	tx_buffers = machine_alloc(tx.size * (uint64_t)TX_BUFFER_STEP);
+	if (rx_buffers == NULL || tx_buffers == NULL) {
+		console_print("net: not enough memory for buffers\n");
+		return false;
+	}
+	fill_queues();
+	return true;
+}
+
+bool virtio_net_restart(void)
+{
+	if (!start_device())
+		return false;
+	virtq_restart(&rx, &device, QUEUE_RX, has(VIRTIO_F_EVENT_IDX));
+	virtq_restart(&tx, &device, QUEUE_TX, has(VIRTIO_F_EVENT_IDX));
+	fill_queues();
+	return true;
+}
+
+uint8_t virtio_net_status(void)
+{
+	return device.transport->status(&device);
+}
+
+/* Takes the buffers of one frame; false if the device has left out some, which it must not. */
+static bool take_frame(const struct virtq_used_elem *first, struct net_frame *frame,
+		       uint16_t ids[NET_PIECES])
+{
+	struct virtq_used_elem elem = *first;
+	uint32_t buffers = 1, skip = sizeof(struct net_header);
+
+	frame->count = 0;
+	frame->total = 0;
+	for (;;) {
+		if (elem.id >= rx.size || elem.length > RX_BUFFER || elem.length < skip)
+			return false;
+		const uint8_t *buffer = rx_buffers + elem.id * RX_BUFFER;
+
+		if (frame->count == 0) {
+			const struct net_header *header = (const void *)buffer;
+
+			if (has(F_MRG_RXBUF))
+				buffers = header->buffers;
+			if (buffers > NET_PIECES)
+				return false;
+			frame->checksum_good =
+				header->flags & (HEADER_NEEDS_CSUM | HEADER_DATA_VALID);
+		}
+		ids[frame->count] = (uint16_t)elem.id;
+		frame->data[frame->count] = buffer + skip;
+		frame->length[frame->count] = elem.length - skip;
+		frame->total += elem.length - skip;
+		skip = 0;
+		if (++frame->count >= buffers)
+			return true;
+		if (!virtq_take(&rx, &elem))
+			return false;
+	}
+}
+
+uint32_t virtio_net_poll(void (*receive)(struct net_frame *frame))
+{
+	struct virtq_used_elem elem;
+	struct net_frame frame;
+	uint16_t ids[NET_PIECES];
+	uint32_t frames = 0;
+
+	while (frames < BATCH && virtq_take(&rx, &elem)) {
+		frames++;
+		if (take_frame(&elem, &frame, ids)) {
+			counters.rx_packets++;
+			counters.rx_bytes += frame.total;
+			receive(&frame);
+		} else {
+			counters.rx_bad_device++;
+		}
+		for (uint32_t i = 0; i < frame.count; i++)
+			virtq_add(&rx, ids[i]);
+	}
+	return frames;
+}
+
+uint8_t *net_frame_buffer(void)
+{
+	if (tx_free_count == 0)
+		collect_sent();
+	if (tx_free_count == 0)
+		return NULL;
+	return tx_buffers + (uint64_t)tx_free[tx_free_count - 1] * TX_BUFFER_STEP +
+	       sizeof(struct net_header);
+}
+
+void net_send(uint32_t length, const struct net_offload *offload)
+{
+	uint16_t id = tx_free[--tx_free_count];
+	struct net_header *header = (void *)(tx_buffers + (uint64_t)id * TX_BUFFER_STEP);
+
+	*header = (struct net_header){ .buffers = 0 };
+	if (offload->checksum_start != 0) {
+		header->flags = HEADER_NEEDS_CSUM;
+		header->checksum_start = offload->checksum_start;
+		header->checksum_offset = offload->checksum_offset;
+	}
+	if (offload->segment != 0) {
+		header->gso_type = HEADER_GSO_TCPV4;
+		header->gso_size = offload->segment;
+		header->header_length = offload->headers;
+	}
+	tx.desc[id].length = (uint32_t)sizeof(*header) + length;
+	virtq_add(&tx, id);
+	counters.tx_packets++;
+	counters.tx_bytes += length;
+}
+
+static void ring(const struct irq_write *doorbell)
+{
+	if (doorbell->width == 2)
+		cpu_write16(doorbell->address, (uint16_t)doorbell->value);
+	else
+		cpu_write32(doorbell->address, doorbell->value);
+	counters.kicks++;
+}
+
+void virtio_net_flush(void)
+{
+	if (virtq_publish(&rx))
+		ring(&rx.doorbell);
+	if (virtq_publish(&tx))
+		ring(&tx.doorbell);
+	if (tx_free_count < tx.size / 2u)
+		collect_sent();
+}
+
+void virtio_net_sleep(uint64_t deadline)
+{
+	struct irq_write doorbells[2];
+	uint32_t count = 0;
+
+	if (virtq_publish(&rx))
+		doorbells[count++] = rx.doorbell;
+	if (virtq_publish(&tx))
+		doorbells[count++] = tx.doorbell;
+	collect_sent();
+	/* Sent frames are wanted back only when so many are under way that senders may be waiting. */
+	bool busy = virtq_want_interrupt(&rx, 0);
+
+	if (tx_free_count < tx.size / 4u)
+		busy |= virtq_want_interrupt(&tx, tx.size / 4u);
+	if (busy) {
+		for (uint32_t i = 0; i < count; i++)
+			ring(&doorbells[i]);
+	} else {
+		counters.kicks += count;
+		irq_sleep(doorbells, count, deadline);
+		counters.sleeps++;
+	}
+	virtq_want_no_interrupt(&rx);
+	virtq_want_no_interrupt(&tx);
+}

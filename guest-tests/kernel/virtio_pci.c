@@ -1,0 +1,262 @@
+/*
+ * virtio_pci.c - virtio over PCI (virtio 1.2, 4.1), found by scanning bus 0 through ports 0xcf8 and 0xcfc.
+ */
+#include "cpu.h"
+#include "lib.h"
+#include "machine.h"
+#include "ring0.h"
+#include "virtio.h"
+
+#define PCI_ADDRESS	 0xcf8
+#define PCI_DATA	 0xcfc
+#define PCI_ENABLE	 0x80000000u
+#define PCI_ID		 0x00
+#define PCI_COMMAND	 0x04
+#define PCI_HEADER	 0x0c
+#define PCI_BAR		 0x10
+#define PCI_CAPABILITIES 0x34
+#define PCI_INTERRUPT	 0x3c
+#define COMMAND_IO	 0x1
+#define COMMAND_MEMORY	 0x2
+#define COMMAND_MASTER	 0x4
+#define COMMAND_NO_INTX	 0x400
+#define STATUS_CAP_LIST	 0x100000
+#define CAP_VENDOR	 0x09
+#define CAP_MSIX	 0x11
+#define MSIX_ENABLE	 0x80000000u
+#define MSIX_MASK_ALL	 0x40000000u
+#define VIRTIO_VENDOR	 0x1af4
+#define VIRTIO_MODERN	 0x1040
+
+/* cfg_type of a vendor capability. */
+#define CAP_COMMON 1
+#define CAP_NOTIFY 2
+#define CAP_ISR	   3
+#define CAP_DEVICE 4
+
+#define COMMON_FEATURES_SEL    0x00
+#define COMMON_FEATURES	       0x04
+#define COMMON_DRIVER_SEL      0x08
+#define COMMON_DRIVER_FEATURES 0x0c
+#define COMMON_CONFIG_VECTOR   0x10
+#define COMMON_STATUS	       0x14
+#define COMMON_QUEUE_SEL       0x16
+#define COMMON_QUEUE_SIZE      0x18
+#define COMMON_QUEUE_VECTOR    0x1a
+#define COMMON_QUEUE_ENABLE    0x1c
+#define COMMON_QUEUE_NOTIFY    0x1e
+#define COMMON_QUEUE_DESC      0x20
+#define COMMON_QUEUE_AVAIL     0x28
+#define COMMON_QUEUE_USED      0x30
+#define COMMON_SIZE	       0x38
+#define NO_VECTOR	       0xffff
+
+static uint32_t pci_read(uint32_t device, uint32_t reg)
+{
+	cpu_out32(PCI_ADDRESS, device | (reg & 0xfc));
+	return cpu_in32(PCI_DATA);
+}
+
+static void pci_write(uint32_t device, uint32_t reg, uint32_t value)
+{
+	cpu_out32(PCI_ADDRESS, device | (reg & 0xfc));
+	cpu_out32(PCI_DATA, value);
+}
+
+/* Any byte of configuration space. */
+static uint8_t pci_read8(uint32_t device, uint32_t reg)
+{
+	return (uint8_t)(pci_read(device, reg) >> (8 * (reg & 3)));
+}
+
+static uint8_t status(struct virtio_device *dev)
+{
+	return cpu_read8(dev->regs + COMMON_STATUS);
+}
+
+static void set_status(struct virtio_device *dev, uint8_t value)
+{
+	cpu_write8(dev->regs + COMMON_STATUS, value);
+}
+
+static uint64_t features(struct virtio_device *dev)
+{
+	cpu_write32(dev->regs + COMMON_FEATURES_SEL, 1);
+	uint64_t high = cpu_read32(dev->regs + COMMON_FEATURES);
+
+	cpu_write32(dev->regs + COMMON_FEATURES_SEL, 0);
+	return high << 32 | cpu_read32(dev->regs + COMMON_FEATURES);
+}
+
+static void set_features(struct virtio_device *dev, uint64_t value)
+{
+	cpu_write32(dev->regs + COMMON_DRIVER_SEL, 1);
+	cpu_write32(dev->regs + COMMON_DRIVER_FEATURES, (uint32_t)(value >> 32));
+	cpu_write32(dev->regs + COMMON_DRIVER_SEL, 0);
+	cpu_write32(dev->regs + COMMON_DRIVER_FEATURES, (uint32_t)value);
+}
+
+static uint16_t queue_max(struct virtio_device *dev, uint16_t queue)
+{
+	cpu_write16(dev->regs + COMMON_QUEUE_SEL, queue);
+	return cpu_read16(dev->regs + COMMON_QUEUE_SIZE);
+}
+
+static void set_address(struct virtio_device *dev, uint32_t reg, uint64_t address)
+{
+	cpu_write32(dev->regs + reg, (uint32_t)address);
+	cpu_write32(dev->regs + reg + 4, (uint32_t)(address >> 32));
+}
+
+static void queue_enable(struct virtio_device *dev, uint16_t queue,
+			 const struct virtio_queue_addresses *at, struct irq_write *doorbell)
+{
+	cpu_write16(dev->regs + COMMON_QUEUE_SEL, queue);
+	cpu_write16(dev->regs + COMMON_QUEUE_SIZE, at->size);
+	set_address(dev, COMMON_QUEUE_DESC, at->desc);
+	set_address(dev, COMMON_QUEUE_AVAIL, at->avail);
+	set_address(dev, COMMON_QUEUE_USED, at->used);
+	if (dev->msix)
+		cpu_write16(dev->regs + COMMON_QUEUE_VECTOR, 0);
+	uint64_t offset = cpu_read16(dev->regs + COMMON_QUEUE_NOTIFY);
+
+	*doorbell = (struct irq_write){ dev->notify + offset * dev->notify_multiplier, queue, 2 };
+	cpu_write16(dev->regs + COMMON_QUEUE_ENABLE, 1);
+}
+
+static uint8_t config8(struct virtio_device *dev, uint32_t offset)
+{
+	return cpu_read8(dev->config + offset);
+}
+
+static void route_interrupt(struct virtio_device *dev)
+{
+	ring0_ack_write = 0;
+	ring0_ack_read = dev->msix ? 0 : dev->isr;
+	if (!dev->msix)
+		irq_route(dev->gsi, true);
+}
+
+static const struct virtio_transport virtio_pci = {
+	.status = status,
+	.set_status = set_status,
+	.features = features,
+	.set_features = set_features,
+	.queue_max = queue_max,
+	.queue_enable = queue_enable,
+	.config8 = config8,
+	.route_interrupt = route_interrupt,
+};
+
+/* The address that a memory BAR holds, as firmware or the VMM has set it; 0 for an I/O BAR or none. */
+static uint64_t bar_address(uint32_t device, unsigned bar)
+{
+	uint32_t low;
+
+	if (bar > 5)
+		return 0;
+	low = pci_read(device, PCI_BAR + 4 * bar);
+	if (low & 1)
+		return 0;
+	if ((low & 6) == 4 && bar < 5)
+		return (uint64_t)pci_read(device, PCI_BAR + 4 * bar + 4) << 32 | (low & ~15u);
+	return low & ~15u;
+}
+
+/* Finds a structure of the device in a BAR and maps it; 0 if that cannot be. */
+static uint64_t map_structure(uint32_t device, unsigned bar, uint32_t offset, uint32_t size)
+{
+	uint64_t base = bar_address(device, bar);
+
+	if (base == 0 || machine_map_registers(base + offset, size) == NULL)
+		return 0;
+	return base + offset;
+}
+
+/* One vector for everything, set up and enabled. */
+static void enable_msix(struct virtio_device *dev, uint32_t cap)
+{
+	uint32_t where = pci_read(dev->pci_address, cap + 4);
+	uint64_t table = map_structure(dev->pci_address, where & 7, where & ~7u, 16);
+
+	if (table == 0)
+		return;
+	pci_write(dev->pci_address, cap,
+		  pci_read(dev->pci_address, cap) | MSIX_ENABLE | MSIX_MASK_ALL);
+	cpu_write32(table, (uint32_t)irq_msi_address());
+	cpu_write32(table + 4, 0);
+	cpu_write32(table + 8, irq_msi_data());
+	cpu_write32(table + 12, 0); /* not masked */
+	pci_write(dev->pci_address, cap,
+		  (pci_read(dev->pci_address, cap) | MSIX_ENABLE) & ~MSIX_MASK_ALL);
+	dev->msix = true;
+	dev->msix_table = table;
+}
+
+static bool probe(struct virtio_device *dev, uint32_t device)
+{
+	uint32_t command = pci_read(device, PCI_COMMAND), msix = 0;
+
+	*dev = (struct virtio_device){ .transport = &virtio_pci, .pci_address = device };
+	if (!(command & STATUS_CAP_LIST))
+		return false;
+	pci_write(device, PCI_COMMAND,
+		  (command & 0xffff) | COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER);
+	uint32_t cap = pci_read8(device, PCI_CAPABILITIES) & 0xfcu;
+
+	for (int left = 48; cap != 0 && left > 0; left--) {
+		uint32_t head = pci_read(device, cap);
+
+		if ((head & 0xff) == CAP_MSIX)
+			msix = cap;
+		if ((head & 0xff) == CAP_VENDOR) {
+			unsigned type = head >> 24, bar = pci_read8(device, cap + 4);
+			uint32_t offset = pci_read(device, cap + 8);
+			uint32_t size = pci_read(device, cap + 12);
+			uint64_t at = type >= CAP_COMMON && type <= CAP_DEVICE
+					      ? map_structure(device, bar, offset, size)
+					      : 0;
+
+			/* The specification has drivers take the first one of a type that they can use. */
+			if (type == CAP_COMMON && dev->regs == 0 && size >= COMMON_SIZE)
+				dev->regs = at;
+			if (type == CAP_NOTIFY && dev->notify == 0) {
+				dev->notify = at;
+				dev->notify_multiplier = pci_read(device, cap + 16);
+			}
+			if (type == CAP_ISR && dev->isr == 0)
+				dev->isr = at;
+			if (type == CAP_DEVICE && dev->config == 0)
+				dev->config = at;
+		}
+		cap = head >> 8 & 0xfc;
+	}
+	if (dev->regs == 0 || dev->notify == 0 || dev->isr == 0 || dev->config == 0)
+		return false;
+	dev->gsi = pci_read8(device, PCI_INTERRUPT);
+	if (msix != 0)
+		enable_msix(dev, msix);
+	return true;
+}
+
+bool virtio_pci_find(struct virtio_device *dev, uint32_t id, unsigned nth)
+{
+	for (uint32_t slot = 0; slot < 32; slot++) {
+		for (uint32_t function = 0; function < 8; function++) {
+			uint32_t device = PCI_ENABLE | slot << 11 | function << 8;
+			uint32_t ids = pci_read(device, PCI_ID);
+			/* Transitional devices have the numbers from 0x1000, network first. */
+			bool matches = (ids & 0xffff) == VIRTIO_VENDOR &&
+				       (ids >> 16 == VIRTIO_MODERN + id ||
+					(id == VIRTIO_ID_NET && ids >> 16 == 0x1000));
+
+			if (matches && probe(dev, device) && nth-- == 0)
+				return true;
+			/* Without the multi-function bit there is only function 0. */
+			if (function == 0 &&
+			    (ids == UINT32_MAX || !(pci_read(device, PCI_HEADER) & 0x800000)))
+				break;
+		}
+	}
+	return false;
+}
