@@ -23,7 +23,7 @@ void counters_unregister(struct counter_group *group)
 		last = at;
 }
 
-const struct counter_group *counters_first(void)
+struct counter_group *counters_first(void)
 {
 	return first;
 }

@@ -30,6 +30,8 @@ struct counter_group {
 	const char *name; /* "net0.rx": '.' nests; owned by the registrar */
 	const struct counter_desc *desc;
 	const void *base;
+	void (*refresh)(
+		struct counter_group *group); /* called before the values are read; or NULL */
 	struct counter_group *next;
 };
 
@@ -38,6 +40,6 @@ void counters_register(struct counter_group *group);
 void counters_unregister(struct counter_group *group);
 
 /* The first registered group, or NULL. */
-const struct counter_group *counters_first(void);
+struct counter_group *counters_first(void);
 
 #endif

@@ -28,6 +28,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/irq.h"
 #include "vmm/kvm.h"
+#include "vmm/kvm_stats.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
 #include "vmm/memmap.h"
@@ -370,6 +371,8 @@ static int add_vcpus(struct machine *m, const struct boot_entry *entry)
 		};
 		cpuid_patch(cpuid, v->id, n);
 		ret = vcpu_create(v, cpuid);
+		if (!ret && m->stats)
+			kvm_stats_create(&v->kvm_stats, v->fd, v->id);
 	}
 	free(cpuid);
 	return ret ? ret : vcpu_set_entry(&m->vcpu[0], entry);
@@ -382,8 +385,11 @@ static void init_buses(struct machine *m)
 	m->pio.kvm_doorbell = kvm_doorbell_pio;
 	m->mmio.kvm_doorbell = kvm_doorbell_mmio;
 	m->pio.kvm_arg = m->mmio.kvm_arg = &m->kvm;
-	m->pio_group = (struct counter_group){ "pio", bus_counter_desc, &m->pio, NULL };
-	m->mmio_group = (struct counter_group){ "mmio", bus_counter_desc, &m->mmio, NULL };
+	m->pio_group =
+		(struct counter_group){ .name = "pio", .desc = bus_counter_desc, .base = &m->pio };
+	m->mmio_group = (struct counter_group){ .name = "mmio",
+						.desc = bus_counter_desc,
+						.base = &m->mmio };
 	counters_register(&m->pio_group);
 	counters_register(&m->mmio_group);
 }
@@ -464,8 +470,10 @@ static void take_down(struct machine *m)
 	if (m->signals.fd >= 0)
 		close(m->signals.fd);
 	loop_destroy(m->loop);
-	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+	for (unsigned int i = 0; i < m->nr_vcpus; i++) {
+		kvm_stats_destroy(m->vcpu[i].kvm_stats);
 		vcpu_destroy(&m->vcpu[i]);
+	}
 	free(m->vcpu);
 	irqchip_destroy(m->irqchip);
 	bus_destroy(&m->pio);

@@ -128,8 +128,11 @@ void stats_write(struct stats *s, const char *outcome, int status)
 		print_time(f, s, s->phase_ns[i]);
 	}
 	fprintf(f, "}");
-	for (const struct counter_group *g = counters_first(); g; g = g->next)
+	for (struct counter_group *g = counters_first(); g; g = g->next) {
+		if (g->refresh)
+			g->refresh(g);
 		print_group(f, s, g);
+	}
 	fprintf(f, "}\n");
 	if (fclose(f) == 0) {
 		ret = write_out(s, text, len);

@@ -36,6 +36,7 @@ struct vcpu {
 	bool exited; /* atomic: the thread is past its last entry */
 	struct vcpu_counters counters;
 	struct counter_group group;
+	struct kvm_stats *kvm_stats; /* KVM's own accounts, or NULL */
 	char name[16];
 };
 
