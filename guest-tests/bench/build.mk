@@ -2,13 +2,17 @@
 
 BENCH := guest-tests/bench
 CRR_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,crr load server opts hist pace netstat out util)
+LAUNCH_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,launch util)
 REPORT_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,report report_html results)
 BENCH_TESTS := $(patsubst $(BENCH)/test/%.c,$(BUILD)/$(BENCH)/test/%,$(wildcard $(BENCH)/test/test_*.c))
 UNIT_TESTS += $(BENCH_TESTS)
 
-# Static, because it is also put into guests that have no libraries.
+# Static, because both are also put into guests that have no libraries.
 $(BUILD)/crr: $(CRR_OBJS)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(if $(SANITIZE),,-static) -lm
+
+$(BUILD)/launch: $(LAUNCH_OBJS)
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(if $(SANITIZE),,-static)
 
 $(BUILD)/report: $(REPORT_OBJS)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) -lm
@@ -17,7 +21,7 @@ $(BUILD)/$(BENCH)/test/test_%: $(BUILD)/$(BENCH)/test/test_%.o $(filter-out %/cr
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) -lcmocka -lm
 
 # GUEST=linux: in the KVM-in-software host. Everything that can be set is told in $(BENCH)/bench.
-bench: $(BUILD)/minivmm $(BUILD)/crr $(BUILD)/report linux-tools
+bench: $(BUILD)/minivmm $(BUILD)/crr $(BUILD)/launch $(BUILD)/report linux-tools
 	$(BENCH)/bench
 
 bench-test: $(BUILD)/crr $(BUILD)/report

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The guest's part of linux-bench.sh (busybox sh, run by guest-init as case=/put/linux-guest.sh): address and server.
+# The guest's part of compare (busybox sh, run by guest-init as case=/put/linux-guest.sh): address and server.
 echo "bench-guest: up"
 ip addr add 10.0.1.2/24 dev eth0
 ip link set eth0 up
