@@ -8,4 +8,4 @@ esac
 tap 1
 background xfer serve 5000
 start "rebind bus=$bus" --net "$(nic 1 transport="${VARIANT#virtio-}")"
-ends 0 110
+ends 0
