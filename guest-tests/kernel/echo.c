@@ -1,5 +1,5 @@
 /*
- * echo.c - echo, discard and chargen: the services of RFC 862, 863 and 864.
+ * echo.c - echo, discard and chargen: the services of RFC 862, 863 and 864; and echo once, for connection rates.
  */
 #include "lib.h"
 #include "machine.h"
@@ -42,6 +42,16 @@ static uint32_t echo_received(struct tcp_conn *conn, const uint8_t *data, uint32
 static uint32_t echo_room(struct tcp_conn *conn)
 {
 	return tcp_closing(conn) ? UINT32_MAX : tcp_send_room(conn);
+}
+
+/* What comes first is the request, its echo the response; then this side closes, as netserver does in TCP_CRR. */
+static uint32_t once_received(struct tcp_conn *conn, const uint8_t *data, uint32_t length)
+{
+	if (!tcp_closing(conn)) {
+		tcp_send(conn, data, length);
+		tcp_close(conn);
+	}
+	return length;
 }
 
 static uint32_t discard_received(struct tcp_conn *conn, const uint8_t *data, uint32_t length)
@@ -88,6 +98,14 @@ static const struct tcp_service echo = {
 	.gone = nothing,
 };
 
+static const struct tcp_service once = {
+	.opened = nothing,
+	.received = once_received,
+	.writable = nothing,
+	.ended = tcp_close,
+	.gone = nothing,
+};
+
 static const struct tcp_service discard = {
 	.opened = nothing,
 	.received = discard_received,
@@ -110,8 +128,8 @@ bool echo_start(void)
 	if (pattern == NULL)
 		return false;
 	fill_pattern();
-	return tcp_listen(PORT_ECHO, &echo) && tcp_listen(PORT_DISCARD, &discard) &&
-	       tcp_listen(PORT_CHARGEN, &chargen) && udp_listen(PORT_ECHO, echo_datagram) &&
-	       udp_listen(PORT_DISCARD, discard_datagram) &&
+	return tcp_listen(PORT_ECHO, &echo) && tcp_listen(PORT_ONCE, &once) &&
+	       tcp_listen(PORT_DISCARD, &discard) && tcp_listen(PORT_CHARGEN, &chargen) &&
+	       udp_listen(PORT_ECHO, echo_datagram) && udp_listen(PORT_DISCARD, discard_datagram) &&
 	       udp_listen(PORT_CHARGEN, chargen_datagram);
 }

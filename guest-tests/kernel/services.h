@@ -14,9 +14,10 @@
 #define PORT_CHARGEN 19
 #define PORT_HTTP    80
 #define PORT_CONTROL 4
+#define PORT_ONCE    5001
 #define PORT_NETPERF 12865
 
-/* echo.c: echo (RFC 862), discard (RFC 863), chargen (RFC 864), over TCP and UDP. */
+/* echo.c: echo (RFC 862), discard (RFC 863), chargen (RFC 864), over TCP and UDP; and one echo, then close, over TCP. */
 bool echo_start(void);
 
 /* http.c: one fixed answer for every request, keep-alive. */
