@@ -20,9 +20,15 @@ $(BUILD)/report: $(REPORT_OBJS)
 $(BUILD)/$(BENCH)/test/test_%: $(BUILD)/$(BENCH)/test/test_%.o $(filter-out %/crr.o,$(CRR_OBJS)) $(BUILD)/$(BENCH)/results.o
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) -lcmocka -lm
 
-# GUEST=linux: in the KVM-in-software host. Everything that can be set is told in $(BENCH)/bench.
-bench: $(BUILD)/minivmm $(BUILD)/crr $(BUILD)/launch $(BUILD)/report linux-tools
-	$(BENCH)/bench
+BENCH_PROGS := $(BUILD)/minivmm $(BUILD)/crr $(BUILD)/launch $(BUILD)/report
+
+# Short: minivmm beside bare metal. What can be set is told in $(BENCH)/run.
+run: $(BENCH_PROGS) guest
+	BUILD=$(BUILD) $(BENCH)/run
+
+# Long: every peer and mode; GUEST=linux: in the KVM-in-software host. What can be set is told in $(BENCH)/bench.
+bench: $(BENCH_PROGS) guest linux-tools
+	BUILD=$(BUILD) $(BENCH)/bench
 
 bench-test: $(BUILD)/crr $(BUILD)/report
 	$(BENCH)/test/loopback $(BUILD)/crr

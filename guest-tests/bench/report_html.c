@@ -250,7 +250,9 @@ int report_html(const struct results *r, unsigned int base, FILE *f)
 	      "and drops are summed. The ratio says how many times as good as ",
 	      f);
 	text(f, r->configs.name[base]);
-	fputs(" a configuration is; above 1 is better.</p>\n", f);
+	fputs(" a configuration is; above 1 is better. A unit is a transaction, or a megabyte of a "
+	      "stream.</p>\n",
+	      f);
 	for (unsigned int test = 0; test < r->tests.count; test++) {
 		headline = report_headline(r, test);
 		if (!headline)
