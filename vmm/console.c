@@ -15,13 +15,15 @@
 #define ESCAPE 1 /* Ctrl-A */
 
 struct console {
-	struct serial *serial;
 	struct loop *loop;
-	int out_fd; /* a file of ours, or -1 */
+	unsigned int (*room)(void *port);
+	void (*input)(void *port, const uint8_t *buf, unsigned int len);
+	void *port;
+	int out_fd; /* standard output, a file of ours, or -1 */
 	bool raw;   /* the terminal is to be put back */
 	struct termios saved;
 	bool escaped;	   /* the last byte was the escape */
-	bool input;	   /* there is something to read from */
+	bool open;	   /* there is something to read from */
 	bool always_ready; /* a plain file, which epoll does not watch */
 	struct loop_watch stdin_watch;
 	struct loop_watch room_watch; /* an eventfd: the guest has made room */
@@ -29,7 +31,7 @@ struct console {
 	void *arg;
 };
 
-static void on_room(void *arg)
+void console_room(void *arg)
 {
 	struct console *c = arg;
 	const uint64_t one = 1;
@@ -68,12 +70,12 @@ static void pump(struct console *c)
 	uint8_t buf[64];
 
 	do {
-		const unsigned int room = MIN(serial_room(c->serial), (unsigned int)sizeof(buf));
+		const unsigned int room = MIN(c->room(c->port), (unsigned int)sizeof(buf));
 
 		if (!room) {
 			loop_watch(c->loop, &c->stdin_watch, 0);
 			/* Refused input makes the port tell us of room; ask, in case it has come. */
-			if (!serial_room(c->serial))
+			if (!c->room(c->port))
 				return;
 			continue;
 		}
@@ -81,12 +83,11 @@ static void pump(struct console *c)
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			break;
 		if (n <= 0) { /* end of input: the guest goes on without */
-			c->input = false;
+			c->open = false;
 			loop_watch(c->loop, &c->stdin_watch, 0);
 			return;
 		}
-		serial_input(c->serial, buf,
-			     c->raw ? filter(c, buf, (unsigned int)n) : (unsigned int)n);
+		c->input(c->port, buf, c->raw ? filter(c, buf, (unsigned int)n) : (unsigned int)n);
 	} while (c->always_ready);
 	if (!c->always_ready)
 		loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
@@ -106,7 +107,7 @@ static void room_ready(void *arg, uint32_t events)
 
 	(void)r;
 	(void)events;
-	if (c->input)
+	if (c->open)
 		pump(c);
 }
 
@@ -125,47 +126,61 @@ static void make_raw(struct console *c)
 	}
 }
 
-static int open_input(struct console *c)
+int console_connect(struct console *c, unsigned int (*room)(void *port),
+		    void (*input)(void *port, const uint8_t *buf, unsigned int len), void *port)
 {
 	int ret;
 
-	/* A background job must not touch the terminal: it would be stopped. */
-	if (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp())
+	c->room = room;
+	c->input = input;
+	c->port = port;
+	if (!c->open)
 		return 0;
-	if (fcntl(STDIN_FILENO, F_GETFD) < 0)
-		return 0; /* closed */
-	c->input = true;
-	make_raw(c);
-	c->stdin_watch = (struct loop_watch){ .fd = STDIN_FILENO, .ready = stdin_ready, .arg = c };
 	c->room_watch.ready = room_ready;
 	c->room_watch.arg = c;
+	c->stdin_watch = (struct loop_watch){ .fd = STDIN_FILENO, .ready = stdin_ready, .arg = c };
 	ret = loop_watch(c->loop, &c->room_watch, EPOLLIN);
-	if (ret)
-		return ret;
-	ret = loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
+	if (!ret)
+		ret = loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
 	if (ret == -EPERM) {
 		c->always_ready = true;
-		on_room(c);
+		console_room(c);
 		ret = 0;
 	}
+	if (ret)
+		log_error("cannot wait for standard input: %s", strerror(-ret));
 	return ret;
 }
 
-int console_create(struct console **out, const char *where, struct bus *pio,
-		   struct irqchip *irqchip, struct loop *loop, void (*quit)(void *arg), void *arg)
+int console_output(const struct console *c)
+{
+	return c->out_fd;
+}
+
+/* Whether standard input may be read: a background job that touched its terminal would be stopped. */
+static bool have_input(void)
+{
+	if (isatty(STDIN_FILENO))
+		return tcgetpgrp(STDIN_FILENO) == getpgrp();
+	return fcntl(STDIN_FILENO, F_GETFD) >= 0;
+}
+
+int console_create(struct console **out, const char *where, struct loop *loop,
+		   void (*quit)(void *arg), void *arg)
 {
 	struct console *c = calloc(1, sizeof(*c));
-	int fd = STDOUT_FILENO, ret;
+	int ret;
 
 	if (!c)
 		return -ENOMEM;
 	c->loop = loop;
 	c->quit = quit;
 	c->arg = arg;
-	c->out_fd = -1;
+	c->out_fd = where ? -1 : STDOUT_FILENO;
 	c->room_watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->room_watch.fd < 0) {
 		ret = -errno;
+		log_error("cannot create an eventfd for the console: %s", strerror(-ret));
 		goto fail;
 	}
 	if (where && strcmp(where, "none")) {
@@ -176,13 +191,10 @@ int console_create(struct console **out, const char *where, struct bus *pio,
 			goto fail;
 		}
 	}
-	if (where)
-		fd = c->out_fd;
-	ret = serial_create(&c->serial, pio, irqchip, loop, fd, on_room, c);
-	if (!ret && !where)
-		ret = open_input(c);
-	if (ret)
-		goto fail;
+	if (!where && have_input()) {
+		c->open = true;
+		make_raw(c);
+	}
 	*out = c;
 	return 0;
 fail:
@@ -194,17 +206,15 @@ void console_destroy(struct console *c)
 {
 	if (!c)
 		return;
-	serial_destroy(c->serial);
 	if (c->raw) {
 		tcsetattr(STDIN_FILENO, TCSANOW, &c->saved);
 		log_set_raw_terminal(false);
 	}
-	if (c->input)
-		loop_watch(c->loop, &c->stdin_watch, 0);
+	loop_watch(c->loop, &c->stdin_watch, 0);
 	loop_watch(c->loop, &c->room_watch, 0);
 	if (c->room_watch.fd >= 0)
 		close(c->room_watch.fd);
-	if (c->out_fd >= 0)
+	if (c->out_fd >= 0 && c->out_fd != STDOUT_FILENO)
 		close(c->out_fd);
 	free(c);
 }

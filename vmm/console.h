@@ -7,21 +7,35 @@
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H
 
-#include "devices/serial.h"
+#include <stdint.h>
+
 #include "vmm/loop.h"
 
 struct console;
 
 /*
- * @where: NULL for standard input and output, "none", or a file to write to. Creates the serial port
- * too; input is served by @loop. @quit is called on the loop's thread when the user asks to end.
- * -errno with a message.
+ * @where: NULL for standard input and output, "none", or a file to write to. @quit is called on
+ * @loop's thread when the user asks to end. -errno with a message.
  */
-int must_check console_create(struct console **out, const char *where, struct bus *pio,
-			      struct irqchip *irqchip, struct loop *loop, void (*quit)(void *arg),
-			      void *arg);
+int must_check console_create(struct console **out, const char *where, struct loop *loop,
+			      void (*quit)(void *arg), void *arg);
 
-/* Flushes, and puts the terminal back. The vCPUs have ended. Safe on NULL. */
+/* Where the guest's output goes, or -1: nowhere. It stays the console's. */
+int console_output(const struct console *console);
+
+/*
+ * Begin to pass input to a port, from @loop's thread: @room tells how many bytes it can take now,
+ * @input gives it that many at most. Once it took all, console_room() must be called when it can take
+ * more. -errno with a message.
+ */
+int must_check console_connect(struct console *console, unsigned int (*room)(void *port),
+			       void (*input)(void *port, const uint8_t *buf, unsigned int len),
+			       void *port);
+
+/* The port (@console as void *) has room again. Any thread. */
+void console_room(void *console);
+
+/* Puts the terminal back. The loop is not running. Safe on NULL. */
 void console_destroy(struct console *console);
 
 #endif

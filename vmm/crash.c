@@ -98,9 +98,5 @@ void vcpu_report_crash(struct vcpu *vcpu)
 		(unsigned long long)sregs.cr3, (unsigned long long)sregs.cr4,
 		(unsigned long long)sregs.efer);
 	if (vcpu->kvm->ring0_emulated)
-		log_error(
-			"this host's KVM has neither VMX nor SVM and emulates the guest's ring 0, "
-			"not "
-			"every instruction of it: stock kernels cannot run on it (the paired guest "
-			"kernel can: make run; stock kernels run under guest-tests/nested/run)");
+		kvm_explain_ring0();
 }

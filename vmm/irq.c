@@ -145,24 +145,32 @@ int irq_init_msi(struct irq *irq, struct irqchip *chip)
 int irq_set_msi(struct irq *irq, uint64_t address, uint32_t data)
 {
 	struct irqchip *chip = irq->chip;
-	struct kvm_irq_routing_entry *e = NULL;
+	struct kvm_irq_routing *table = chip->table;
+	struct kvm_irq_routing_entry *e = NULL, old;
 	int ret = 0;
 
 	pthread_mutex_lock(&chip->lock);
-	for (unsigned int i = 0; i < chip->table->nr && !e; i++)
-		if (chip->table->entries[i].gsi == irq->gsi)
-			e = &chip->table->entries[i];
-	if (!e) {
-		e = &chip->table->entries[chip->table->nr++];
-		*e = (struct kvm_irq_routing_entry){ .gsi = irq->gsi, .type = KVM_IRQ_ROUTING_MSI };
-	} else if (e->u.msi.address_lo == (uint32_t)address &&
-		   e->u.msi.address_hi == (uint32_t)(address >> 32) && e->u.msi.data == data) {
-		goto out; /* the driver masks and unmasks far more often than it moves a vector */
-	}
+	for (unsigned int i = 0; i < table->nr && !e; i++)
+		if (table->entries[i].gsi == irq->gsi)
+			e = &table->entries[i];
+	/* The driver masks and unmasks far more often than it moves a vector. */
+	if (e && e->u.msi.address_lo == (uint32_t)address &&
+	    e->u.msi.address_hi == (uint32_t)(address >> 32) && e->u.msi.data == data)
+		goto out;
+	const bool added = !e;
+	if (added)
+		e = &table->entries[table->nr++];
+	old = *e;
+	*e = (struct kvm_irq_routing_entry){ .gsi = irq->gsi, .type = KVM_IRQ_ROUTING_MSI };
 	e->u.msi.address_lo = (uint32_t)address;
 	e->u.msi.address_hi = (uint32_t)(address >> 32);
 	e->u.msi.data = data;
 	ret = set_routes(chip);
+	/* A message that KVM refuses must not spoil the table for the others. */
+	if (ret && added)
+		table->nr--;
+	else if (ret)
+		*e = old;
 out:
 	pthread_mutex_unlock(&chip->lock);
 	return ret;

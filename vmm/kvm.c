@@ -162,6 +162,15 @@ void kvm_destroy(struct kvm *kvm)
 	kvm->fd = kvm->vm_fd = -1;
 }
 
+void kvm_explain_ring0(void)
+{
+	log_warn("this host's KVM has neither VMX nor SVM and emulates the guest's ring 0, not "
+		 "every "
+		 "instruction of it: stock kernels cannot run on it (the paired guest kernel can: "
+		 "make "
+		 "run; stock kernels run under guest-tests/nested/run)");
+}
+
 static int doorbell(const struct kvm *kvm, const struct bus_doorbell *bell, bool add,
 		    uint32_t flags)
 {

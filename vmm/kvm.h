@@ -24,6 +24,9 @@ struct kvm {
 int must_check kvm_create(struct kvm *kvm, const struct guestmem *mem);
 void kvm_destroy(struct kvm *kvm);
 
+/* Tell the user what a KVM that emulates ring 0 can run, and what cannot. */
+void kvm_explain_ring0(void);
+
 /* For struct bus: ring a doorbell in the kernel. @arg is the struct kvm; for memory and for ports. */
 int kvm_doorbell_mmio(void *arg, const struct bus_doorbell *bell, bool add);
 int kvm_doorbell_pio(void *arg, const struct bus_doorbell *bell, bool add);

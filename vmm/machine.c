@@ -19,6 +19,7 @@
 #include "devices/netbe.h"
 #include "devices/pci.h"
 #include "devices/power.h"
+#include "devices/serial.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_mmio.h"
 #include "devices/virtio_net.h"
@@ -52,12 +53,13 @@ struct machine {
 	struct guestmem mem;
 	struct kvm kvm;
 	struct bus pio, mmio;
-	struct counter_group pio_group, mmio_group;
+	struct counter_group pio_group, mmio_group, pci_group;
 	struct irqchip *irqchip;
 	struct loop *loop; /* the main loop: signals, timer, console */
 	sigset_t signal_set;
 	struct loop_watch signals, timer;
 	struct console *console;
+	struct serial *serial;
 	struct power *power;
 	struct pci_host *pci;
 	struct slot slot[MAX_DEVICES];
@@ -81,6 +83,8 @@ static void end(struct machine *m, const char *outcome, int status)
 	if (!m->outcome) {
 		m->outcome = outcome;
 		m->status = status;
+		for (unsigned int i = 0; i < m->nr_vcpus; i++)
+			vcpu_leave(&m->vcpu[i]);
 		loop_stop(m->loop);
 	}
 	pthread_mutex_unlock(&m->lock);
@@ -227,6 +231,10 @@ static int plug(struct machine *m, enum config_transport wish)
 		ret = pci_host_create(&m->pci, &m->pio, &m->mmio, m->irqchip);
 		if (ret)
 			return ret;
+		m->pci_group = (struct counter_group){ .name = "pci",
+						       .desc = pci_counter_desc,
+						       .base = pci_host_counters(m->pci) };
+		counters_register(&m->pci_group);
 	}
 	return virtio_pci_create(&s->pci, s->dev, m->pci, false);
 }
@@ -307,10 +315,31 @@ static int add_rng(struct machine *m)
 	return plug(m, TRANSPORT_DEFAULT);
 }
 
+static unsigned int serial_room_of(void *serial)
+{
+	return serial_room(serial);
+}
+
+static void serial_input_to(void *serial, const uint8_t *buf, unsigned int len)
+{
+	serial_input(serial, buf, len); /* never more than it had room for */
+}
+
+static int add_console(struct machine *m)
+{
+	int ret = console_create(&m->console, m->config->console, m->loop, on_console_quit, m);
+
+	if (!ret)
+		ret = serial_create(&m->serial, &m->pio, m->irqchip, m->loop,
+				    console_output(m->console), console_room, m->console);
+	if (!ret)
+		ret = console_connect(m->console, serial_room_of, serial_input_to, m->serial);
+	return ret;
+}
+
 static int add_devices(struct machine *m)
 {
-	int ret = console_create(&m->console, m->config->console, &m->pio, m->irqchip, m->loop,
-				 on_console_quit, m);
+	int ret = add_console(m);
 
 	if (!ret)
 		ret = power_create(&m->power, &m->pio, on_power, m);
@@ -422,6 +451,8 @@ static int build(struct machine *m, uint64_t start_ns)
 	stats_phase(m->stats, PHASE_DEVICES);
 	if (!ret)
 		ret = load(m, &entry);
+	if (!ret && m->kvm.ring0_emulated && !strcmp(entry.protocol, "linux64"))
+		kvm_explain_ring0();
 	stats_phase(m->stats, PHASE_LOAD);
 	if (!ret)
 		ret = add_vcpus(m, &entry);
@@ -464,6 +495,7 @@ static void take_down(struct machine *m)
 	}
 	pci_host_destroy(m->pci);
 	power_destroy(m->power);
+	serial_destroy(m->serial); /* flushes to the console */
 	console_destroy(m->console);
 	if (m->timer.fd >= 0)
 		close(m->timer.fd);

@@ -246,7 +246,6 @@ static void *vcpu_thread(void *arg)
 			break;
 		}
 	}
-	__atomic_store_n(&vcpu->exited, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -266,13 +265,18 @@ int vcpu_start(struct vcpu *vcpu)
 	return 0;
 }
 
+void vcpu_leave(struct vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->stop, true, __ATOMIC_RELEASE);
+	/* Makes the next KVM_RUN return at once, in case the signal comes just before it. */
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
+}
+
 void vcpu_stop(struct vcpu *vcpu)
 {
 	if (!vcpu->started)
 		return;
-	__atomic_store_n(&vcpu->stop, true, __ATOMIC_RELEASE);
-	/* Makes the next KVM_RUN return at once, in case the signal comes just before it. */
-	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
+	vcpu_leave(vcpu);
 	pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 

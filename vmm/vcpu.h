@@ -32,8 +32,7 @@ struct vcpu {
 	void *arg;
 	pthread_t thread;
 	bool started;
-	bool stop;   /* atomic: leave the loop */
-	bool exited; /* atomic: the thread is past its last entry */
+	bool stop; /* atomic: leave the loop */
 	struct vcpu_counters counters;
 	struct counter_group group;
 	struct kvm_stats *kvm_stats; /* KVM's own accounts, or NULL */
@@ -52,7 +51,10 @@ int must_check vcpu_set_entry(struct vcpu *vcpu, const struct boot_entry *entry)
 /* Let it run, on a thread of its own. -errno with a message. */
 int must_check vcpu_start(struct vcpu *vcpu);
 
-/* Ask it to stop; any thread. vcpu_join() waits for it and says so loudly if that takes long. */
+/* Not to enter the guest again after the exit that it is serving; any thread, also its own. */
+void vcpu_leave(struct vcpu *vcpu);
+
+/* Ask it to stop, now; any thread but its own. vcpu_join() waits for it and says so loudly if that takes long. */
 void vcpu_stop(struct vcpu *vcpu);
 void vcpu_join(struct vcpu *vcpu);
 
