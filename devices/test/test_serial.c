@@ -301,7 +301,7 @@ static void test_closed_output(void **state)
 static void check_stalled_reader(int read_fd, int write_fd)
 {
 	enum { LINES = 400, LEN = 1000 };
-	char line[LEN + 1], got[LEN], end[] = "the reader is back\n";
+	char line[LEN + 1], got[LEN], end[] = "the reader is back";
 	uint64_t kept = 0;
 	ssize_t n;
 
@@ -313,10 +313,12 @@ static void check_stalled_reader(int read_fd, int write_fd)
 	}
 	assert_true(s->counters.tx_lost > 0);
 	while ((n = read(read_fd, got, sizeof(got))) > 0)
-		kept += (uint64_t)n;
+		for (ssize_t i = 0; i < n; i++)
+			kept += got[i] != '\r'; /* that is the terminal's */
 	assert_int_equal(kept + s->counters.tx_lost, LINES * LEN);
 
 	send(end);
+	serial_flush(s);
 	n = read(read_fd, got, sizeof(got));
 	assert_int_equal(n, strlen(end));
 	assert_memory_equal(got, end, n);
@@ -345,7 +347,8 @@ static void test_stalled_terminal(void **state)
 	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
 	assert_int_equal(tcgetattr(slave, &raw), 0);
 	cfmakeraw(&raw);
-	raw.c_oflag = OPOST; /* this is what makes a write longer than poll() promises block */
+	/* A line end of two bytes may wait for room although poll() has promised some. */
+	raw.c_oflag = OPOST | ONLCR;| ONLCR; /* this is what makes a write longer than poll() promises block */
 	assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
 	check_stalled_reader(master, slave);
 	/* The flags of the terminal that others share are as they were. */
