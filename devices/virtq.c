@@ -13,7 +13,7 @@
 const struct counter_desc virtq_counter_desc[] = {
 	COUNTER(struct virtq_counters, kicks),	    COUNTER(struct virtq_counters, chains),
 	COUNTER(struct virtq_counters, interrupts), COUNTER(struct virtq_counters, suppressed),
-	COUNTER(struct virtq_counters, broken),	    { NULL, 0 },
+	COUNTER(struct virtq_counters, broken),	    COUNTER_END,
 };
 
 int virtq_init(struct virtq *vq, uint16_t size_max)
@@ -86,14 +86,14 @@ static int break_ring(struct virtq *vq)
 	return -EPROTO;
 }
 
-static struct vring_desc copy_desc(const struct vring_desc *d)
+/* Nothing says that an indirect table is aligned. */
+static struct vring_desc copy_desc(const void *d)
 {
-	return (struct vring_desc){
-		.addr = READ_ONCE(d->addr),
-		.len = READ_ONCE(d->len),
-		.flags = READ_ONCE(d->flags),
-		.next = READ_ONCE(d->next),
-	};
+	struct vring_desc copy;
+
+	memcpy(&copy, d, sizeof(copy));
+	__asm__ volatile("" : "+m"(copy)); /* or the compiler may read the original again */
+	return copy;
 }
 
 /* 0, -EPROTO where the chain breaks the rules, -ENOBUFS where the iovec is too short. */
@@ -129,7 +129,7 @@ static int walk(const struct virtq *vq, uint16_t head, struct virtq_chain *chain
 		if (d.len) {
 			void *host = guestmem_ptr(vq->mem, d.addr, d.len);
 
-			if (!host)
+			if (!host || n == VIRTQ_SIZE_MAX)
 				return -EPROTO;
 			if (n == max_iov)
 				return -ENOBUFS;
@@ -167,7 +167,9 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *iov, un
 		vq->avail_idx = __atomic_load_n(&vq->avail->idx, __ATOMIC_ACQUIRE);
 		if (vq->last_avail == vq->avail_idx)
 			return 0;
-		if ((uint16_t)(vq->avail_idx - vq->last_avail) > vq->size)
+		/* No more are available or in our hands than the ring has entries. */
+		const uint16_t taken = (uint16_t)(vq->last_avail - vq->used_idx);
+		if ((uint16_t)(vq->avail_idx - vq->last_avail) > vq->size - taken)
 			return break_ring(vq);
 	}
 	ret = walk(vq, READ_ONCE(vq->avail->ring[vq->last_avail & (vq->size - 1)]), chain, iov,
@@ -225,7 +227,7 @@ bool virtq_has_avail(const struct virtq *vq)
 void virtq_kicks_off(struct virtq *vq)
 {
 	/* With EVENT_IDX an index that is left behind is never crossed again: nothing to do. */
-	if (vq->live && !vq->event_idx)
+	if (vq->live && !vq->broken && !vq->event_idx)
 		WRITE_ONCE(vq->used->flags, VRING_USED_F_NO_NOTIFY);
 }
 

@@ -9,7 +9,7 @@
  *
  * Everything in the ring is the guest's and may be hostile: a descriptor is copied once and the copy
  * is judged, walks are bounded by the ring's size, and a ring that breaks the rules is reported as
- * broken (-EPROTO) and never touched again until reset. One thread at a time works on a queue.
+ * broken (-EPROTO) and yields nothing more until reset. One thread at a time works on a queue.
  */
 #ifndef DEVICES_VIRTQ_H
 #define DEVICES_VIRTQ_H
