@@ -348,7 +348,7 @@ static void test_stalled_terminal(void **state)
 	assert_int_equal(tcgetattr(slave, &raw), 0);
 	cfmakeraw(&raw);
 	/* A line end of two bytes may wait for room although poll() has promised some. */
-	raw.c_oflag = OPOST | ONLCR;| ONLCR; /* this is what makes a write longer than poll() promises block */
+	raw.c_oflag = OPOST | ONLCR;
 	assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
 	check_stalled_reader(master, slave);
 	/* The flags of the terminal that others share are as they were. */
