@@ -10,9 +10,10 @@
 
 #include "vmm/log.h"
 
-#define MIN_MEM	 (16 * MIB)
-#define MAX_MEM	 (1024 * GIB)
-#define MAX_LINE 8192
+#define MIN_MEM	    (16 * MIB)
+#define MAX_MEM	    (1024 * GIB)
+#define MAX_LINE    8192
+#define MAX_TIME_MS (365ull * 24 * 3600 * 1000)
 
 const char config_help[] =
 	"usage: minivmm --kernel FILE [OPTION]...\n"
@@ -46,13 +47,6 @@ const char config_help[] =
 	"0xf4; 124 timed out; 125 minivmm could not do what was asked; 126 the guest crashed;\n"
 	"128+N minivmm was ended by signal N.\n";
 
-/* One option: how its value is read, where it goes. */
-struct option {
-	const char *name;
-	bool flag; /* takes no value on the command line; on or off in a file */
-	int (*set)(struct config *config, const char *name, const char *value);
-};
-
 /* ---- values ---- */
 
 static int bad_value(const char *name, const char *value, const char *wanted)
@@ -61,14 +55,48 @@ static int bad_value(const char *name, const char *value, const char *wanted)
 	return -EINVAL;
 }
 
-/* A decimal number with one of @units behind it; the units are "name=factor" by position. */
+/* What a field of struct config, config_net or config_disk holds, and how it is written. */
+enum kind {
+	TEXT,	   /* a string that is not empty */
+	ANY_TEXT,  /* a string */
+	INTERFACE, /* the name of a network interface */
+	NUMBER,	   /* unsigned int from min to max */
+	POWER_OF_2,
+	DESCRIPTOR, /* int, a file descriptor */
+	SWITCH,	    /* bool: on or off */
+	SIZE,	    /* uint64_t, bytes */
+	TIME,	    /* uint64_t, milliseconds */
+	TRANSPORT,
+	MAC,
+	NET, /* these three stand for themselves; their values are lists, or a file's name */
+	DISK,
+	FILE_OF_OPTIONS,
+	ACTION, /* --help, --version */
+};
+
+struct field {
+	const char *name;
+	enum kind kind;
+	size_t offset;
+	const char *wanted; /* what a bad value should have been, where the kind does not say it */
+	unsigned int min, max;
+};
+
 struct unit {
 	const char *name;
 	uint64_t factor;
 };
 
-static int parse_scaled(const char *text, const struct unit *units, unsigned int nr_units,
-			uint64_t *out)
+static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
+static const struct unit sizes[] = {
+	{ "", 1 }, { "K", KIB }, { "M", MIB }, { "G", GIB }, { NULL, 0 }
+};
+static const struct unit times[] = {
+	{ "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { NULL, 0 }
+};
+
+/* A decimal number with one of @units behind it. */
+static int parse_scaled(const char *text, const struct unit *unit, uint64_t *out)
 {
 	unsigned long long v;
 	char *end;
@@ -79,75 +107,92 @@ static int parse_scaled(const char *text, const struct unit *units, unsigned int
 	v = strtoull(text, &end, 10);
 	if (errno)
 		return -EINVAL;
-	for (unsigned int i = 0; i < nr_units; i++)
-		if (!strcasecmp(end, units[i].name))
-			return __builtin_mul_overflow(v, units[i].factor, out) ? -EINVAL : 0;
+	for (; unit->name; unit++)
+		if (!strcasecmp(end, unit->name))
+			return __builtin_mul_overflow(v, unit->factor, out) ? -EINVAL : 0;
 	return -EINVAL;
 }
 
-static int parse_size(const char *text, uint64_t *out)
+static int set_number(const struct field *f, void *at, const char *value)
 {
-	static const struct unit units[] = { { "", 1 }, { "K", KIB }, { "M", MIB }, { "G", GIB } };
-
-	return parse_scaled(text, units, ARRAY_SIZE(units), out);
-}
-
-static int parse_time_ms(const char *text, uint64_t *out)
-{
-	static const struct unit units[] = {
-		{ "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }
-	};
-
-	return parse_scaled(text, units, ARRAY_SIZE(units), out);
-}
-
-static int parse_number(const char *name, const char *text, unsigned int min, unsigned int max,
-			unsigned int *out)
-{
-	static const struct unit units[] = { { "", 1 } };
 	char wanted[64];
 	uint64_t v;
 
-	if (parse_scaled(text, units, ARRAY_SIZE(units), &v) || v < min || v > max) {
-		snprintf(wanted, sizeof(wanted), "a number from %u to %u", min, max);
-		return bad_value(name, text, wanted);
+	if (parse_scaled(value, no_units, &v) || v < f->min || v > f->max) {
+		snprintf(wanted, sizeof(wanted), "a number from %u to %u", f->min, f->max);
+		return bad_value(f->name, value, wanted);
 	}
-	*out = (unsigned int)v;
+	if (f->kind == POWER_OF_2 && !IS_POWER_OF_2(v))
+		return bad_value(f->name, value, "a power of two");
+	*(unsigned int *)at = (unsigned int)v; /* a descriptor's int has the same size and range */
 	return 0;
 }
 
-static int parse_switch(const char *name, const char *text, bool *out)
+static int set_mac(const struct field *f, uint8_t *mac, const char *value)
 {
-	if (strcmp(text, "on") && strcmp(text, "off"))
-		return bad_value(name, text, "on or off");
-	*out = !strcmp(text, "on");
-	return 0;
-}
-
-static int parse_transport(const char *name, const char *text, enum config_transport *out)
-{
-	if (!strcmp(text, "mmio"))
-		*out = TRANSPORT_MMIO;
-	else if (!strcmp(text, "pci"))
-		*out = TRANSPORT_PCI;
-	else
-		return bad_value(name, text, "mmio or pci");
-	return 0;
-}
-
-static int parse_mac(const char *text, uint8_t mac[6])
-{
-	char tail;
 	unsigned int b[6];
+	char tail;
 
-	if (strlen(text) != 17 || sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2],
-					 &b[3], &b[4], &b[5], &tail) != 6)
-		return bad_value("mac", text, "an address such as 52:54:00:12:34:56");
+	if (strlen(value) != 17 || sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2],
+					  &b[3], &b[4], &b[5], &tail) != 6)
+		return bad_value(f->name, value, "an address such as 52:54:00:12:34:56");
+	if (b[0] & 1 || !(b[0] | b[1] | b[2] | b[3] | b[4] | b[5]))
+		return bad_value(f->name, value,
+				 "a unicast address (the first byte even, not all 0)");
 	for (int i = 0; i < 6; i++)
 		mac[i] = (uint8_t)b[i];
-	if (mac[0] & 1)
-		return bad_value("mac", text, "a unicast address (the first byte even)");
 	return 0;
+}
+
+/* Set a field that is a plain value, in the struct at @base. @value lives as long as the process. */
+static int set_plain(const struct field *f, void *base, const char *value)
+{
+	void *at = (char *)base + f->offset;
+
+	switch (f->kind) {
+	case TEXT:
+		if (!*value)
+			return bad_value(f->name, value, f->wanted);
+		*(const char **)at = value;
+		return 0;
+	case ANY_TEXT:
+		*(const char **)at = value;
+		return 0;
+	case INTERFACE:
+		if (!*value || strlen(value) >= IFNAMSIZ || strchr(value, '/'))
+			return bad_value(f->name, value,
+					 "an interface name of at most 15 characters");
+		*(const char **)at = value;
+		return 0;
+	case NUMBER:
+	case POWER_OF_2:
+	case DESCRIPTOR:
+		return set_number(f, at, value);
+	case SWITCH:
+		if (strcmp(value, "on") && strcmp(value, "off"))
+			return bad_value(f->name, value, "on or off");
+		*(bool *)at = !strcmp(value, "on");
+		return 0;
+	case SIZE:
+		if (parse_scaled(value, sizes, at) || *(uint64_t *)at < MIN_MEM ||
+		    *(uint64_t *)at > MAX_MEM || *(uint64_t *)at % (4 * KIB))
+			return bad_value(f->name, value, f->wanted);
+		return 0;
+	case TIME:
+		if (parse_scaled(value, times, at) || !*(uint64_t *)at ||
+		    *(uint64_t *)at > MAX_TIME_MS)
+			return bad_value(f->name, value, f->wanted);
+		return 0;
+	case TRANSPORT:
+		if (strcmp(value, "mmio") && strcmp(value, "pci"))
+			return bad_value(f->name, value, "mmio or pci");
+		*(enum config_transport *)at = *value == 'm' ? TRANSPORT_MMIO : TRANSPORT_PCI;
+		return 0;
+	case MAC:
+		return set_mac(f, at, value);
+	default:
+		return -EINVAL;
+	}
 }
 
 /* ---- names ---- */
@@ -176,19 +221,24 @@ static unsigned int distance(const char *a, const char *b)
 	return row[n];
 }
 
-/* "unknown WHAT 'NAME' (did you mean 'NEAREST'?)"; names are the first members of @table's rows. */
-static int unknown(const char *what, const char *name, const void *table, size_t nr, size_t row)
+static const struct field *find(const struct field *fields, const char *name)
+{
+	while (fields->name && strcmp(fields->name, name))
+		fields++;
+	return fields->name ? fields : NULL;
+}
+
+static int unknown(const char *what, const char *name, const struct field *fields)
 {
 	const char *nearest = NULL;
 	unsigned int best = ~0u;
 
-	for (size_t i = 0; i < nr; i++) {
-		const char *candidate = *(const char *const *)((const char *)table + i * row);
-		const unsigned int d = distance(name, candidate);
+	for (; fields->name; fields++) {
+		const unsigned int d = distance(name, fields->name);
 
 		if (d < best) {
 			best = d;
-			nearest = candidate;
+			nearest = fields->name;
 		}
 	}
 	log_error("unknown %s '%s' (the nearest is '%s'; see --help)", what, name, nearest);
@@ -197,162 +247,60 @@ static int unknown(const char *what, const char *name, const void *table, size_t
 
 /* ---- devices: key=value lists ---- */
 
-struct device_key {
-	const char *name;
-	int (*set)(void *device, const char *name, const char *value);
+static const struct field net_keys[] = {
+	{ "tap", INTERFACE, offsetof(struct config_net, tap) },
+	{ "fd", DESCRIPTOR, offsetof(struct config_net, fd), NULL, 0, 1u << 20 },
+	{ "bridge", INTERFACE, offsetof(struct config_net, bridge) },
+	{ "mac", MAC, offsetof(struct config_net, mac) },
+	{ "mtu", NUMBER, offsetof(struct config_net, mtu), NULL, 68, 65535 },
+	{ "offload", SWITCH, offsetof(struct config_net, offload) },
+	{ "mergeable", SWITCH, offsetof(struct config_net, mergeable) },
+	{ "queue-size", POWER_OF_2, offsetof(struct config_net, queue_size), NULL, 2, 1024 },
+	{ "poll", NUMBER, offsetof(struct config_net, poll_us), NULL, 0, 1000000 },
+	{ "transport", TRANSPORT, offsetof(struct config_net, transport) },
+	{ 0 },
 };
 
-static int net_tap(void *device, const char *name, const char *value)
-{
-	if (!*value || strlen(value) >= IFNAMSIZ || strchr(value, '/'))
-		return bad_value(name, value, "an interface name of at most 15 characters");
-	((struct config_net *)device)->tap = value;
-	return 0;
-}
-
-static int net_bridge(void *device, const char *name, const char *value)
-{
-	if (!*value || strlen(value) >= IFNAMSIZ || strchr(value, '/'))
-		return bad_value(name, value, "an interface name of at most 15 characters");
-	((struct config_net *)device)->bridge = value;
-	return 0;
-}
-
-static int net_fd(void *device, const char *name, const char *value)
-{
-	unsigned int fd;
-	int ret = parse_number(name, value, 0, 1u << 20, &fd);
-
-	if (!ret)
-		((struct config_net *)device)->fd = (int)fd;
-	return ret;
-}
-
-static int net_mac(void *device, const char *name, const char *value)
-{
-	struct config_net *net = device;
-
-	(void)name;
-	net->has_mac = true;
-	return parse_mac(value, net->mac);
-}
-
-static int net_mtu(void *device, const char *name, const char *value)
-{
-	return parse_number(name, value, 68, 65535, &((struct config_net *)device)->mtu);
-}
-
-static int net_queue_size(void *device, const char *name, const char *value)
-{
-	struct config_net *net = device;
-	int ret = parse_number(name, value, 2, 1024, &net->queue_size);
-
-	if (!ret && !IS_POWER_OF_2(net->queue_size))
-		return bad_value(name, value, "a power of two");
-	return ret;
-}
-
-static int net_poll(void *device, const char *name, const char *value)
-{
-	return parse_number(name, value, 0, 1000000, &((struct config_net *)device)->poll_us);
-}
-
-static int net_offload(void *device, const char *name, const char *value)
-{
-	return parse_switch(name, value, &((struct config_net *)device)->offload);
-}
-
-static int net_mergeable(void *device, const char *name, const char *value)
-{
-	return parse_switch(name, value, &((struct config_net *)device)->mergeable);
-}
-
-static int net_transport(void *device, const char *name, const char *value)
-{
-	return parse_transport(name, value, &((struct config_net *)device)->transport);
-}
-
-static const struct device_key net_keys[] = {
-	{ "tap", net_tap },
-	{ "fd", net_fd },
-	{ "bridge", net_bridge },
-	{ "mac", net_mac },
-	{ "mtu", net_mtu },
-	{ "offload", net_offload },
-	{ "mergeable", net_mergeable },
-	{ "queue-size", net_queue_size },
-	{ "poll", net_poll },
-	{ "transport", net_transport },
-};
-
-static int disk_path(void *device, const char *name, const char *value)
-{
-	if (!*value)
-		return bad_value(name, value, "a file");
-	((struct config_disk *)device)->path = value;
-	return 0;
-}
-
-static int disk_readonly(void *device, const char *name, const char *value)
-{
-	return parse_switch(name, value, &((struct config_disk *)device)->readonly);
-}
-
-static int disk_transport(void *device, const char *name, const char *value)
-{
-	return parse_transport(name, value, &((struct config_disk *)device)->transport);
-}
-
-static const struct device_key disk_keys[] = {
-	{ "file", disk_path },
-	{ "ro", disk_readonly },
-	{ "transport", disk_transport },
+static const struct field disk_keys[] = {
+	{ "file", TEXT, offsetof(struct config_disk, path), "a file" },
+	{ "ro", SWITCH, offsetof(struct config_disk, readonly) },
+	{ "transport", TRANSPORT, offsetof(struct config_disk, transport) },
+	{ 0 },
 };
 
 /*
  * "first,key=value,...": a first word without '=' is the value of the first key, a later one a switch
  * that is turned on.
  */
-static int parse_device(void *device, const char *option, const char *text,
-			const struct device_key *keys, unsigned int nr_keys)
+static int parse_list(void *device, const char *option, const char *text, const struct field *keys)
 {
-	char *list = strdup(text), *word;
+	char *list = strdup(text), *word; /* stays: the configuration points into it */
 	bool first = true;
 
 	if (!list)
 		return -ENOMEM;
-	/* The pieces stay: the configuration points into them. */
-	while ((word = strsep(&list, ","))) {
+	for (; (word = strsep(&list, ",")); first = false) {
+		const struct field *key = keys;
 		char *value = strchr(word, '=');
-		const char *name = word;
-		unsigned int i = 0;
+		char what[32];
 		int ret;
 
-		if (value) {
+		if (value)
 			*value++ = '\0';
-		} else if (first) {
-			value = word;
-			name = keys[0].name;
-		} else {
-			value = (char *)"on";
-		}
-		while (i < nr_keys && strcmp(keys[i].name, name))
-			i++;
-		if (i == nr_keys) {
-			char what[32];
-
+		if (value || !first)
+			key = find(keys, word);
+		if (!key || (!value && !first && key->kind != SWITCH)) {
 			snprintf(what, sizeof(what), "key in --%s", option);
-			return unknown(what, name, keys, nr_keys, sizeof(*keys));
+			return key ? bad_value(word, "", "key=value") : unknown(what, word, keys);
 		}
-		ret = keys[i].set(device, name, value);
+		ret = set_plain(key, device, value ? value : first ? word : "on");
 		if (ret)
 			return ret;
-		first = false;
 	}
 	return 0;
 }
 
-static int set_net(struct config *config, const char *name, const char *value)
+static int add_net(struct config *config, const char *value)
 {
 	struct config_net *net = &config->net[config->nr_nets];
 	int ret;
@@ -364,7 +312,7 @@ static int set_net(struct config *config, const char *name, const char *value)
 	*net = (struct config_net){
 		.fd = -1, .queue_size = 256, .offload = true, .mergeable = true, .poll_us = 50
 	};
-	ret = parse_device(net, name, value, net_keys, ARRAY_SIZE(net_keys));
+	ret = parse_list(net, "net", value, net_keys);
 	if (ret)
 		return ret;
 	if ((net->fd >= 0) + !!net->bridge + !!net->tap != 1 &&
@@ -386,7 +334,7 @@ static int set_net(struct config *config, const char *name, const char *value)
 	return 0;
 }
 
-static int set_disk(struct config *config, const char *name, const char *value)
+static int add_disk(struct config *config, const char *value)
 {
 	struct config_disk *disk = &config->disk[config->nr_disks];
 	int ret;
@@ -396,7 +344,7 @@ static int set_disk(struct config *config, const char *name, const char *value)
 		return -EINVAL;
 	}
 	*disk = (struct config_disk){ 0 };
-	ret = parse_device(disk, name, value, disk_keys, ARRAY_SIZE(disk_keys));
+	ret = parse_list(disk, "disk", value, disk_keys);
 	if (!ret && !disk->path)
 		ret = bad_value("--disk", value, "a file");
 	if (!ret)
@@ -406,111 +354,35 @@ static int set_disk(struct config *config, const char *name, const char *value)
 
 /* ---- options ---- */
 
-static int set_kernel(struct config *config, const char *name, const char *value)
-{
-	(void)name;
-	config->kernel = value;
-	return 0;
-}
-
-static int set_initrd(struct config *config, const char *name, const char *value)
-{
-	(void)name;
-	config->initrd = value;
-	return 0;
-}
-
-static int set_append(struct config *config, const char *name, const char *value)
-{
-	(void)name;
-	config->append = value;
-	return 0;
-}
-
-static int set_mem(struct config *config, const char *name, const char *value)
-{
-	if (parse_size(value, &config->mem) || config->mem < MIN_MEM || config->mem > MAX_MEM ||
-	    config->mem % (4 * KIB))
-		return bad_value(name, value, "a size from 16M to 1024G, in whole pages of 4K");
-	return 0;
-}
-
-static int set_cpus(struct config *config, const char *name, const char *value)
-{
-	return parse_number(name, value, 1, 4096, &config->cpus);
-}
-
-static int set_rng(struct config *config, const char *name, const char *value)
-{
-	return parse_switch(name, value, &config->rng);
-}
-
-static int set_transport(struct config *config, const char *name, const char *value)
-{
-	return parse_transport(name, value, &config->transport);
-}
-
-static int set_console(struct config *config, const char *name, const char *value)
-{
-	if (!*value)
-		return bad_value(name, value, "a file or none");
-	config->console = value;
-	return 0;
-}
-
-static int set_stats(struct config *config, const char *name, const char *value)
-{
-	if (!*value)
-		return bad_value(name, value, "a file or -");
-	config->stats = value;
-	return 0;
-}
-
-static int set_timeout(struct config *config, const char *name, const char *value)
-{
-	if (parse_time_ms(value, &config->timeout_ms) || !config->timeout_ms)
-		return bad_value(name, value, "a time such as 500ms, 30s or 5m");
-	return 0;
-}
-
-static int set_expect_status(struct config *config, const char *name, const char *value)
-{
-	return parse_switch(name, value, &config->expect_status);
-}
-
-static int set_verbose(struct config *config, const char *name, const char *value)
-{
-	return parse_switch(name, value, &config->verbose);
-}
-
-static int read_file(struct config *config, const char *name, const char *path);
-
-static const struct option options[] = {
-	{ "kernel", false, set_kernel },
-	{ "initrd", false, set_initrd },
-	{ "append", false, set_append },
-	{ "mem", false, set_mem },
-	{ "cpus", false, set_cpus },
-	{ "net", false, set_net },
-	{ "disk", false, set_disk },
-	{ "rng", true, set_rng },
-	{ "transport", false, set_transport },
-	{ "console", false, set_console },
-	{ "stats", false, set_stats },
-	{ "timeout", false, set_timeout },
-	{ "expect-status", true, set_expect_status },
-	{ "verbose", true, set_verbose },
-	{ "config", false, read_file },
-	{ "help", true, NULL },
-	{ "version", true, NULL },
+static const struct field options[] = {
+	{ "kernel", TEXT, offsetof(struct config, kernel), "a file" },
+	{ "initrd", TEXT, offsetof(struct config, initrd), "a file" },
+	{ "append", ANY_TEXT, offsetof(struct config, append) },
+	{ "mem", SIZE, offsetof(struct config, mem),
+	  "a size from 16M to 1024G, in whole pages of 4K" },
+	{ "cpus", NUMBER, offsetof(struct config, cpus), NULL, 1, 4096 },
+	{ "net", NET },
+	{ "disk", DISK },
+	{ "rng", SWITCH, offsetof(struct config, rng) },
+	{ "transport", TRANSPORT, offsetof(struct config, transport) },
+	{ "console", TEXT, offsetof(struct config, console), "a file or none" },
+	{ "timeout", TIME, offsetof(struct config, timeout_ms), "a time such as 500ms, 30s or 5m" },
+	{ "expect-status", SWITCH, offsetof(struct config, expect_status) },
+	{ "stats", TEXT, offsetof(struct config, stats), "a file or -" },
+	{ "config", FILE_OF_OPTIONS },
+	{ "verbose", SWITCH, offsetof(struct config, verbose) },
+	{ "help", ACTION },
+	{ "version", ACTION },
+	{ 0 },
 };
 
-static const struct option *find_option(const char *name)
+static int set_option(struct config *config, const struct field *f, const char *value)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++)
-		if (!strcmp(options[i].name, name))
-			return &options[i];
-	return NULL;
+	if (f->kind == NET)
+		return add_net(config, value);
+	if (f->kind == DISK)
+		return add_disk(config, value);
+	return set_plain(f, config, value);
 }
 
 /* ---- configuration files ---- */
@@ -527,10 +399,18 @@ static char *trim(char *s)
 	return s;
 }
 
+/* The line's buffer is used again; the value stays. */
+static int set_copy(struct config *config, const struct field *f, const char *value)
+{
+	const char *copy = strdup(value);
+
+	return copy ? set_option(config, f, copy) : -ENOMEM;
+}
+
 static int parse_line(struct config *config, char *line, const char *path, unsigned int number)
 {
 	char *name = trim(line), *value = strchr(name, '=');
-	const struct option *option;
+	const struct field *f;
 	int ret;
 
 	if (!*name || *name == '#')
@@ -538,28 +418,27 @@ static int parse_line(struct config *config, char *line, const char *path, unsig
 	if (value)
 		*value++ = '\0';
 	name = trim(name);
-	option = find_option(name);
-	if (!option)
-		ret = unknown("option", name, options, ARRAY_SIZE(options), sizeof(*options));
-	else if (!option->set || option->set == read_file)
+	f = find(options, name);
+	if (!f)
+		ret = unknown("option", name, options);
+	else if (f->kind == FILE_OF_OPTIONS || f->kind == ACTION)
 		ret = bad_value(name, "", "its place on the command line");
-	else if (!value && !option->flag)
+	else if (!value && f->kind != SWITCH)
 		ret = bad_value(name, "", "'name = value'");
 	else
-		ret = option->set(config, name, value ? strdup(trim(value)) : "on");
+		ret = set_copy(config, f, value ? trim(value) : "on");
 	if (ret)
 		log_error("in line %u of configuration file '%s'", number, path);
 	return ret;
 }
 
-static int read_file(struct config *config, const char *name, const char *path)
+static int read_file(struct config *config, const char *path)
 {
 	FILE *f = fopen(path, "re");
 	char line[MAX_LINE];
 	unsigned int number = 0;
 	int ret = 0;
 
-	(void)name;
 	if (!f) {
 		ret = -errno;
 		log_error("cannot read configuration file '%s': %s", path, strerror(-ret));
@@ -590,42 +469,42 @@ static int parse_arguments(struct config *config, int argc, char **argv, bool fi
 			   enum config_action *action)
 {
 	for (int i = 1; i < argc; i++) {
-		char name[32];
-		const char *arg = argv[i], *value;
-		const struct option *option;
-		int ret;
+		char *name = argv[i] + 2, *value;
+		const struct field *f;
+		int ret = 0;
 
-		if (strncmp(arg, "--", 2)) {
+		if (strncmp(argv[i], "--", 2)) {
 			log_error("unexpected argument '%s' (options start with --; see --help)",
-				  arg);
+				  argv[i]);
 			return -EINVAL;
 		}
-		value = strchr(arg, '=');
-		snprintf(name, sizeof(name), "%.*s",
-			 (int)MIN(value ? value - arg - 2 : (ptrdiff_t)sizeof(name),
-				  (ptrdiff_t)sizeof(name)),
-			 arg + 2);
-		option = find_option(name);
-		if (!option)
-			return unknown("option", name, options, ARRAY_SIZE(options),
-				       sizeof(*options));
-		if (option->flag) {
-			value = value ? value + 1 : "on";
-		} else if (value) {
+		value = strchr(name, '=');
+		name = strndup(name, value ? (size_t)(value - name) : strlen(name));
+		if (!name)
+			return -ENOMEM;
+		f = find(options, name);
+		if (!f)
+			ret = unknown("option", name, options);
+		free(name);
+		if (ret)
+			return ret;
+		if (value) {
 			value++;
+		} else if (f->kind == SWITCH || f->kind == ACTION) {
+			value = (char *)"on";
 		} else if (++i < argc) {
 			value = argv[i];
 		} else {
-			log_error("option --%s needs a value (see --help)", name);
+			log_error("option --%s needs a value (see --help)", f->name);
 			return -EINVAL;
 		}
-		if (!option->set) {
-			*action = !strcmp(name, "help") ? CONFIG_HELP : CONFIG_VERSION;
+		if (f->kind == ACTION) {
+			*action = !strcmp(f->name, "help") ? CONFIG_HELP : CONFIG_VERSION;
 			return 0;
 		}
-		if ((option->set == read_file) != files)
+		if ((f->kind == FILE_OF_OPTIONS) != files)
 			continue;
-		ret = option->set(config, name, value);
+		ret = files ? read_file(config, value) : set_option(config, f, value);
 		if (ret)
 			return ret;
 	}

@@ -15,11 +15,10 @@
 enum config_transport { TRANSPORT_DEFAULT, TRANSPORT_MMIO, TRANSPORT_PCI };
 
 struct config_net {
-	const char *tap;    /* name of a tap, existing or to be made; or NULL */
-	const char *bridge; /* bridge to enslave a tap of our own to, or NULL */
-	int fd;		    /* an open tap, or -1 */
-	bool has_mac;
-	uint8_t mac[6];
+	const char *tap;	 /* name of a tap, existing or to be made; or NULL */
+	const char *bridge;	 /* bridge to enslave a tap of our own to, or NULL */
+	int fd;			 /* an open tap, or -1 */
+	uint8_t mac[6];		 /* all 0: one derived from the tap's name */
 	unsigned int mtu;	 /* 0: what the tap has */
 	unsigned int queue_size; /* descriptors in each ring */
 	unsigned int poll_us;	 /* how long to busy-poll after work, at most */

@@ -276,9 +276,8 @@ static int add_net(struct machine *m, unsigned int n)
 	struct netbe *be;
 	int ret;
 
-	if (net->has_mac)
-		memcpy(params.mac, net->mac, sizeof(params.mac));
-	else
+	memcpy(params.mac, net->mac, sizeof(params.mac));
+	if (!memcmp(params.mac, (const uint8_t[6]){ 0 }, sizeof(params.mac)))
 		default_mac(params.mac, net, n);
 	ret = netbe_tap_open(&be, &tap);
 	if (ret)
