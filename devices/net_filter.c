@@ -79,8 +79,9 @@ static int set_tables(struct net_filter *f, const uint8_t *data, size_t len)
 {
 	struct net_filter_table uni, multi;
 	const size_t first = read_table(&uni, data, len);
+	const size_t second = first ? read_table(&multi, data + first, len - first) : 0;
 
-	if (!first || first + read_table(&multi, data + first, len - first) != len)
+	if (!second || first + second != len)
 		return -EINVAL;
 	f->uni = uni;
 	f->multi = multi;
