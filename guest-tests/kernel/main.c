@@ -74,12 +74,16 @@ static int serve_network(void)
 {
 	bool interrupts = !cmdline_is(machine.cmdline, "mode=", "poll");
 	size_t length;
-	const char *address = cmdline_find(machine.cmdline, "ip=", 0, &length);
+	const char *address;
+	bool found = false;
 
-	net.address = DEFAULT_ADDRESS;
-	if (address != NULL && !cmdline_address(address, length, &net.address)) {
-		console_print("main: ip= wants A.B.C.D\n");
-		return STATUS_BAD_BOOT;
+	/* kvmtool puts an ip=dhcp of its own in front. */
+	for (unsigned i = 0;
+	     !found && (address = cmdline_find(machine.cmdline, "ip=", i, &length)) != NULL; i++)
+		found = cmdline_address(address, length, &net.address);
+	if (!found) {
+		console_print("main: no ip=A.B.C.D, taking 10.0.0.2\n");
+		net.address = DEFAULT_ADDRESS;
 	}
 	if (!virtio_net_start(interrupts))
 		return STATUS_NO_NET;

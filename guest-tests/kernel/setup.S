@@ -61,9 +61,8 @@ header_end:
 setup:
 	cli
 	cld
-	movw	%cs, %ax
-	subw	$0x20, %ax		/* entered with CS:0 = segment:0x200 */
-	movw	%ax, %ds
+	/* DS is where it was loaded. CS may be that with IP 0x200 (kvmtool), or 0x20 more with IP 0. */
+	movw	%ds, %ax
 	movw	%ax, %es
 	movw	%ax, %ss
 	movl	$0x8000, %esp
