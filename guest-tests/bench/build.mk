@@ -30,9 +30,10 @@ run: $(BENCH_PROGS) guest
 bench: $(BENCH_PROGS) guest linux-tools
 	BUILD=$(BUILD) $(BENCH)/bench
 
-bench-test: $(BUILD)/crr $(BUILD)/report
+bench-test: $(BUILD)/crr $(BUILD)/report $(BUILD)/launch
 	$(BENCH)/test/loopback $(BUILD)/crr
 	$(BENCH)/test/report $(BUILD)/report
+	$(BENCH)/test/launch $(BUILD)/launch $(BUILD)/crr
 
 -include $(CRR_OBJS:.o=.d) $(REPORT_OBJS:.o=.d) $(BENCH_TESTS:=.d)
 .PHONY: bench-test

@@ -8,27 +8,27 @@
 #include "report.h"
 
 const struct column report_columns[] = {
-	{ "rate", "per second", false, false, 1 },
-	{ "mbit_per_s", "Mbit/s", false, false, 1 },
-	{ "first_output_ms", "first output, ms", true, false, 2 },
-	{ "userland_ms", "userland, ms", true, false, 1 },
-	{ "serving_ms", "serving, ms", true, false, 1 },
-	{ "first_answer_ms", "first answer, ms", true, false, 2 },
-	{ "own_kib", "own memory, KiB", true, false, 0 },
-	{ "p50_us", "p50 us", true, false, 1 },
-	{ "p99_us", "p99 us", true, false, 1 },
-	{ "p99.9_us", "p99.9 us", true, false, 1 },
-	{ "failures", "failures", true, true, 0 },
-	{ "tcp.RetransSegs", "retrans", true, true, 0 },
-	{ "drops_tap", "drops tap", true, true, 0 },
-	{ "drops_vmm", "drops VMM", true, true, 0 },
-	{ "exits_per_unit", "exits/unit", true, false, 2 },
-	{ "vmm_exits_per_unit", "exits to VMM/unit", true, false, 2 },
-	{ "kicks_per_unit", "kicks/unit", true, false, 2 },
-	{ "irq_injections_per_unit", "irqs/unit", true, false, 2 },
-	{ "halt_exits_per_unit", "halts/unit", true, false, 2 },
-	{ "cpu_us_per_unit", "CPU us/unit", true, false, 2 },
-	{ NULL, NULL, false, false, 0 },
+	{ "rate", "per second", false, false, false, 1 },
+	{ "mbit_per_s", "Mbit/s", false, false, false, 1 },
+	{ "first_output_ms", "first output, ms", true, false, false, 2 },
+	{ "userland_ms", "userland, ms", true, false, false, 1 },
+	{ "serving_ms", "serving, ms", true, false, false, 1 },
+	{ "first_answer_ms", "first answer, ms", true, false, false, 2 },
+	{ "own_kib", "own memory, KiB", true, false, false, 0 },
+	{ "p50_us", "p50 us", true, false, false, 1 },
+	{ "p99_us", "p99 us", true, false, false, 1 },
+	{ "p99.9_us", "p99.9 us", true, false, false, 1 },
+	{ "failures", "failures", true, true, false, 0 },
+	{ "tcp.RetransSegs", "retrans", true, true, false, 0 },
+	{ "drops_tap", "drops tap", true, true, true, 0 },
+	{ "drops_vmm", "drops VMM", true, true, true, 0 },
+	{ "exits_per_unit", "exits/unit", true, false, true, 2 },
+	{ "vmm_exits_per_unit", "exits to VMM/unit", true, false, true, 2 },
+	{ "kicks_per_unit", "kicks/unit", true, false, true, 2 },
+	{ "irq_injections_per_unit", "irqs/unit", true, false, true, 2 },
+	{ "halt_exits_per_unit", "halts/unit", true, false, true, 2 },
+	{ "cpu_us_per_unit", "CPU us/unit", true, false, true, 2 },
+	{ NULL, NULL, false, false, false, 0 },
 };
 
 double report_figure(const struct results *r, unsigned int config, unsigned int test,
@@ -45,6 +45,14 @@ bool report_has(const struct results *r, unsigned int test, const char *key)
 {
 	for (unsigned int config = 0; config < r->configs.count; config++)
 		if (results_summary(r, config, test, key).count)
+			return true;
+	return false;
+}
+
+bool report_has_details(const struct results *r, unsigned int test)
+{
+	for (const struct column *c = report_columns; c->key; c++)
+		if (c->detail && report_has(r, test, c->key))
 			return true;
 	return false;
 }
@@ -79,30 +87,34 @@ static int title_width(const struct column *c)
 	return strlen(c->title) < 8 ? 8 : (int)strlen(c->title);
 }
 
-static void print_test(const struct results *r, unsigned int base, unsigned int test,
-		       int name_width)
+/* One row for each configuration that has the headline; the headline too in the first table. */
+static void print_table(const struct results *r, unsigned int base, unsigned int test,
+			const struct column *headline, bool detail, int name_width)
 {
-	const struct column *head = report_headline(r, test);
 	struct summary s;
 
-	if (!head)
-		return;
-	printf("\n%-*s  %*s  %17s  %6s", name_width, r->tests.name[test], title_width(head),
-	       head->title, "low..high", "ratio");
-	for (const struct column *c = head + 1; c->key; c++)
-		if (report_has(r, test, c->key))
+	printf("\n%-*s", name_width, r->tests.name[test]);
+	if (!detail)
+		printf("  %*s  %17s  %6s", title_width(headline), headline->title, "low..high",
+		       "ratio");
+	for (const struct column *c = headline + 1; c->key; c++)
+		if (c->detail == detail && report_has(r, test, c->key))
 			printf("  %*s", title_width(c), c->title);
 	printf("\n");
 	for (unsigned int config = 0; config < r->configs.count; config++) {
-		s = results_summary(r, config, test, head->key);
+		s = results_summary(r, config, test, headline->key);
 		if (!s.count)
 			continue;
 		printf("%-*s", name_width, r->configs.name[config]);
-		print_cell(report_figure(r, config, test, head), head->decimals, title_width(head));
-		printf("  %8.*f..%-7.*f", head->decimals, s.low, head->decimals, s.high);
-		print_cell(report_ratio(r, config, base, test, head), 2, 6);
-		for (const struct column *c = head + 1; c->key; c++)
-			if (report_has(r, test, c->key))
+		if (!detail) {
+			print_cell(report_figure(r, config, test, headline), headline->decimals,
+				   title_width(headline));
+			printf("  %8.*f..%-7.*f", headline->decimals, s.low, headline->decimals,
+			       s.high);
+			print_cell(report_ratio(r, config, base, test, headline), 2, 6);
+		}
+		for (const struct column *c = headline + 1; c->key; c++)
+			if (c->detail == detail && report_has(r, test, c->key))
 				print_cell(report_figure(r, config, test, c), c->decimals,
 					   title_width(c));
 		printf("\n");
@@ -111,15 +123,22 @@ static void print_test(const struct results *r, unsigned int base, unsigned int 
 
 static void print_text(const struct results *r, unsigned int base)
 {
+	const struct column *headline;
 	size_t width = 12;
 
 	for (unsigned int config = 0; config < r->configs.count; config++)
 		if (strlen(r->configs.name[config]) > width)
 			width = strlen(r->configs.name[config]);
-	for (unsigned int test = 0; test < r->tests.count; test++)
-		print_test(r, base, test, (int)width);
-	printf("\nratio: times as good as %s; medians of the rounds, failures, retransmissions and "
-	       "drops summed\n",
+	for (unsigned int test = 0; test < r->tests.count; test++) {
+		headline = report_headline(r, test);
+		if (headline)
+			print_table(r, base, test, headline, false, (int)width);
+		if (headline && report_has_details(r, test))
+			print_table(r, base, test, headline, true, (int)width);
+	}
+	printf("\nratio: times as good as %s. Medians of the rounds; failures, retransmissions and "
+	       "drops summed.\n"
+	       "unit: a transaction, or a megabyte of a stream.\n",
 	       r->configs.name[base]);
 }
 

@@ -11,7 +11,8 @@
 struct column {
 	const char *key, *title;
 	bool less_is_better;
-	bool sum; /* over the rounds, instead of the median: for what should be zero */
+	bool sum;    /* over the rounds, instead of the median: for what should be zero */
+	bool detail; /* in a second table: where the time went */
 	int decimals;
 };
 
@@ -21,8 +22,9 @@ extern const struct column report_columns[]; /* ends with key NULL */
 double report_figure(const struct results *r, unsigned int config, unsigned int test,
 		     const struct column *c);
 
-/* Whether any configuration has this figure in this test; and the first such column, or NULL. */
+/* Whether any configuration has this figure, or any detail, in this test; and the first column, or NULL. */
 bool report_has(const struct results *r, unsigned int test, const char *key);
+bool report_has_details(const struct results *r, unsigned int test);
 const struct column *report_headline(const struct results *r, unsigned int test);
 
 /* How many times as good as @base: above 1 is better, whichever way the column counts. NAN if unknown. */

@@ -72,14 +72,15 @@ static void number_cell(FILE *f, const char *key, double value, int decimals)
 }
 
 static void table(const struct results *r, unsigned int base, unsigned int test,
-		  const struct column *headline, FILE *f)
+		  const struct column *headline, bool detail, FILE *f)
 {
 	struct summary s;
 
-	fprintf(f, "<table><tr><th></th><th>%s</th><th>low&hellip;high</th><th>ratio</th>",
-		headline->title);
+	fputs("<table><tr><th></th>", f);
+	if (!detail)
+		fprintf(f, "<th>%s</th><th>low&hellip;high</th><th>ratio</th>", headline->title);
 	for (const struct column *c = headline + 1; c->key; c++)
-		if (report_has(r, test, c->key))
+		if (c->detail == detail && report_has(r, test, c->key))
 			fprintf(f, "<th>%s</th>", c->title);
 	fputs("</tr>\n", f);
 	for (unsigned int config = 0; config < r->configs.count; config++) {
@@ -93,13 +94,15 @@ static void table(const struct results *r, unsigned int base, unsigned int test,
 		fputs("\"><td>", f);
 		text(f, r->configs.name[config]);
 		fputs("</td>", f);
-		number_cell(f, headline->key, report_figure(r, config, test, headline),
-			    headline->decimals);
-		fprintf(f, "<td>%.*f&hellip;%.*f</td>", headline->decimals, s.low,
-			headline->decimals, s.high);
-		number_cell(f, "ratio", report_ratio(r, config, base, test, headline), 2);
+		if (!detail) {
+			number_cell(f, headline->key, report_figure(r, config, test, headline),
+				    headline->decimals);
+			fprintf(f, "<td>%.*f&hellip;%.*f</td>", headline->decimals, s.low,
+				headline->decimals, s.high);
+			number_cell(f, "ratio", report_ratio(r, config, base, test, headline), 2);
+		}
 		for (const struct column *c = headline + 1; c->key; c++)
-			if (report_has(r, test, c->key))
+			if (c->detail == detail && report_has(r, test, c->key))
 				number_cell(f, c->key, report_figure(r, config, test, c),
 					    c->decimals);
 		fputs("</tr>\n", f);
@@ -140,9 +143,8 @@ static void bars(const struct results *r, unsigned int test, const struct column
 		fprintf(f, "<path d=\"M%.1f %uH%.1f\" stroke=\"#000\"/>",
 			BAR_LEFT + fmax(0, s.low * scale), y + (BAR_HEIGHT - 4) / 2,
 			BAR_LEFT + fmax(0, s.high * scale));
-		fprintf(f, "<text x=\"%.1f\" y=\"%u\">%.*f %s%s</text>\n",
-			BAR_LEFT + 6 + fmax(0, s.high * scale), y + 13, c->decimals, s.median,
-			c->title, c->less_is_better ? " (less is better)" : "");
+		fprintf(f, "<text x=\"%.1f\" y=\"%u\">%.*f</text>\n",
+			BAR_LEFT + 6 + fmax(0, s.high * scale), y + 13, c->decimals, s.median);
 	}
 	fputs("</svg>\n", f);
 }
@@ -259,10 +261,13 @@ int report_html(const struct results *r, unsigned int base, FILE *f)
 			continue;
 		fputs("<section><h2>", f);
 		text(f, r->tests.name[test]);
-		fputs("</h2>\n", f);
+		fprintf(f, "</h2>\n<p>%s%s</p>\n", headline->title,
+			headline->less_is_better ? "; less is better" : "");
 		bars(r, test, headline, f);
-		table(r, base, test, headline, f);
+		table(r, base, test, headline, false, f);
 		latency_curve(r, test, f);
+		if (report_has_details(r, test))
+			table(r, base, test, headline, true, f);
 		fputs("</section>\n", f);
 	}
 	fputs("</body></html>\n", f);
