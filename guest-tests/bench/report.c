@@ -68,8 +68,13 @@ const struct column *report_headline(const struct results *r, unsigned int test)
 double report_ratio(const struct results *r, unsigned int config, unsigned int base,
 		    unsigned int test, const struct column *c)
 {
-	double mine = report_figure(r, config, test, c), its = report_figure(r, base, test, c);
-	double ratio = c->less_is_better ? its / mine : mine / its;
+	double mine = report_figure(r, config, test, c), its = report_figure(r, base, test, c),
+	       ratio;
+
+	/* Bare metal, say, has no start-up: then the first that has. */
+	for (unsigned int first = 0; isnan(its) && first < r->configs.count; first++)
+		its = report_figure(r, first, test, c);
+	ratio = c->less_is_better ? its / mine : mine / its;
 
 	return isfinite(ratio) ? ratio : NAN;
 }
@@ -136,7 +141,8 @@ static void print_text(const struct results *r, unsigned int base)
 		if (headline && report_has_details(r, test))
 			print_table(r, base, test, headline, true, (int)width);
 	}
-	printf("\nratio: times as good as %s. Medians of the rounds; failures, retransmissions and "
+	printf("\nratio: times as good as %s, or as the first where that has no figure. Medians of "
+	       "the rounds; failures, retransmissions and "
 	       "drops summed.\n"
 	       "unit: a transaction, or a megabyte of a stream.\n",
 	       r->configs.name[base]);

@@ -27,7 +27,10 @@ bool report_has(const struct results *r, unsigned int test, const char *key);
 bool report_has_details(const struct results *r, unsigned int test);
 const struct column *report_headline(const struct results *r, unsigned int test);
 
-/* How many times as good as @base: above 1 is better, whichever way the column counts. NAN if unknown. */
+/*
+ * How many times as good as @base, or as the first where that has no figure: above 1 is better, whichever way the
+ * column counts. NAN if unknown.
+ */
 double report_ratio(const struct results *r, unsigned int config, unsigned int base,
 		    unsigned int test, const struct column *c);
 

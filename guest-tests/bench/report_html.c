@@ -252,7 +252,8 @@ int report_html(const struct results *r, unsigned int base, FILE *f)
 	      "and drops are summed. The ratio says how many times as good as ",
 	      f);
 	text(f, r->configs.name[base]);
-	fputs(" a configuration is; above 1 is better. A unit is a transaction, or a megabyte of a "
+	fputs(" (or, where that has no figure, the first) a configuration is; above 1 is better. A "
+	      "unit is a transaction, or a megabyte of a "
 	      "stream.</p>\n",
 	      f);
 	for (unsigned int test = 0; test < r->tests.count; test++) {
