@@ -22,6 +22,8 @@ struct console {
 	int out_fd; /* standard output, a file of ours, or -1 */
 	bool raw;   /* the terminal is to be put back */
 	struct termios saved;
+	uint8_t pending[256]; /* read and not yet taken by the port */
+	unsigned int pending_len;
 	bool escaped;	   /* the last byte was the escape */
 	bool open;	   /* there is something to read from */
 	bool always_ready; /* a plain file, which epoll does not watch */
@@ -64,33 +66,51 @@ static unsigned int filter(struct console *c, uint8_t *buf, unsigned int n)
 	return kept;
 }
 
-/* Move input to the guest while it has room; then wait for room rather than for input. */
+/* Pass on what was read, until the port says that it has no room. True if all of it is gone. */
+static bool give(struct console *c)
+{
+	while (c->pending_len) {
+		const unsigned int n = MIN(c->room(c->port), c->pending_len);
+
+		if (!n)
+			return false;
+		c->input(c->port, c->pending, n);
+		c->pending_len -= n;
+		memmove(c->pending, c->pending + n, c->pending_len);
+	}
+	return true;
+}
+
+/*
+ * Read once and give. A terminal is read even while the guest takes nothing, or its escape would not
+ * be seen; typing beyond the buffer is lost. A pipe or a file waits.
+ */
 static void pump(struct console *c)
 {
-	uint8_t buf[64];
+	while (give(c) || c->raw) {
+		uint8_t buf[sizeof(c->pending)];
+		ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
 
-	do {
-		const unsigned int room = MIN(c->room(c->port), (unsigned int)sizeof(buf));
-
-		if (!room) {
-			loop_watch(c->loop, &c->stdin_watch, 0);
-			/* Refused input makes the port tell us of room; ask, in case it has come. */
-			if (!c->room(c->port))
-				return;
-			continue;
-		}
-		ssize_t n = read(STDIN_FILENO, buf, room);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			break;
+			return;
 		if (n <= 0) { /* end of input: the guest goes on without */
 			c->open = false;
 			loop_watch(c->loop, &c->stdin_watch, 0);
 			return;
 		}
-		c->input(c->port, buf, c->raw ? filter(c, buf, (unsigned int)n) : (unsigned int)n);
-	} while (c->always_ready);
+		const unsigned int kept =
+			c->raw ? filter(c, buf, (unsigned int)n) : (unsigned int)n;
+		const unsigned int fits =
+			MIN(kept, (unsigned int)sizeof(c->pending) - c->pending_len);
+		memcpy(c->pending + c->pending_len, buf, fits);
+		c->pending_len += fits;
+		if (!c->always_ready) {
+			give(c);
+			break;
+		}
+	}
 	if (!c->always_ready)
-		loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
+		loop_watch(c->loop, &c->stdin_watch, c->raw || !c->pending_len ? EPOLLIN : 0);
 }
 
 static void stdin_ready(void *arg, uint32_t events)
@@ -107,8 +127,12 @@ static void room_ready(void *arg, uint32_t events)
 
 	(void)r;
 	(void)events;
-	if (c->open)
+	if (!give(c))
+		return; /* the port will tell of room again */
+	if (c->open && c->always_ready)
 		pump(c);
+	else if (c->open)
+		loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
 }
 
 static void make_raw(struct console *c)

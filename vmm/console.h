@@ -25,8 +25,8 @@ int console_output(const struct console *console);
 
 /*
  * Begin to pass input to a port, from @loop's thread: @room tells how many bytes it can take now,
- * @input gives it that many at most. Once it took all, console_room() must be called when it can take
- * more. -errno with a message.
+ * @input gives it that many at most. Once @room has said 0, console_room() must be called when that
+ * changes. -errno with a message.
  */
 int must_check console_connect(struct console *console, unsigned int (*room)(void *port),
 			       void (*input)(void *port, const uint8_t *buf, unsigned int len),

@@ -25,8 +25,14 @@ static const char *internal_error(uint32_t suberror)
 	}
 }
 
-static void what_happened(const struct kvm_run *run, char *text, size_t size)
+static void what_happened(const struct vcpu *vcpu, char *text, size_t size)
 {
+	const struct kvm_run *run = vcpu->run;
+
+	if (vcpu->run_error) {
+		snprintf(text, size, "KVM_RUN: %s", strerror(vcpu->run_error));
+		return;
+	}
 	switch (run->exit_reason) {
 	case KVM_EXIT_SHUTDOWN:
 		snprintf(text, size, "triple fault");
@@ -74,7 +80,7 @@ void vcpu_report_crash(struct vcpu *vcpu)
 	struct kvm_sregs sregs;
 	uint8_t bytes[MAX_INSN];
 
-	what_happened(vcpu->run, what, sizeof(what));
+	what_happened(vcpu, what, sizeof(what));
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
 	    ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0) {
 		log_error("the guest crashed on vCPU %u: %s", vcpu->id, what);

@@ -121,9 +121,13 @@ static void on_power(void *arg, enum power_event what, uint8_t status)
 	}
 }
 
-static void on_crash(void *arg)
+static void on_crash(void *arg, struct vcpu *vcpu)
 {
-	end(arg, "crash", STATUS_CRASHED);
+	struct machine *m = arg;
+
+	serial_flush(m->serial); /* what the guest said last comes before what we say */
+	vcpu_report_crash(vcpu);
+	end(m, "crash", STATUS_CRASHED);
 }
 
 static void on_console_quit(void *arg)

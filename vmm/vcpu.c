@@ -210,7 +210,6 @@ static bool serve_exit(struct vcpu *vcpu)
 		return true;
 	default:
 		vcpu->counters.other++;
-		vcpu_report_crash(vcpu);
 		return false;
 	}
 }
@@ -230,19 +229,15 @@ static void *vcpu_thread(void *arg)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	vcpu->counters.first_entry = now_ns();
 	while (!__atomic_load_n(&vcpu->stop, __ATOMIC_ACQUIRE)) {
-		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
-			if (errno == EINTR) {
-				vcpu->counters.interrupted++;
-				continue;
-			}
-			if (errno == EAGAIN) /* woken before its start-up IPI */
-				continue;
-			log_error("vCPU %u cannot run: KVM_RUN: %s", vcpu->id, strerror(errno));
-			vcpu->crashed(vcpu->arg);
-			break;
-		}
-		if (!serve_exit(vcpu)) {
-			vcpu->crashed(vcpu->arg);
+		const int err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+
+		if (err == EINTR) {
+			vcpu->counters.interrupted++;
+		} else if (err == EAGAIN) {
+			continue; /* woken before its start-up IPI */
+		} else if (err || !serve_exit(vcpu)) {
+			vcpu->run_error = err;
+			vcpu->crashed(vcpu->arg, vcpu);
 			break;
 		}
 	}

@@ -26,13 +26,14 @@ struct vcpu {
 	const struct kvm *kvm;
 	const struct guestmem *mem; /* for reports */
 	struct bus *pio, *mmio;
-	/* Called once, from the vCPU's thread, if the guest crashed (already reported) or the vCPU
-	 * cannot go on; not when it was asked to stop. */
-	void (*crashed)(void *arg);
+	/* Called once, from the vCPU's thread, if the guest cannot go on (see vcpu_report_crash());
+	 * not when it was asked to stop. */
+	void (*crashed)(void *arg, struct vcpu *vcpu);
 	void *arg;
 	pthread_t thread;
 	bool started;
-	bool stop; /* atomic: leave the loop */
+	bool stop;     /* atomic: leave the loop */
+	int run_error; /* errno with which KVM_RUN failed for good, or 0 */
 	struct vcpu_counters counters;
 	struct counter_group group;
 	struct kvm_stats *kvm_stats; /* KVM's own accounts, or NULL */
@@ -62,7 +63,7 @@ void vcpu_join(struct vcpu *vcpu);
 void vcpu_destroy(struct vcpu *vcpu);
 
 /*
- * Tell the user why the guest cannot go on, after an exit that nothing can serve: what happened, where
+ * Tell the user why the guest cannot go on, after crashed() was called: what happened, where
  * (RIP, mode, instruction bytes) and, where the host's KVM emulates ring 0, what that means.
  */
 void vcpu_report_crash(struct vcpu *vcpu);
