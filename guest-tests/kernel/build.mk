@@ -41,5 +41,19 @@ $(BUILD)/guest.bzImage: $(BUILD)/$(GK)/setup.bin $(BUILD)/$(GK)/image.bin
 guest: $(BUILD)/guest.elf $(BUILD)/guest.bzImage
 GUESTS += $(BUILD)/guest.elf $(BUILD)/guest.bzImage
 
--include $(GK_OBJS:.o=.d)
+# The stack alone, as a program on the host: on a tap behind a bad line, and in unit tests. Always with the sanitizers.
+GK_STACK := $(addprefix $(GK)/,checksum.c chunk.c cmdline.c console.c control.c counters.c echo.c http.c ip.c netperf.c tcp.c tcp_cookie.c \
+	tcp_in.c tcp_out.c tcp_timer.c udp.c test/hosted.c)
+GK_HOST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-strict-aliasing -fsanitize=address,undefined -fno-sanitize=alignment \
+	-fno-sanitize-recover=all $(WARNINGS)
+GK_STACK_OBJS := $(GK_STACK:%.c=$(BUILD)/%.host.o)
+
+$(BUILD)/$(GK)/%.host.o: $(GK)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GK_HOST_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/guest-stack: $(GK_STACK_OBJS) $(BUILD)/$(GK)/test/stack.host.o
+	$(CC) $(GK_HOST_CFLAGS) -o $@ $^
+
+-include $(GK_OBJS:.o=.d) $(GK_STACK_OBJS:.o=.d)
 .PHONY: guest

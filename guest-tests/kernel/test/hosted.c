@@ -1,0 +1,64 @@
+/*
+ * hosted.c - stands in for clock, memory, network card and ring 0 when the guest's stack runs in a program on the host.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../clock.h"
+#include "../console.h"
+#include "../machine.h"
+#include "../net.h"
+#include "../ring0.h"
+#include "hosted.h"
+
+#define MEMORY (64u << 20)
+
+struct net net = { .mac = { 2, 0, 0, 0, 0, 2 }, .address = 0x0a000002 };
+struct machine machine;
+volatile uint64_t ring0_irq_count;
+uint64_t hosted_us = 1;
+uint32_t hosted_buffers_left = UINT32_MAX;
+
+static uint64_t memory_left = MEMORY;
+static uint8_t frame[NET_FRAME_MAX];
+
+uint64_t clock_us(void)
+{
+	return hosted_us;
+}
+
+uint64_t clock_tsc_hz(void)
+{
+	return 1000000;
+}
+
+void *machine_alloc(uint64_t size)
+{
+	if (size > memory_left)
+		return NULL;
+	memory_left -= size;
+	return calloc(1, size);
+}
+
+uint64_t machine_available(void)
+{
+	return memory_left;
+}
+
+uint8_t *net_frame_buffer(void)
+{
+	return hosted_buffers_left > 0 ? frame : NULL;
+}
+
+void net_send(uint32_t length, const struct net_offload *offload)
+{
+	(void)offload;
+	if (hosted_buffers_left != UINT32_MAX)
+		hosted_buffers_left--;
+	hosted_sent(frame, length);
+}
+
+void console_write(const char *text, uint32_t length)
+{
+	fwrite(text, 1, length, stdout);
+}
