@@ -38,7 +38,7 @@ enum { RX, TX, CTRL, NR_QUEUES };
 #define MAX_FRAME	(NETBE_HDR_LEN + ETH_HEADER + 4 + 65535u) /* the largest that a tap hands out */
 #define MAX_COMMAND	4096u /* bytes of a control command; a MAC table has 6 a line */
 #define RX_IOVS		(2 * VIRTQ_SIZE_MAX)
-#define ERROR_PAUSE_US 1000
+#define ERROR_PAUSE_US	1000
 #define BUDGET		64u /* frames one way before the other way gets its turn, and a publication */
 
 struct rx_counters {
@@ -341,6 +341,10 @@ static bool rx_one(struct net *n)
 		rx_complete(n, (size_t)len);
 		return true;
 	}
+	if ((size_t)len > MAX_FRAME) {
+		n->rx.drop_too_big++;
+		return true;
+	}
 	n->rx.held++;
 	n->held_len = (size_t)len;
 	iov_to_buf(iov, (unsigned int)nr_iov, 0, n->held, capacity);
@@ -573,15 +577,14 @@ static int net_activate(struct virtio_dev *dev)
 	int ret;
 
 	net_filter_init(&n->filter, n->config.mac, dev->features);
-	ret = n->be->ops->set_offload(n->be, guest_offload(n, dev->features));
+	ret = n->backend_gone ? 0 : n->be->ops->set_offload(n->be, guest_offload(n, dev->features));
 	if (ret) {
 		log_error("%s: the tap does not take the guest's offloads: %s", dev->name,
 			  strerror(-ret));
 		return ret;
 	}
 	n->window.first = n->window.nr = n->window.first_iov = n->window.nr_iov = 0;
-	n->window.bytes = 0;
-	n->held_len = 0;
+	n->window.bytes = 0; /* a held frame stays, like those that wait in the backend */
 	n->rx_wait = n->tx_wait = false;
 	n->rx_ready = true;
 	virtq_kicks_off(&n->vq[RX]);
