@@ -1,17 +1,125 @@
 /*
- * cases.c - the small guest tests, chosen by case=NAME on the command line.
+ * cases.c - the small guest tests: their table, and those of a few lines.
  */
 #include "cases.h"
+#include "clock.h"
 #include "cmdline.h"
 #include "console.h"
+#include "cpu.h"
+#include "irq.h"
 #include "lib.h"
 #include "machine.h"
+#include "power.h"
+
+#define SERIAL_SCRATCH 0x3ff
+#define SERIAL_LSR     0x3fd
+#define SERIAL_IDLE    0x60 /* holding and shift register empty */
+#define TRIES	       1000000
+#define KEYBOARD       0x64
+#define KEYBOARD_RESET 0xfe
+#define TIMER_US       50000
+#define SLEEPS	       10
+
+static int case_exit(void)
+{
+	size_t length;
+	const char *text = cmdline_find(machine.cmdline, "status=", 0, &length);
+	uint64_t status;
+
+	if (text == NULL || !cmdline_number(&text, text + length, &status) || status > 255) {
+		console_print("exit: wants status=0..255\n");
+		return CASE_UNKNOWN;
+	}
+	return (int)status;
+}
+
+static _Noreturn int case_crash(void)
+{
+	power_crash();
+}
+
+static int case_fault(void)
+{
+	/* Above everything that is mapped: reported by the kernel, as status 102. */
+	return *(volatile uint8_t *)(511ull << 30);
+}
+
+static _Noreturn int case_hang(void)
+{
+	for (;;)
+		cpu_pause();
+}
+
+static int case_reboot(void)
+{
+	cpu_out8(KEYBOARD, KEYBOARD_RESET);
+	clock_wait_us(1000000);
+	console_print("reboot: still here\n");
+	return 1;
+}
+
+static int case_serial(void)
+{
+	char line[96];
+	uint32_t n = 0;
+
+	for (char c = ' '; c <= '~'; c++)
+		line[n++] = c;
+	line[n++] = '\n';
+	console_write(line, n);
+	for (int tries = 0; (cpu_in8(SERIAL_LSR) & SERIAL_IDLE) != SERIAL_IDLE; tries++)
+		if (tries == TRIES) {
+			console_print("serial: never idle\n");
+			return 1;
+		}
+	for (uint32_t value = 0; value < 256; value += 51) {
+		cpu_out8(SERIAL_SCRATCH, (uint8_t)value);
+		if (cpu_in8(SERIAL_SCRATCH) != value) {
+			console_print("serial: no scratch register\n");
+			return 2;
+		}
+	}
+	return 0;
+}
+
+/* The clock runs, never back, and the local APIC's timer wakes a sleeping processor, not too early. */
+static int case_timer(void)
+{
+	uint64_t before = clock_us();
+
+	for (int i = 0; i < 100000; i++) {
+		uint64_t now = clock_us();
+
+		if (now < before) {
+			console_print("timer: the clock ran back from %lu to %lu us\n", before,
+				      now);
+			return 1;
+		}
+		before = now;
+	}
+	for (int i = 0; i < SLEEPS; i++) {
+		uint64_t start = clock_us(), slept;
+
+		irq_sleep(NULL, 0, start + TIMER_US);
+		slept = clock_us() - start;
+		/* The timer's rate was measured, so it is not the clock's to the last digit. */
+		if (slept < TIMER_US / 2) {
+			console_print("timer: slept %lu us instead of %u\n", slept, TIMER_US);
+			return 2;
+		}
+	}
+	console_print("timer: tsc_hz=%lu\n", clock_tsc_hz());
+	return 0;
+}
 
 static const struct {
 	const char *name;
 	int (*run)(void);
 } cases[] = {
-	{ "exit", NULL },
+	{ "exit", case_exit },	 { "crash", case_crash },     { "fault", case_fault },
+	{ "hang", case_hang },	 { "reboot", case_reboot },   { "serial", case_serial },
+	{ "timer", case_timer }, { "memory", case_memory },   { "holes", case_holes },
+	{ "smp", case_smp },	 { "hostile", case_hostile }, { "reset", case_reset },
 };
 
 int cases_run(void)
@@ -23,6 +131,7 @@ int cases_run(void)
 		return -1;
 	for (uint32_t i = 0; i < ARRAY_SIZE(cases); i++)
 		if (length == strlen(cases[i].name) && memcmp(name, cases[i].name, length) == 0)
-			return cases[i].run != NULL ? cases[i].run() : 0;
-	return 103;
+			return cases[i].run();
+	console_print("cases: there is no such case in \"%s\"\n", machine.cmdline);
+	return CASE_UNKNOWN;
 }

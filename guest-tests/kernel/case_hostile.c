@@ -1,0 +1,329 @@
+/*
+ * case_hostile.c - rings that break the rules. The VMM must neither end nor hang, may say that the device needs a reset, and the
+ * device must work behind that reset.
+ */
+#include "cases.h"
+#include "clock.h"
+#include "console.h"
+#include "cpu.h"
+#include "lib.h"
+#include "machine.h"
+#include "virtio.h"
+
+#define QUEUE_RX 0
+#define QUEUE_TX 1
+#define HEADER	 12
+#define FRAME	 64
+#define SIZE	 16
+#define LOOK_US	 20000 /* for what the device makes of a bad ring */
+#define SENT_US	 10000000
+#define NOWHERE	 0xffffffff00000000ull
+#define ROM	 0xfff00000ull
+#define LAPIC	 0xfee00000ull
+#define TABLE	 2048 /* of indirect descriptors, in the buffer */
+
+static struct virtio_device device;
+static struct virtq queues[2];
+static uint8_t *buffer;
+static struct virtio_queue_addresses override; /* of the queue under test, where not 0 */
+
+/* Brings the device up with both queues. */
+static bool start(uint64_t features)
+{
+	uint64_t agreed;
+
+	if (!virtio_begin(&device, features, &agreed))
+		return false;
+	for (uint16_t i = 0; i < 2; i++)
+		virtq_restart(&queues[i], &device, i, false);
+	virtio_go(&device);
+	return true;
+}
+
+static void ring(struct virtq *q)
+{
+	if (q->doorbell.width == 2)
+		cpu_write16(q->doorbell.address, (uint16_t)q->doorbell.value);
+	else
+		cpu_write32(q->doorbell.address, q->doorbell.value);
+}
+
+/* An honest frame, sent: the device works. */
+static bool sends(void)
+{
+	struct virtq *q = &queues[QUEUE_TX];
+	uint64_t deadline = clock_us() + SENT_US;
+	struct virtq_used_elem elem;
+
+	memset(buffer, 0, HEADER + FRAME);
+	memset(buffer + HEADER, 0xff, 6);
+	q->desc[0] = (struct virtq_desc){ (uint64_t)buffer, HEADER + FRAME, 0, 0 };
+	virtq_add(q, 0);
+	virtq_publish(q);
+	ring(q);
+	while (!virtq_take(q, &elem))
+		if (clock_us() > deadline)
+			return false;
+	return elem.id == 0;
+}
+
+static struct virtq_desc honest(const struct virtq *q)
+{
+	return (struct virtq_desc){ (uint64_t)buffer, HEADER + FRAME,
+				    q == &queues[QUEUE_RX] ? VIRTQ_DESC_WRITE : 0, 0 };
+}
+
+/* What is done to a queue before its doorbell rings. */
+
+static void bad_address(struct virtq *q)
+{
+	q->desc[0].address = NOWHERE;
+}
+
+static void address_in_hole(struct virtq *q)
+{
+	q->desc[0].address = ROM;
+}
+
+static void address_of_device(struct virtq *q)
+{
+	q->desc[0].address = LAPIC;
+}
+
+static void length_wraps(struct virtq *q)
+{
+	q->desc[0].address = UINT64_MAX - 8;
+}
+
+static void huge_length(struct virtq *q)
+{
+	q->desc[0].length = UINT32_MAX;
+}
+
+static void zero_length(struct virtq *q)
+{
+	q->desc[0].length = 0;
+}
+
+static void short_header(struct virtq *q)
+{
+	q->desc[0].length = HEADER - 3;
+}
+
+static void wrong_direction(struct virtq *q)
+{
+	q->desc[0].flags ^= VIRTQ_DESC_WRITE;
+}
+
+static void loop(struct virtq *q)
+{
+	q->desc[0].flags |= VIRTQ_DESC_NEXT;
+	q->desc[0].next = 0;
+}
+
+static void long_loop(struct virtq *q)
+{
+	for (uint16_t i = 0; i < q->size; i++) {
+		q->desc[i] = q->desc[0];
+		q->desc[i].flags |= VIRTQ_DESC_NEXT;
+		q->desc[i].next = (uint16_t)((i + 1) & (q->size - 1));
+	}
+}
+
+static void next_out_of_range(struct virtq *q)
+{
+	q->desc[0].flags |= VIRTQ_DESC_NEXT;
+	q->desc[0].next = q->size;
+}
+
+static void indirect_odd_length(struct virtq *q)
+{
+	q->desc[0].flags |= VIRTQ_DESC_INDIRECT;
+	q->desc[0].length = 17;
+}
+
+static void indirect_nested(struct virtq *q)
+{
+	struct virtq_desc *table = (void *)(buffer + TABLE);
+
+	table[0] = q->desc[0];
+	table[0].flags |= VIRTQ_DESC_INDIRECT;
+	table[0].address = (uint64_t)table;
+	table[0].length = 16;
+	q->desc[0] = table[0];
+	q->desc[0].flags = VIRTQ_DESC_INDIRECT;
+}
+
+static void indirect_and_next(struct virtq *q)
+{
+	struct virtq_desc *table = (void *)(buffer + TABLE);
+
+	table[0] = q->desc[0];
+	q->desc[0].address = (uint64_t)table;
+	q->desc[0].length = 16;
+	q->desc[0].flags = VIRTQ_DESC_INDIRECT | VIRTQ_DESC_NEXT;
+	q->desc[0].next = 1;
+}
+
+static void unknown_flags(struct virtq *q)
+{
+	q->desc[0].flags |= 0xfff0;
+}
+
+static void head_out_of_range(struct virtq *q)
+{
+	q->avail->ring[0] = 0xffff;
+}
+
+static void index_far_ahead(struct virtq *q)
+{
+	q->avail_idx = 0x8000;
+}
+
+static void index_back(struct virtq *q)
+{
+	q->avail_idx = 0xffff;
+}
+
+static void rings_nowhere(struct virtq *q)
+{
+	(void)q;
+	override.desc = override.avail = override.used = NOWHERE;
+}
+
+static void used_nowhere(struct virtq *q)
+{
+	(void)q;
+	override.used = NOWHERE;
+}
+
+static void used_in_device(struct virtq *q)
+{
+	(void)q;
+	override.used = LAPIC;
+}
+
+static void avail_unaligned(struct virtq *q)
+{
+	override.avail = (uint64_t)q->avail + 1;
+}
+
+static void size_not_power(struct virtq *q)
+{
+	(void)q;
+	override.size = 3;
+}
+
+static void size_too_large(struct virtq *q)
+{
+	(void)q;
+	override.size = 0x8000;
+}
+
+static const struct {
+	const char *name;
+	void (*spoil)(struct virtq *q);
+} crimes[] = {
+	{ "bad address", bad_address },
+	{ "address in a hole", address_in_hole },
+	{ "address of a device", address_of_device },
+	{ "length wraps", length_wraps },
+	{ "huge length", huge_length },
+	{ "zero length", zero_length },
+	{ "short header", short_header },
+	{ "wrong direction", wrong_direction },
+	{ "loop", loop },
+	{ "long loop", long_loop },
+	{ "next out of range", next_out_of_range },
+	{ "indirect, odd length", indirect_odd_length },
+	{ "indirect, nested", indirect_nested },
+	{ "indirect and next", indirect_and_next },
+	{ "unknown flags", unknown_flags },
+	{ "head out of range", head_out_of_range },
+	{ "index far ahead", index_far_ahead },
+	{ "index goes back", index_back },
+	{ "rings nowhere", rings_nowhere },
+	{ "used ring nowhere", used_nowhere },
+	{ "used ring in a device", used_in_device },
+	{ "avail ring unaligned", avail_unaligned },
+	{ "size no power of two", size_not_power },
+	{ "size too large", size_too_large },
+};
+
+/* Everything up, one queue spoilt. Returns the status that the device shows then. */
+static uint8_t commit(uint16_t queue, void (*spoil)(struct virtq *q))
+{
+	struct virtq *q = &queues[queue];
+	uint64_t agreed, deadline;
+	uint8_t status;
+
+	if (!virtio_begin(&device, 1ull << 28 /* VIRTIO_F_INDIRECT_DESC */, &agreed))
+		return VIRTIO_FAILED;
+	for (uint16_t i = 0; i < 2; i++)
+		virtq_restart(&queues[i], &device, i, false);
+	override = (struct virtio_queue_addresses){ 0 };
+	q->desc[0] = honest(q);
+	virtq_add(q, 0);
+	spoil(q);
+	if (override.desc | override.avail | override.used | override.size) {
+		struct virtio_queue_addresses at = {
+			override.desc ? override.desc : (uint64_t)q->desc,
+			override.avail ? override.avail : (uint64_t)q->avail,
+			override.used ? override.used : (uint64_t)q->used,
+			override.size ? override.size : q->size
+		};
+
+		device.transport->queue_enable(&device, queue, &at, &q->doorbell);
+	}
+	virtio_go(&device);
+	virtq_publish(q);
+	ring(q);
+	deadline = clock_us() + LOOK_US;
+	do
+		status = device.transport->status(&device);
+	while (!(status & VIRTIO_NEEDS_RESET) && clock_us() < deadline);
+	return status;
+}
+
+int case_hostile(void)
+{
+	uint32_t noticed = 0, total = 0;
+
+	buffer = machine_alloc(8192);
+	if (buffer == NULL || !virtio_find(&device, VIRTIO_ID_NET, 0) || !virtio_reset(&device) ||
+	    !virtq_setup(&queues[QUEUE_RX], &device, QUEUE_RX, SIZE, false) ||
+	    !virtq_setup(&queues[QUEUE_TX], &device, QUEUE_TX, SIZE, false)) {
+		console_print("hostile: no network device\n");
+		return 1;
+	}
+	for (uint16_t queue = QUEUE_RX; queue <= QUEUE_TX; queue++) {
+		for (uint32_t i = 0; i < ARRAY_SIZE(crimes); i++) {
+			uint8_t status = commit(queue, crimes[i].spoil);
+
+			total++;
+			noticed += status & VIRTIO_NEEDS_RESET ? 1 : 0;
+			console_print("hostile: %s: %s: status %x\n",
+				      queue == QUEUE_RX ? "receive" : "transmit", crimes[i].name,
+				      (uint32_t)status);
+			if (!start(0) || !sends()) {
+				console_print("hostile: the device does not work any more\n");
+				return 2;
+			}
+		}
+	}
+	/* Before there are queues, and of queues that are not there. */
+	virtio_reset(&device);
+	ring(&queues[QUEUE_TX]);
+	for (uint32_t queue = 2; queue < 0x10000; queue = queue * 5 + 1) {
+		struct virtq other = queues[QUEUE_TX];
+
+		other.doorbell.value = queue;
+		ring(&other);
+	}
+	if (!start(0) || !sends()) {
+		console_print("hostile: the device does not work any more\n");
+		return 3;
+	}
+	console_print("hostile: noticed=%u of=%u\n", noticed, total);
+	return 0;
+}

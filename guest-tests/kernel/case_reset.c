@@ -1,0 +1,55 @@
+/*
+ * case_reset.c - the network device is reset again and again while frames come and go.
+ */
+#include "cases.h"
+#include "clock.h"
+#include "cmdline.h"
+#include "console.h"
+#include "counters.h"
+#include "ip.h"
+#include "lib.h"
+#include "machine.h"
+#include "services.h"
+#include "virtio_net.h"
+
+#define RESETS	   50
+#define BETWEEN_US 5000
+#define AFTER_US   20000000
+
+/* Serves until time is up, or until so many frames have come. */
+static void serve(uint64_t us, uint64_t frames)
+{
+	uint64_t deadline = clock_us() + us, before = counters.rx_packets;
+
+	while (clock_us() < deadline && counters.rx_packets - before < frames) {
+		virtio_net_poll(ip_receive);
+		tcp_timers();
+		tcp_flush();
+		virtio_net_flush();
+	}
+}
+
+int case_reset(void)
+{
+	size_t length;
+	const char *address = cmdline_find(machine.cmdline, "ip=", 0, &length);
+
+	if (address == NULL || !cmdline_address(address, length, &net.address) ||
+	    !virtio_net_start(false) || !tcp_start() || !echo_start())
+		return 1;
+	console_print("ready reset\n");
+	serve(AFTER_US, 1); /* until somebody sends */
+	for (int i = 0; i < RESETS; i++) {
+		serve(BETWEEN_US, UINT64_MAX);
+		if (!virtio_net_restart()) {
+			console_print("reset: the device did not start again, the %uth time\n",
+				      (uint32_t)i + 1);
+			return 2;
+		}
+	}
+	uint64_t before = counters.rx_packets;
+
+	serve(AFTER_US, 3);
+	console_print("reset: %lu frames behind the last\n", counters.rx_packets - before);
+	return counters.rx_packets - before >= 3 ? 0 : 3;
+}
