@@ -4,28 +4,30 @@
  */
 #include "cases.h"
 #include "clock.h"
+#include "cmdline.h"
 #include "console.h"
 #include "cpu.h"
 #include "lib.h"
 #include "machine.h"
 #include "virtio.h"
 
-#define QUEUE_RX 0
-#define QUEUE_TX 1
-#define HEADER	 12
-#define FRAME	 64
-#define SIZE	 16
-#define LOOK_US	 20000 /* for what the device makes of a bad ring */
-#define SENT_US	 10000000
-#define NOWHERE	 0xffffffff00000000ull
-#define ROM	 0xfff00000ull
-#define LAPIC	 0xfee00000ull
-#define TABLE	 2048 /* of indirect descriptors, in the buffer */
+#define QUEUE_RX  0
+#define QUEUE_TX  1
+#define HEADER	  12
+#define FRAME	  64
+#define SIZE	  16
+#define LOOK_US	  20000 /* for what the device makes of a bad ring */
+#define STRICT_US 5000000
+#define SENT_US	  10000000
+#define NOWHERE	  0xffffffff00000000ull
+#define ROM	  0xfff00000ull
+#define LAPIC	  0xfee00000ull
+#define TABLE	  2048 /* of indirect descriptors, in the buffer */
 
 static struct virtio_device device;
 static struct virtq queues[2];
 static uint8_t *buffer;
-static struct virtio_queue_addresses override; /* of the queue under test, where not 0 */
+static struct virtio_queue_addresses at; /* of the queue under test */
 
 /* Brings the device up with both queues. */
 static bool start(uint64_t features)
@@ -34,8 +36,10 @@ static bool start(uint64_t features)
 
 	if (!virtio_begin(&device, features, &agreed))
 		return false;
-	for (uint16_t i = 0; i < 2; i++)
-		virtq_restart(&queues[i], &device, i, false);
+	for (uint16_t i = 0; i < 2; i++) {
+		virtq_clear(&queues[i], false);
+		virtq_enable(&queues[i], &device, i);
+	}
 	virtio_go(&device);
 	return true;
 }
@@ -188,70 +192,72 @@ static void index_back(struct virtq *q)
 static void rings_nowhere(struct virtq *q)
 {
 	(void)q;
-	override.desc = override.avail = override.used = NOWHERE;
+	at.desc = at.avail = at.used = NOWHERE;
 }
 
 static void used_nowhere(struct virtq *q)
 {
 	(void)q;
-	override.used = NOWHERE;
+	at.used = NOWHERE;
 }
 
 static void used_in_device(struct virtq *q)
 {
 	(void)q;
-	override.used = LAPIC;
+	at.used = LAPIC;
 }
 
 static void avail_unaligned(struct virtq *q)
 {
-	override.avail = (uint64_t)q->avail + 1;
+	at.avail = (uint64_t)q->avail + 1;
 }
 
 static void size_not_power(struct virtq *q)
 {
 	(void)q;
-	override.size = 3;
+	at.size = 3;
 }
 
 static void size_too_large(struct virtq *q)
 {
 	(void)q;
-	override.size = 0x8000;
+	at.size = 0x8000;
 }
 
 static const struct {
 	const char *name;
 	void (*spoil)(struct virtq *q);
+	/* It can never work, and the transmit queue is always looked at: case=hostile strict wants it noticed. */
+	bool must;
 } crimes[] = {
-	{ "bad address", bad_address },
-	{ "address in a hole", address_in_hole },
-	{ "address of a device", address_of_device },
-	{ "length wraps", length_wraps },
-	{ "huge length", huge_length },
-	{ "zero length", zero_length },
-	{ "short header", short_header },
-	{ "wrong direction", wrong_direction },
-	{ "loop", loop },
-	{ "long loop", long_loop },
-	{ "next out of range", next_out_of_range },
-	{ "indirect, odd length", indirect_odd_length },
-	{ "indirect, nested", indirect_nested },
-	{ "indirect and next", indirect_and_next },
-	{ "unknown flags", unknown_flags },
-	{ "head out of range", head_out_of_range },
-	{ "index far ahead", index_far_ahead },
-	{ "index goes back", index_back },
-	{ "rings nowhere", rings_nowhere },
-	{ "used ring nowhere", used_nowhere },
-	{ "used ring in a device", used_in_device },
-	{ "avail ring unaligned", avail_unaligned },
-	{ "size no power of two", size_not_power },
-	{ "size too large", size_too_large },
+	{ "bad address", bad_address, true },
+	{ "address in a hole", address_in_hole, true },
+	{ "address of a device", address_of_device, false },
+	{ "length wraps", length_wraps, true },
+	{ "huge length", huge_length, false },
+	{ "zero length", zero_length, false },
+	{ "short header", short_header, false },
+	{ "wrong direction", wrong_direction, false },
+	{ "loop", loop, true },
+	{ "long loop", long_loop, true },
+	{ "next out of range", next_out_of_range, true },
+	{ "indirect, odd length", indirect_odd_length, true },
+	{ "indirect, nested", indirect_nested, true },
+	{ "indirect and next", indirect_and_next, false },
+	{ "unknown flags", unknown_flags, false },
+	{ "head out of range", head_out_of_range, true },
+	{ "index far ahead", index_far_ahead, true },
+	{ "index goes back", index_back, false },
+	{ "rings nowhere", rings_nowhere, true },
+	{ "used ring nowhere", used_nowhere, true },
+	{ "used ring in a device", used_in_device, false },
+	{ "avail ring unaligned", avail_unaligned, true },
+	{ "size no power of two", size_not_power, true },
+	{ "size too large", size_too_large, true },
 };
 
 /* Everything up, one queue spoilt. Returns the status that the device shows then. */
-static uint8_t commit(uint16_t queue, void (*spoil)(struct virtq *q))
+static uint8_t commit(uint16_t queue, void (*spoil)(struct virtq *q), uint64_t look_us)
 {
 	struct virtq *q = &queues[queue];
 	uint64_t agreed, deadline;
@@ -260,25 +266,18 @@ static uint8_t commit(uint16_t queue, void (*spoil)(struct virtq *q))
 	if (!virtio_begin(&device, 1ull << 28 /* VIRTIO_F_INDIRECT_DESC */, &agreed))
 		return VIRTIO_FAILED;
 	for (uint16_t i = 0; i < 2; i++)
-		virtq_restart(&queues[i], &device, i, false);
-	override = (struct virtio_queue_addresses){ 0 };
+		virtq_clear(&queues[i], false);
 	q->desc[0] = honest(q);
 	virtq_add(q, 0);
+	at = (struct virtio_queue_addresses){ (uint64_t)q->desc, (uint64_t)q->avail,
+					      (uint64_t)q->used, q->size };
 	spoil(q);
-	if (override.desc | override.avail | override.used | override.size) {
-		struct virtio_queue_addresses at = {
-			override.desc ? override.desc : (uint64_t)q->desc,
-			override.avail ? override.avail : (uint64_t)q->avail,
-			override.used ? override.used : (uint64_t)q->used,
-			override.size ? override.size : q->size
-		};
-
-		device.transport->queue_enable(&device, queue, &at, &q->doorbell);
-	}
+	virtq_enable(&queues[!queue], &device, !queue);
+	device.transport->queue_enable(&device, queue, &at, &q->doorbell);
 	virtio_go(&device);
 	virtq_publish(q);
 	ring(q);
-	deadline = clock_us() + LOOK_US;
+	deadline = clock_us() + look_us;
 	do
 		status = device.transport->status(&device);
 	while (!(status & VIRTIO_NEEDS_RESET) && clock_us() < deadline);
@@ -288,6 +287,8 @@ static uint8_t commit(uint16_t queue, void (*spoil)(struct virtq *q))
 int case_hostile(void)
 {
 	uint32_t noticed = 0, total = 0;
+	size_t length;
+	bool strict = cmdline_find(machine.cmdline, "strict", 0, &length) != NULL;
 
 	buffer = machine_alloc(8192);
 	if (buffer == NULL || !virtio_find(&device, VIRTIO_ID_NET, 0) || !virtio_reset(&device) ||
@@ -298,13 +299,16 @@ int case_hostile(void)
 	}
 	for (uint16_t queue = QUEUE_RX; queue <= QUEUE_TX; queue++) {
 		for (uint32_t i = 0; i < ARRAY_SIZE(crimes); i++) {
-			uint8_t status = commit(queue, crimes[i].spoil);
+			bool must = strict && queue == QUEUE_TX && crimes[i].must;
+			uint8_t status = commit(queue, crimes[i].spoil, must ? STRICT_US : LOOK_US);
 
 			total++;
 			noticed += status & VIRTIO_NEEDS_RESET ? 1 : 0;
 			console_print("hostile: %s: %s: status %x\n",
 				      queue == QUEUE_RX ? "receive" : "transmit", crimes[i].name,
 				      (uint32_t)status);
+			if (must && !(status & VIRTIO_NEEDS_RESET))
+				return 4;
 			if (!start(0) || !sends()) {
 				console_print("hostile: the device does not work any more\n");
 				return 2;

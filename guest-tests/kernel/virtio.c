@@ -91,17 +91,13 @@ bool virtq_setup(struct virtq *q, struct virtio_device *dev, uint16_t queue, uin
 	q->desc = (void *)memory;
 	q->avail = (void *)(memory + desc_size);
 	q->used = (void *)(memory + desc_size + avail_size);
-	virtq_restart(q, dev, queue, event_idx);
+	virtq_clear(q, event_idx);
+	virtq_enable(q, dev, queue);
 	return true;
 }
 
-void virtq_restart(struct virtq *q, struct virtio_device *dev, uint16_t queue, bool event_idx)
+void virtq_clear(struct virtq *q, bool event_idx)
 {
-	struct virtio_queue_addresses at = { .desc = (uint64_t)q->desc,
-					     .avail = (uint64_t)q->avail,
-					     .used = (uint64_t)q->used,
-					     .size = q->size };
-
 	memset(q->desc, 0, q->size * sizeof(struct virtq_desc));
 	memset((void *)q->avail, 0, avail_bytes(q->size));
 	memset((void *)q->used, 0, used_bytes(q->size));
@@ -110,6 +106,15 @@ void virtq_restart(struct virtq *q, struct virtio_device *dev, uint16_t queue, b
 	q->last_used = 0;
 	q->event_idx = event_idx;
 	virtq_want_no_interrupt(q);
+}
+
+void virtq_enable(struct virtq *q, struct virtio_device *dev, uint16_t queue)
+{
+	struct virtio_queue_addresses at = { .desc = (uint64_t)q->desc,
+					     .avail = (uint64_t)q->avail,
+					     .used = (uint64_t)q->used,
+					     .size = q->size };
+
 	dev->transport->queue_enable(dev, queue, &at, &q->doorbell);
 }
 

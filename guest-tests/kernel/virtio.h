@@ -115,8 +115,9 @@ struct virtq {
 bool virtq_setup(struct virtq *q, struct virtio_device *dev, uint16_t queue, uint16_t max,
 		 bool event_idx);
 
-/* Empties the rings of a queue that was set up before and enables it again, after a reset of the device. */
-void virtq_restart(struct virtq *q, struct virtio_device *dev, uint16_t queue, bool event_idx);
+/* After a reset of the device: empties the rings of a queue that was set up before, and enables it again. */
+void virtq_clear(struct virtq *q, bool event_idx);
+void virtq_enable(struct virtq *q, struct virtio_device *dev, uint16_t queue);
 
 /* Makes the chain that starts at desc available; the device sees it from virtq_publish() on. */
 static inline void virtq_add(struct virtq *q, uint16_t desc)

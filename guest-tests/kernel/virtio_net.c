@@ -134,8 +134,10 @@ bool virtio_net_restart(void)
 {
 	if (!start_device())
 		return false;
-	virtq_restart(&rx, &device, QUEUE_RX, has(VIRTIO_F_EVENT_IDX));
-	virtq_restart(&tx, &device, QUEUE_TX, has(VIRTIO_F_EVENT_IDX));
+	virtq_clear(&rx, has(VIRTIO_F_EVENT_IDX));
+	virtq_clear(&tx, has(VIRTIO_F_EVENT_IDX));
+	virtq_enable(&rx, &device, QUEUE_RX);
+	virtq_enable(&tx, &device, QUEUE_TX);
 	fill_queues();
 	return true;
 }
