@@ -8,19 +8,30 @@
 #include "vmm/log.h"
 #include "vmm/memmap.h"
 
+#define HUGE_PAGE (2 * MIB)
+
 static int add_region(struct guestmem *mem, uint64_t gpa, uint64_t len)
 {
-	/* NORESERVE: a guest larger than what is free may still run in what it really uses. */
-	void *host = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	/*
+	 * Host and guest address agree modulo the huge page size, or KVM could not map the guest with
+	 * huge pages. NORESERVE: a guest larger than what is free may still run in what it uses.
+	 */
+	uint8_t *start = mmap(NULL, len + HUGE_PAGE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *host;
 
-	if (host == MAP_FAILED) {
+	if (start == MAP_FAILED) {
 		int err = errno;
 
 		log_error("cannot reserve %llu MiB of guest memory: %s (try a smaller --mem)",
 			  (unsigned long long)(len / MIB), strerror(err));
 		return -err;
 	}
+	host = start + (-(uintptr_t)start & (HUGE_PAGE - 1)); /* gpa is aligned already */
+	if (host > start)
+		munmap(start, (size_t)(host - start));
+	munmap(host + len, HUGE_PAGE - (size_t)(host - start));
+	madvise(host, len, MADV_HUGEPAGE);
 	/* Guest RAM would make core dumps useless by their size. */
 	madvise(host, len, MADV_DONTDUMP);
 	mem->region[mem->nr_regions++] = (struct guestmem_region){ gpa, len, host };
