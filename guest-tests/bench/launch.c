@@ -58,7 +58,8 @@ struct launch {
 
 static void note(const struct launch *l, const char *key)
 {
-	dprintf(l->marks_fd, "%s\t%.3f\n", key, (double)(util_now_ns() - l->start) / 1e6);
+	if (l->marks_fd >= 0)
+		dprintf(l->marks_fd, "%s\t%.3f\n", key, (double)(util_now_ns() - l->start) / 1e6);
 }
 
 static void line_complete(struct launch *l)
