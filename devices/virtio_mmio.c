@@ -112,7 +112,7 @@ static void write_register(struct virtio_mmio *m, uint64_t offset, uint32_t valu
 		break;
 	case VIRTIO_MMIO_STATUS:
 		virtio_set_status(dev, (uint8_t)value);
-		if (!value)
+		if (!(uint8_t)value)
 			__atomic_store_n(&m->interrupt_status, 0, __ATOMIC_RELEASE);
 		break;
 	default: /* a notification of a queue that does not exist ends here too */
