@@ -55,5 +55,9 @@ $(BUILD)/$(GK)/%.host.o: $(GK)/%.c
 $(BUILD)/guest-stack: $(GK_STACK_OBJS) $(BUILD)/$(GK)/test/stack.host.o
 	$(CC) $(GK_HOST_CFLAGS) -o $@ $^
 
+$(BUILD)/guest-client: $(GK)/test/client.c $(GK)/netperf.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARNINGS) -o $@ $<
+
 -include $(GK_OBJS:.o=.d) $(GK_STACK_OBJS:.o=.d)
 .PHONY: guest

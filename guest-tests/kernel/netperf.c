@@ -6,17 +6,18 @@
 #include "netperf.h"
 #include "services.h"
 
-#define SESSIONS    16
-#define FIRST_PORT  20000
-#define BUFFER	    (512u * 1024) /* what it says its socket buffers are */
-#define NEVER	    UINT64_MAX
-#define US	    1000000ull
+#define SESSIONS	    16
+#define FIRST_PORT	    20000
+#define BUFFER		    (512u * 1024) /* what it says its socket buffers are */
+#define NEVER		    UINT64_MAX
+#define US		    1000000ull
 /*
- * A timed test in which data comes in ends when the client says so; this much later where it cannot (netperf leaves
- * connection tests without a word).
+ * A timed test in which data comes in is ended by the client's FIN or empty datagram; so much later by the guest, in
+ * case that is lost. netperf leaves connection tests without a word.
  */
-#define PATIENCE_US (1 * US)
-#define SIZE_LIMIT  0x40000000u
+#define PATIENCE_US	    (20 * US)
+#define PATIENCE_CONNECT_US (1 * US)
+#define SIZE_LIMIT	    0x40000000u
 
 struct session {
 	struct tcp_conn *control; /* NULL: free */
@@ -299,8 +300,11 @@ static bool begin(struct session *s, uint8_t *response)
 	s->end = NEVER;
 	s->units_left = length < 0 ? (uint64_t) - (int64_t)length : 0;
 	if (length > 0)
-		s->end = s->start + (uint64_t)length * US +
-			 (s->direction == DIRECTION_SEND ? 0 : PATIENCE_US);
+		s->end = s->start + (uint64_t)length * US;
+	if (length > 0 && (s->flags & FLAG_CONNECT_TEST))
+		s->end += PATIENCE_CONNECT_US;
+	else if (length > 0 && s->direction != DIRECTION_SEND)
+		s->end += PATIENCE_US;
 	s->running = true;
 
 	put_word(response, RESPONSE_RECV_BUF, BUFFER);

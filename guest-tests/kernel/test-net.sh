@@ -1,0 +1,113 @@
+#!/bin/bash
+# The guest's services, on every VMM and in both modes.
+. "$(dirname "$0")/testlib.bash"
+in_own_network "$@"
+need_kvm
+network_up vnet_hdr
+client=$build/guest-client
+head -c 20000000 /dev/urandom >"$work/random"
+
+echo_tcp() {
+	"$@" timeout 60 bash -c '
+		exec 8<>/dev/tcp/'$address'/7
+		cat "$1" >&8 & head -c "$(stat -c %s "$1")" <&8 | cmp - "$1"' - "$work/random"
+}
+
+echo_udp() { # echo_udp LENGTH
+	local text
+	text=$(head -c "$1" /dev/zero | tr '\0' x)
+	exec 8<>/dev/udp/$address/7
+	printf %s "$text" >&8
+	[ "$(timeout 5 dd bs=65536 count=1 status=none <&8)" = "$text" ]
+}
+
+chargen() { # 5000 lines, each one the last one turned by a character
+	timeout 20 head -c $((74 * 5000)) </dev/tcp/$address/19 | awk '
+		length($0) != 73 || (NR > 1 && substr($0, 1, 71) != substr(last, 2, 71)) { bad++ }
+		{ last = $0 }
+		END { exit NR != 5000 || bad }'
+}
+
+discard() {
+	timeout 20 bash -c 'cat "$1" >/dev/tcp/'$address'/9' - "$work/random"
+}
+
+http() { # http REQUEST PATTERN: the answer's first line, from one connection that it closes
+	local answer
+	exec 8<>/dev/tcp/$address/80
+	printf "$1" >&8
+	answer=$(timeout 5 cat <&8) || return 1
+	grep -q "$2" <<<"$answer" || { echo "$answer"; return 1; }
+}
+
+http_pieces() { # a request that comes byte by byte
+	local request=$'GET /health HTTP/1.0\r\n\r\n' i
+	exec 8<>/dev/tcp/$address/80
+	for ((i = 0; i < ${#request}; i++)); do
+		printf %s "${request:i:1}" >&8
+	done
+	timeout 5 cat <&8 | grep -q '^OK'
+}
+
+http_pipeline() { # 100 requests at once, 100 answers
+	exec 8<>/dev/tcp/$address/80
+	for i in {1..99}; do printf 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'; done >"$work/requests"
+	printf 'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n' >>"$work/requests"
+	cat "$work/requests" >&8
+	[ "$(timeout 5 grep -c '^OK' <&8)" = 100 ]
+}
+
+load() { # load OPTIONS: ab counts failures, but does not make them its status
+	timeout 100 ab -q -n 15000 -c 150 "$@" "http://$address/health" >"$work/ab" 2>&1 &&
+		grep -q 'Complete requests: *15000' "$work/ab" && grep -q 'Failed requests: *0' "$work/ab"
+}
+
+refused() { # nothing listens there
+	! timeout 5 bash -c "exec 8<>/dev/tcp/$address/81" 2>"$work/refused" && grep -q refused "$work/refused"
+}
+
+for which in $vmms; do
+	for mode in irq poll; do
+		name="$which $mode"
+		if ! guest_start "$which" "mode=$mode ip=$address" >"$work/why"; then
+			fail "$name" "$(cat "$work/why")"
+			continue
+		fi
+		check "$name: ping" ping -q -c 20 -i 0.01 -w 20 $address
+		check "$name: ping, a full frame" ping -q -c 3 -i 0.01 -w 20 -s 1472 $address
+		check "$name: echo over TCP, 20 MB" echo_tcp
+		check "$name: echo over UDP" echo_udp 1
+		check "$name: echo over UDP, a full datagram" echo_udp 1472
+		check "$name: chargen" chargen
+		check "$name: discard" discard
+		check "$name: HTTP/1.0" http 'GET /health HTTP/1.0\r\n\r\n' '^HTTP/1.1 200 '
+		check "$name: HTTP, head only" http 'HEAD /health HTTP/1.0\r\n\r\n' '^Content-Length: 3'
+		check "$name: HTTP, nothing there" http 'GET / HTTP/1.0\r\n\r\n' '^HTTP/1.1 404 '
+		check "$name: HTTP, no such method" http 'PUT /health HTTP/1.1\r\n\r\n' '^HTTP/1.1 405 '
+		check "$name: HTTP, nonsense" http '\001\002\r\n\r\n' '^HTTP/1.1 405 '
+		check "$name: HTTP, byte by byte" http_pieces
+		check "$name: HTTP, 100 requests at once" http_pipeline
+		if command -v ab >/dev/null; then
+			check "$name: ab" load
+			check "$name: ab, keep-alive" load -k
+		else
+			skip "$name: ab" "not installed (Debian: apache2-utils)"
+		fi
+		check "$name: a port without service refuses" refused
+		for t in TCP_CRR TCP_RR UDP_RR TCP_STREAM TCP_MAERTS; do
+			check "$name: netperf protocol, $t" "$client" netperf $address $t 1
+		done
+		check "$name: netperf protocol, large requests" "$client" netperf $address TCP_RR 1 10000 60000
+		check "$name: 3000 connections at once" "$client" many $address 7 3000
+		guest_stop 42
+		status=$?
+		if [ $status = 42 ]; then ok "$name: quit"; else fail "$name: quit" "status $status"; fi
+		for c in rx_packets tx_packets kicks icmp_echoes udp_received tcp_accepted tcp_closed tcp_no_port; do
+			value=$(counter $c)
+			if [ "${value:-0}" -gt 0 ]; then ok "$name: $c=$value"; else fail "$name: $c" "${value:-not printed}"; fi
+		done
+		value=$(counter rx_bad_checksum)
+		if [ "$value" = 0 ]; then ok "$name: no bad checksums"; else fail "$name: bad checksums" "$value"; fi
+	done
+done
+finish

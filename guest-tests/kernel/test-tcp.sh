@@ -1,0 +1,89 @@
+#!/bin/bash
+# The guest's TCP against Linux's over a bad line: checksummed transfers both ways, floods, many connections. The stack runs as
+# a program with the sanitizers on (guest-stack), so that the line's faults need nothing from the kernel.
+. "$(dirname "$0")/testlib.bash"
+in_own_network "$@"
+client=$build/guest-client
+head -c 2000000 /dev/urandom >"$work/random"
+
+transfer() { # what is echoed is what was sent
+	timeout 300 bash -c '
+		exec 8<>/dev/tcp/'$address'/7
+		cat "$1" >&8 & head -c "$(stat -c %s "$1")" <&8 | cmp - "$1"' - "$work/random"
+}
+
+receive() { # chargen's first megabyte is what it has to be
+	timeout 300 head -c 1000000 </dev/tcp/$address/19 | awk '
+		length($0) != 73 && NR <= 13513 || (NR > 1 && NR <= 13513 && substr($0, 1, 71) != substr(last, 2, 71)) { bad++ }
+		{ last = $0 }
+		END { exit NR < 13513 || bad }'
+}
+
+requests() {
+	for i in {1..30}; do
+		exec 8<>/dev/tcp/$address/80 || return 1
+		printf 'GET /health HTTP/1.0\r\n\r\n' >&8
+		timeout 60 grep -q '^OK' <&8 || return 1
+	done
+}
+
+stack() { # stack OPTIONS: on a fresh tap
+	network_up || return 1
+	guest_run "$build/guest-stack" $tap "$@"
+}
+
+stack_end() { # stack_end NAME: no complaint of the sanitizers
+	kill "$guest_pid" 2>/dev/null
+	wait "$guest_pid"
+	local status=$?
+	guest_pid=
+	if [ $status = 0 ]; then ok "$1: no fault in the stack"; else fail "$1" "$(grep -m 1 -e ERROR -e error "$work/console")"; fi
+}
+
+at_least() { # at_least NAME COUNTER: the line was bad enough to count
+	local value
+	value=$(counter "$2")
+	if [ "${value:-0}" -gt 0 ]; then ok "$1: $2=$value"; else fail "$1: $2" "${value:-not printed}"; fi
+}
+
+line() { # line NAME OPTIONS COUNTERS
+	local name=$1 c
+	if ! stack $2 >"$work/why"; then
+		fail "$name" "$(cat "$work/why")"
+		return
+	fi
+	check "$name: both ways" transfer
+	check "$name: to the host" receive
+	check "$name: many short connections" requests
+	stack_end "$name"
+	for c in $3; do
+		at_least "$name" "$c"
+	done
+}
+
+line "good line" "" "tcp_closed"
+line "loss 1%" "loss=10 delay=2" "tcp_retransmits tcp_fast_recoveries tcp_out_of_order"
+line "loss 5%" "loss=50 delay=2 seed=2" "tcp_retransmits tcp_timeouts tcp_out_of_order"
+line "reordering 20%" "reorder=200 delay=1" "tcp_out_of_order"
+line "duplicates 10%" "duplicate=100 delay=1" "tcp_duplicates"
+line "bit errors 1%" "corrupt=10 delay=1" "rx_bad_checksum tcp_retransmits"
+line "all of it" "loss=20 duplicate=20 reorder=50 corrupt=5 delay=3 seed=3" \
+	"tcp_retransmits tcp_out_of_order tcp_duplicates rx_bad_checksum"
+
+# A flood of SYNs from addresses that never answer: what is established goes on, what is new gets in.
+flood() {
+	"$client" netperf $address TCP_RR 4 >"$work/rr" 2>&1 &
+	local rr=$!
+	sleep 1
+	"$client" flood $address 80 20000 && requests && wait $rr
+}
+if stack >"$work/why"; then
+	check "SYN flood" flood
+	check "2000 connections at once" "$client" many $address 7 2000
+	stack_end "SYN flood"
+	at_least "SYN flood" tcp_cookies_sent
+	at_least "SYN flood" tcp_cookies_good
+else
+	fail "SYN flood" "$(cat "$work/why")"
+fi
+finish
