@@ -26,7 +26,7 @@ BENCH_PROGS := $(BUILD)/minivmm $(BUILD)/crr $(BUILD)/launch $(BUILD)/report
 run: $(BENCH_PROGS) guest
 	BUILD=$(BUILD) $(BENCH)/run
 
-# Long: every peer and mode; GUEST=linux: in the KVM-in-software host. What can be set is told in $(BENCH)/bench.
+# Long: every peer and mode; GUEST=linux: with the guest of make guest-linux. What can be set is told in $(BENCH)/bench.
 bench: $(BENCH_PROGS) guest linux-tools
 	BUILD=$(BUILD) $(BENCH)/bench
 
