@@ -131,10 +131,13 @@ static int set_number(const struct field *f, void *at, const char *value)
 static int set_mac(const struct field *f, uint8_t *mac, const char *value)
 {
 	unsigned int b[6];
-	char tail;
+	bool good = strlen(value) == 17;
 
-	if (strlen(value) != 17 || sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2],
-					  &b[3], &b[4], &b[5], &tail) != 6)
+	/* sscanf() alone would take signs and blanks for digits. */
+	for (unsigned int i = 0; good && i < 17; i++)
+		good = i % 3 == 2 ? value[i] == ':' : isxdigit((unsigned char)value[i]);
+	if (!good ||
+	    sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) != 6)
 		return bad_value(f->name, value, "an address such as 52:54:00:12:34:56");
 	if (b[0] & 1 || !(b[0] | b[1] | b[2] | b[3] | b[4] | b[5]))
 		return bad_value(f->name, value,
@@ -310,7 +313,7 @@ static int add_net(struct config *config, const char *value)
 		return -EINVAL;
 	}
 	*net = (struct config_net){
-		.fd = -1, .queue_size = 256, .offload = true, .mergeable = true, .poll_us = 50
+		.fd = -1, .queue_size = 256, .offload = true, .mergeable = true
 	};
 	ret = parse_list(net, "net", value, net_keys);
 	if (ret)

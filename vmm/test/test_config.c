@@ -1,0 +1,405 @@
+/* The command line and configuration files: every option, good and bad. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/config.h"
+#include "vmm/test/messages.h"
+
+#define MAX_ARGS 40
+
+/* Strings of a configuration live as long as the process: that is no leak. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+
+static struct config config;
+static enum config_action action;
+static char path[64];
+
+/* Parse words parted by spaces ('_' stands for a space in a word, '~' for an empty word). */
+static int parse(const char *line)
+{
+	static char copy[20000]; /* the configuration points into it */
+	char *argv[MAX_ARGS] = { "minivmm" };
+	int argc = 1;
+
+	assert_true(strlen(line) < sizeof(copy));
+	strcpy(copy, line);
+	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
+		assert_true(argc < MAX_ARGS);
+		for (char *c = word; *c; c++)
+			*c = *c == '_' ? ' ' : *c;
+		argv[argc++] = strcmp(word, "~") ? word : word + 1;
+	}
+	return config_parse(&config, argc, argv, &action);
+}
+
+static void write_file(const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static int setup(void **state)
+{
+	int fd;
+
+	(void)state;
+	snprintf(path, sizeof(path), "/tmp/minivmm-test-config-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unlink(path);
+	return 0;
+}
+
+static void test_defaults(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--kernel k"), 0);
+	assert_int_equal(action, CONFIG_RUN);
+	assert_string_equal(config.kernel, "k");
+	assert_string_equal(config.append, "");
+	assert_null(config.initrd);
+	assert_int_equal(config.mem, 256 * MIB);
+	assert_int_equal(config.cpus, 1);
+	assert_int_equal(config.nr_nets + config.nr_disks, 0);
+	assert_int_equal(config.transport, TRANSPORT_PCI);
+	assert_false(config.rng || config.expect_status || config.verbose || config.timeout_ms ||
+		     config.console || config.stats);
+}
+
+static void test_options(void **state)
+{
+	(void)state;
+	for (unsigned int form = 0; form < 2; form++) {
+		assert_int_equal(
+			parse(form ? "--kernel=k --initrd=i --append=a=b_c --mem=1G --cpus=4 "
+				     "--rng --transport=mmio --console=none --stats=- "
+				     "--timeout=5m --expect-status --verbose=on"
+				   : "--kernel k --initrd i --append a=b_c --mem 1024M --cpus 4 "
+				     "--rng=on --transport mmio --console none --stats - "
+				     "--timeout 300s --expect-status=on --verbose"),
+			0);
+		assert_string_equal(config.initrd, "i");
+		assert_string_equal(config.append, "a=b c");
+		assert_int_equal(config.mem, GIB);
+		assert_int_equal(config.cpus, 4);
+		assert_int_equal(config.transport, TRANSPORT_MMIO);
+		assert_string_equal(config.console, "none");
+		assert_string_equal(config.stats, "-");
+		assert_int_equal(config.timeout_ms, 300000);
+		assert_true(config.rng && config.expect_status && config.verbose);
+	}
+	assert_int_equal(parse("--kernel k --rng --rng=off --mem 16M --mem 1024G --timeout 1ms"),
+			 0);
+	assert_false(config.rng);
+	assert_int_equal(config.mem, 1024 * GIB);
+	assert_int_equal(config.timeout_ms, 1);
+	/* A value may look like an option. */
+	assert_int_equal(parse("--kernel --help"), 0);
+	assert_string_equal(config.kernel, "--help");
+	assert_int_equal(parse("--help"), 0);
+	assert_int_equal(action, CONFIG_HELP);
+	assert_int_equal(parse("--mem 1G --version --no-such"), 0);
+	assert_int_equal(action, CONFIG_VERSION);
+}
+
+static void test_devices(void **state)
+{
+	const struct config_net *net = config.net;
+	static const uint8_t mac[6] = { 0x52, 0x54, 0, 0xab, 0xCD, 0xef };
+
+	(void)state;
+	assert_int_equal(parse("--kernel k --net tap0 --net fd=3,mac=52:54:00:ab:CD:ef,mtu=68,"
+			       "offload=off,mergeable=off,queue-size=1024,poll=0,transport=mmio "
+			       "--net bridge=br0,mergeable --net tap=a23456789012345,bridge=br0 "
+			       "--disk a --disk file=b=c,ro,transport=pci --disk d,ro=off"),
+			 0);
+	assert_int_equal(config.nr_nets, 4);
+	assert_string_equal(net[0].tap, "tap0");
+	assert_int_equal(net[0].fd, -1);
+	assert_int_equal(net[0].queue_size, 256);
+	assert_int_equal(net[0].mtu, 0);
+	assert_true(net[0].offload && net[0].mergeable);
+	assert_int_equal(net[0].transport, TRANSPORT_DEFAULT);
+	assert_int_equal(net[1].fd, 3);
+	assert_memory_equal(net[0].mac, (uint8_t[6]){ 0 }, 6);
+	assert_true(!net[1].offload && !net[1].mergeable && !net[1].tap);
+	assert_memory_equal(net[1].mac, mac, 6);
+	assert_int_equal(net[1].mtu, 68);
+	assert_int_equal(net[1].queue_size, 1024);
+	assert_int_equal(net[1].poll_us, 0);
+	assert_int_equal(net[1].transport, TRANSPORT_MMIO);
+	assert_true(net[2].bridge && !net[2].tap && net[2].mergeable);
+	assert_string_equal(net[3].bridge, "br0");
+	assert_string_equal(net[3].tap, "a23456789012345");
+	assert_int_equal(config.nr_disks, 3);
+	assert_string_equal(config.disk[0].path, "a");
+	assert_string_equal(config.disk[1].path, "b=c");
+	assert_true(config.disk[1].readonly && !config.disk[0].readonly &&
+		    !config.disk[2].readonly);
+	assert_int_equal(config.disk[1].transport, TRANSPORT_PCI);
+	assert_int_equal(parse("--kernel k --net a --net b --net c --net d --net e --net f "
+			       "--net g --net h --disk a --disk a --disk a --disk a --disk a "
+			       "--disk a --disk a --disk a"),
+			 0);
+	assert_int_equal(config.nr_nets, CONFIG_MAX_NETS);
+	assert_int_equal(config.nr_disks, CONFIG_MAX_DISKS);
+}
+
+/* What is wrong, and a part of the one line that says so. */
+static const struct bad_line {
+	const char *line, *message;
+} bad_lines[] = {
+	{ "", "no kernel given" },
+	{ "--mem 1G", "no kernel given" },
+	{ "bzImage", "unexpected argument 'bzImage'" },
+	{ "-k", "unexpected argument '-k'" },
+	{ "~", "unexpected argument ''" },
+	{ "--kernel", "--kernel needs a value" },
+	{ "--", "unknown option ''" },
+	{ "--=", "unknown option ''" },
+	{ "--kernal k", "unknown option 'kernal' (the nearest is 'kernel'" },
+	{ "--ram 1G", "(the nearest is 'mem'" },
+	{ "--memory=1G", "unknown option 'memory'" },
+	{ "--cpu 1", "(the nearest is 'cpus'" },
+	{ "--expect-statu", "(the nearest is 'expect-status'" },
+	{ "--kernelkernelkernelkernelkernelkernel k", "unknown option 'kernelkernel" },
+	{ "--kernel-kernel-kernel-kernel-k=x", "unknown option" },
+	{ "--mem 0", "bad value '0' for mem" },
+	{ "--mem 15M", "bad value '15M'" },
+	{ "--mem 16777215", "bad value" },
+	{ "--mem 16777217", "whole pages" },
+	{ "--mem 1025G", "bad value" },
+	{ "--mem -1", "bad value '-1'" },
+	{ "--mem +64M", "bad value" },
+	{ "--mem _64M", "bad value" },
+	{ "--mem 64MB", "bad value" },
+	{ "--mem 64_M", "bad value" },
+	{ "--mem 0x4000000", "bad value" },
+	{ "--mem 1.5G", "bad value" },
+	{ "--mem M", "bad value 'M'" },
+	{ "--mem ~", "bad value ''" },
+	{ "--mem=", "bad value ''" },
+	{ "--mem 18446744073709551616", "bad value" },
+	{ "--mem 17179869184G", "bad value" }, /* 2^64 */
+	{ "--mem 17179869185G", "bad value" }, /* wraps to 1 GiB */
+	{ "--cpus 0", "a number from 1 to" },
+	{ "--cpus 4294967297", "bad value '4294967297' for cpus" },
+	{ "--cpus 1K", "bad value" },
+	{ "--cpus two", "bad value" },
+	{ "--rng=yes", "bad value 'yes' for rng: expected on or off" },
+	{ "--rng=", "expected on or off" },
+	{ "--transport usb", "expected mmio or pci" },
+	{ "--console ~", "bad value" },
+	{ "--stats=", "bad value" },
+	{ "--timeout 30", "a time such as" },
+	{ "--timeout 0s", "a time such as" },
+	{ "--timeout s", "a time such as" },
+	{ "--timeout -1s", "a time such as" },
+	{ "--timeout 1d", "a time such as" },
+	{ "--timeout 18446744073709551s5", "a time such as" },
+	{ "--timeout 307445734561825861m", "a time such as" }, /* wraps */
+	{ "--config /nonexistent/file", "'/nonexistent/file': No such file or directory" },
+	{ "--config /", "cannot read configuration file '/': Is a directory" },
+	{ "--net ~", "bad value '' for tap" },
+	{ "--net ,", "bad value '' for tap" },
+	{ "--net tap0,", "unknown key in --net ''" },
+	{ "--net tap=", "bad value '' for tap" },
+	{ "--net a/b", "an interface name" },
+	{ "--net a234567890123456", "at most 15 characters" },
+	{ "--net bridge=a234567890123456", "at most 15 characters" },
+	{ "--net bridge=", "bad value '' for bridge" },
+	{ "--net tap0,bridge", "bad value '' for bridge: expected key=value" },
+	{ "--net tap0,tap", "bad value '' for tap" },
+	{ "--net tap0,mac=00:00:00:00:00:00", "not all 0" },
+	{ "--kernel ~", "bad value '' for kernel" },
+	{ "--initrd=", "bad value '' for initrd" },
+	{ "--net mac=52:54:00:00:00:01", "give a tap, fd=N, or bridge=NAME" },
+	{ "--net tap0,fd=3", "give a tap" },
+	{ "--net fd=3,bridge=br0", "give a tap" },
+	{ "--net fd=-1", "bad value '-1' for fd" },
+	{ "--net fd=1048577", "bad value" },
+	{ "--net tap0,mac=52:54:00:00:00", "an address such as" },
+	{ "--net tap0,mac=52:54:00:00:00:01:02", "an address such as" },
+	{ "--net tap0,mac=5:4:0:0:0:1", "an address such as" },
+	{ "--net tap0,mac=52-54-00-00-00-01", "an address such as" },
+	{ "--net tap0,mac=52:54:00:00:00:0g", "an address such as" },
+	{ "--net tap0,mac=52:54:00:00:00:-1", "an address such as" },
+	{ "--net tap0,mac=52:54:00:00:00:+1", "an address such as" },
+	{ "--net tap0,mac=52:54:00:0x:00:01", "an address such as" },
+	{ "--net tap0,mac=52:_4:00:00:00:01", "an address such as" },
+	{ "--net tap0,mac=53:54:00:00:00:01", "unicast" },
+	{ "--net tap0,mtu=67", "a number from 68 to 65535" },
+	{ "--net tap0,mtu=65536", "bad value" },
+	{ "--net tap0,queue-size=0", "bad value" },
+	{ "--net tap0,queue-size=1", "bad value" },
+	{ "--net tap0,queue-size=255", "a power of two" },
+	{ "--net tap0,queue-size=2048", "a number from 2 to 1024" },
+	{ "--net tap0,poll=1000001", "bad value" },
+	{ "--net tap0,offload=yes", "on or off" },
+	{ "--net tap0,transport=isa", "mmio or pci" },
+	{ "--net tap0,maq=1", "unknown key in --net 'maq' (the nearest is 'mac'" },
+	{ "--net tap0 --net tap0", "already belongs to another" },
+	{ "--net fd=3 --net fd=3", "already belongs to another" },
+	{ "--net a --net b --net c --net d --net e --net f --net g --net h --net i",
+	  "too many --net: at most 8" },
+	{ "--disk ~", "bad value ''" },
+	{ "--disk ro=on", "bad value 'ro=on'" },
+	{ "--disk a,readonly", "unknown key in --disk 'readonly'" },
+	{ "--disk a,ro=1", "on or off" },
+	{ "--disk a,file", "bad value '' for file" },
+	{ "--disk a --disk a --disk a --disk a --disk a --disk a --disk a --disk a --disk a",
+	  "too many --disk: at most 8" },
+};
+
+/* The parser's error is one line that says @message. */
+static void check_bad(const char *line, const char *message)
+{
+	const char *said;
+	int ret;
+
+	messages_begin();
+	ret = parse(line);
+	said = messages_end();
+	if (!ret)
+		fail_msg("'%s' was accepted", line);
+	assert_true(ret < 0);
+	if (!strstr(said, message) || strncmp(said, "minivmm: ", 9))
+		fail_msg("'%s': '%s' does not say '%s'", line, said, message);
+}
+
+static void test_bad_lines(void **state)
+{
+	char line[256];
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad_lines); i++) {
+		check_bad(bad_lines[i].line, bad_lines[i].message);
+		snprintf(line, sizeof(line), "%s%s", i > 1 ? "--kernel k " : "", bad_lines[i].line);
+		check_bad(line, bad_lines[i].message);
+	}
+}
+
+static void test_long_words(void **state)
+{
+	static char line[17000];
+
+	(void)state;
+	for (size_t n = 1; n < 16000; n = n < 100 ? n + 1 : n * 2) {
+		strcpy(line, "--");
+		memset(line + 2, 'k', n);
+		strcpy(line + 2 + n, "=v");
+		check_bad(line, "unknown option 'k");
+		strcpy(line, "--net tap0,");
+		memset(line + 11, 'k', n);
+		line[11 + n] = '\0';
+		check_bad(line, "unknown key in --net 'k");
+		strcpy(line, "--mem ");
+		memset(line + 6, '9', n);
+		line[6 + n] = '\0';
+		if (n > 1)
+			check_bad(line, "bad value '9");
+	}
+}
+
+static void test_file(void **state)
+{
+	char line[256];
+
+	(void)state;
+	write_file("# a comment\n\n  kernel = from the file \n\tmem=1G\nappend = a=b c = d\nrng\n"
+		   "verbose = on\nnet = tap0,mtu=1400\n# net = tap9\nexpect-status=off\n"
+		   "disk = /a b,ro\ncpus = 2");
+	snprintf(line, sizeof(line), "--net tap1 --mem 2G --rng=off --config %s --cpus=3", path);
+	assert_int_equal(parse(line), 0);
+	assert_string_equal(config.kernel, "from the file");
+	assert_string_equal(config.append, "a=b c = d");
+	assert_int_equal(config.mem, 2 * GIB); /* the command line wins, wherever it stands */
+	assert_int_equal(config.cpus, 3);
+	assert_false(config.rng);
+	assert_true(config.verbose && !config.expect_status);
+	assert_int_equal(config.nr_nets, 2);
+	assert_string_equal(config.net[0].tap, "tap0");
+	assert_string_equal(config.net[1].tap, "tap1");
+	assert_string_equal(config.disk[0].path, "/a b");
+	/* Two files: the later one wins. */
+	snprintf(line, sizeof(line), "--config=%s --config /dev/null", path);
+	assert_int_equal(parse(line), 0);
+	assert_int_equal(config.mem, GIB);
+}
+
+static void test_bad_files(void **state)
+{
+	static const struct bad_line cases[] = {
+		{ "kernel = k\nkernle = k\n", "unknown option 'kernle' (the nearest is 'kernel'" },
+		{ "kernel", "expected 'name = value'" },
+		{ "= k", "unknown option ''" },
+		{ "--kernel = k", "unknown option '--kernel'" },
+		{ "mem =", "bad value '' for mem" },
+		{ "mem = 1G # much", "bad value '1G # much'" },
+		{ "rng = maybe", "on or off" },
+		{ "help", "its place on the command line" },
+		{ "version = on", "its place on the command line" },
+		{ "config = /dev/null", "its place on the command line" },
+		{ "net = tap0\nnet = tap0", "already belongs" },
+		{ "disk =", "bad value" },
+	};
+	static char longest[9000];
+	char line[256];
+
+	(void)state;
+	snprintf(line, sizeof(line), "--kernel k --config %s", path);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		write_file(cases[i].line);
+		check_bad(line, cases[i].message);
+		check_bad(line, path); /* and where */
+		check_bad(line, strchr(cases[i].line, '\n') ? "in line 2" : "in line 1");
+	}
+	/* The longest line that fits, with and without its end, and one byte more. */
+	for (size_t n = 8189; n < 8195; n++)
+		for (unsigned int end = 0; end < 2; end++) {
+			memset(longest, 'x', n);
+			memcpy(longest, "append = ", 9);
+			strcpy(longest + n, end ? "\n" : "");
+			write_file(longest);
+			if (n <= 8190)
+				assert_int_equal(parse(line), 0);
+			else
+				check_bad(line, "line 1 of configuration file");
+			if (n <= 8190)
+				assert_int_equal(strlen(config.append), n - 9);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_options),
+		cmocka_unit_test(test_devices),	   cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_long_words), cmocka_unit_test(test_file),
+		cmocka_unit_test(test_bad_files),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
