@@ -94,10 +94,16 @@ void loop_set_poll(struct loop *loop, bool (*poll)(void *arg), void *arg)
 	loop->poll_arg = arg;
 }
 
+static void forget_stops(struct loop *loop)
+{
+	uint64_t stops;
+	ssize_t r = read(loop->stop_fd, &stops, sizeof(stops));
+	(void)r;
+}
+
 void loop_run(struct loop *loop)
 {
 	struct epoll_event ev[BATCH];
-	uint64_t stops;
 
 	loop->stopped = false;
 	while (!loop->stopped) {
@@ -112,8 +118,7 @@ void loop_run(struct loop *loop)
 				w->ready(w->arg, ev[i].events);
 		}
 	}
-	ssize_t r = read(loop->stop_fd, &stops, sizeof(stops));
-	(void)r;
+	forget_stops(loop);
 }
 
 static void *loop_thread(void *arg)
@@ -148,5 +153,6 @@ void loop_join(struct loop *loop)
 		return;
 	loop_stop(loop);
 	pthread_join(loop->thread, NULL);
+	forget_stops(loop); /* the thread may have ended before our own */
 	loop->joinable = false;
 }
