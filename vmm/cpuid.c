@@ -2,6 +2,7 @@
 #include "vmm/cpuid.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -24,6 +25,24 @@ static unsigned int id_width(unsigned int n)
 	return n > 1 ? 32 - (unsigned int)__builtin_clz(n - 1) : 0;
 }
 
+/* Since Linux 6.2 KVM gives leaves 0xb and 0x1f without a level of cores. */
+static void add_core_level(struct kvm_cpuid2 *cpuid, uint32_t function)
+{
+	bool given = false;
+
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		given |= e->function == function;
+		if (e->function == function && e->index == 1)
+			return;
+	}
+	if (given && cpuid->nent < MAX_ENTRIES)
+		cpuid->entries[cpuid->nent++] = (struct kvm_cpuid_entry2){
+			.function = function, .index = 1, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX
+		};
+}
+
 int cpuid_supported(int kvm_fd, struct kvm_cpuid2 **out)
 {
 	struct kvm_cpuid2 *cpuid =
@@ -40,6 +59,8 @@ int cpuid_supported(int kvm_fd, struct kvm_cpuid2 **out)
 		free(cpuid);
 		return -err;
 	}
+	add_core_level(cpuid, 0xb);
+	add_core_level(cpuid, 0x1f);
 	*out = cpuid;
 	return 0;
 }

@@ -9,7 +9,7 @@
 
 #include "vmm/util.h"
 
-/* All that the host's KVM supports; to be free()d. -errno with a message. */
+/* All that the host's KVM supports, with room for the topology; to be free()d. -errno with a message. */
 int must_check cpuid_supported(int kvm_fd, struct kvm_cpuid2 **out);
 
 /*
