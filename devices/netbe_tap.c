@@ -125,6 +125,7 @@ static int attach(struct tap *tap, const char *name)
 				log_info("tap '%s' has several queues; one is used", name);
 				goto attached;
 			}
+			err = errno;
 		}
 		report_attach(name, err);
 		return -err;
