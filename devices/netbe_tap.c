@@ -151,12 +151,12 @@ static int adopt(struct tap *tap, int fd)
 			  ifr.ifr_name);
 		return -EINVAL;
 	}
-	if (!(ifr.ifr_flags & IFF_VNET_HDR) || !(ifr.ifr_flags & IFF_NO_PI)) {
-		log_error("fd=%d, tap '%s', was opened without %s: open it with IFF_TAP | "
-			  "IFF_NO_PI | "
-			  "IFF_VNET_HDR",
-			  fd, ifr.ifr_name,
-			  ifr.ifr_flags & IFF_VNET_HDR ? "IFF_NO_PI" : "IFF_VNET_HDR");
+	/* Whether it has IFF_NO_PI cannot be asked: in the answer that bit means another thing. */
+	if (!(ifr.ifr_flags & IFF_VNET_HDR)) {
+		log_error(
+			"fd=%d, tap '%s', was opened without IFF_VNET_HDR: open it with IFF_TAP | "
+			"IFF_NO_PI | IFF_VNET_HDR",
+			fd, ifr.ifr_name);
 		return -EINVAL;
 	}
 	memcpy(tap->name, ifr.ifr_name, sizeof(tap->name));

@@ -125,7 +125,9 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 	if (__atomic_fetch_or(&dev->status, NEEDS_RESET, __ATOMIC_ACQ_REL) & NEEDS_RESET)
 		return;
 	dev->counters.needs_resets++;
-	log_warn("%s: %s; the device waits for its driver to reset it", dev->name, why);
+	/* A guest may do this over and over: say it the 1st, 2nd, 4th, 8th ... time. */
+	if (IS_POWER_OF_2(dev->counters.needs_resets))
+		log_warn("%s: %s; the device waits for its driver to reset it", dev->name, why);
 	if (status(dev) & VIRTIO_CONFIG_S_DRIVER_OK && dev->transport_ops)
 		dev->transport_ops->config_interrupt(dev->transport);
 }

@@ -193,8 +193,9 @@ static bool window_fill(struct net *n, uint32_t want)
 {
 	const bool mergeable = virtio_has_feature(&n->dev, VIRTIO_NET_F_MRG_RXBUF);
 	struct rx_window *w = &n->window;
+	unsigned int useless = 0;
 
-	while (mergeable ? w->bytes < want : !w->nr) {
+	while (useless < BUDGET && (mergeable ? w->bytes < want : !w->nr)) {
 		struct virtq_chain c;
 		unsigned int end = w->first_iov + w->nr_iov;
 		int ret;
@@ -211,6 +212,7 @@ static bool window_fill(struct net *n, uint32_t want)
 		if (c.nr_out || !c.in_len) {
 			/* No buffer at all; given back unused, or the ring would silt up. */
 			virtq_push(&n->vq[RX], c.head, 0);
+			useless++;
 			continue;
 		}
 		w->chain[w->first + w->nr++] = (struct rx_chain){ c.head, c.nr_in, c.in_len };
@@ -506,13 +508,16 @@ static unsigned int guest_offload(const struct net *n, uint64_t features)
 
 static uint8_t set_guest_offloads(struct net *n, const uint8_t *data, size_t len)
 {
+	const uint64_t known = BIT_ULL(VIRTIO_NET_F_GUEST_CSUM) | BIT_ULL(VIRTIO_NET_F_GUEST_TSO4) |
+			       BIT_ULL(VIRTIO_NET_F_GUEST_TSO6) | BIT_ULL(VIRTIO_NET_F_GUEST_ECN) |
+			       BIT_ULL(VIRTIO_NET_F_GUEST_USO4) | BIT_ULL(VIRTIO_NET_F_GUEST_USO6);
 	uint64_t offloads;
 
 	if (!virtio_has_feature(&n->dev, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) ||
 	    len != sizeof(offloads))
 		return VIRTIO_NET_ERR;
 	memcpy(&offloads, data, sizeof(offloads));
-	if (offloads & ~n->dev.features) /* only what was negotiated may be switched on */
+	if (offloads & ~(n->dev.features & known)) /* only what was negotiated may be switched on */
 		return VIRTIO_NET_ERR;
 	return n->be->ops->set_offload(n->be, guest_offload(n, offloads)) ? VIRTIO_NET_ERR
 									  : VIRTIO_NET_OK;

@@ -88,7 +88,8 @@ void cpuid_patch(struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int nr_cpus
 		switch (e->function) {
 		case 0x1:
 			e->ebx = set_bits(e->ebx, 31, 24, id);
-			e->ebx = set_bits(e->ebx, 23, 16, MIN(nr_cpus, 255u));
+			/* Ids that are set aside, a power of two: older systems divide by it. */
+			e->ebx = set_bits(e->ebx, 23, 16, MIN(BIT(id_width(nr_cpus)), 255u));
 			e->ecx |=
 				BIT(31) /* hypervisor */ | BIT(24) /* TSC deadline timer, by KVM */;
 			e->edx = set_bits(e->edx, 28, 28, nr_cpus > 1); /* HTT */

@@ -143,7 +143,7 @@ static void check(const struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int 
 	const struct kvm_cpuid_entry2 *e = leaf(cpuid, 1, 0);
 
 	assert_int_equal(e->ebx >> 24, id & 0xff);
-	assert_int_equal(e->ebx >> 16 & 0xff, MIN(nr, 255u));
+	assert_int_equal(e->ebx >> 16 & 0xff, MIN(1u << width(nr), 255u));
 	assert_int_equal(e->ebx & 0xffff, 0x0800);
 	assert_int_equal(e->ecx, 1 | 1u << 31 | 1u << 24);
 	assert_int_equal(e->edx, 0x078bfbff | (nr > 1 ? 1u << 28 : 0));
