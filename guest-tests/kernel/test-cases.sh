@@ -29,7 +29,6 @@ for which in $vmms; do
 	run "$which" 103 1 64 "case=exit status=256" "wants status="
 	run "$which" 103 1 64 "case=nothing" "no such case"
 	run "$which" 102 1 64 "case=fault" "fault: vector 14"
-	run "$which" 0 1 64 "case=reboot"
 	run "$which" 0 1 64 "case=serial" "!\"#\$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_\`abcdefghijklmnopqrstuvwxyz{|}~"
 	run "$which" 0 1 64 "case=timer" "tsc_hz="
 	for mem in 16 128 3072 3073 5000; do
@@ -42,7 +41,6 @@ for which in $vmms; do
 			fail "$which: $mem MiB of memory" "the map has $total bytes"
 		fi
 	done
-	run "$which" 0 1 64 "case=holes"
 	case $which in
 	microvm) ;; # without ACPI it has no MADT
 	*)
@@ -53,10 +51,12 @@ for which in $vmms; do
 	esac
 	case $which in
 	minivmm-*)
+		run "$which" 0 1 64 "case=reboot"
+		run "$which" 0 1 64 "case=holes"
 		run "$which" 126 1 64 "case=crash"
 		run "$which" 0 1 64 "case=hostile strict" "hostile: noticed="
 		;;
-	*)
+	*) # a peer may have no keyboard controller, and read what is not there as 0
 		run "$which" 0 1 64 "case=crash"
 		run "$which" 0 1 64 "case=hostile" "hostile: noticed="
 		;;

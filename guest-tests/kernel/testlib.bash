@@ -8,6 +8,7 @@ build=$(cd "$build" && pwd) || exit 2
 vmms=${VMMS:-minivmm-pci minivmm-mmio}
 passed=0
 failed=0
+skipped=0
 address=10.0.0.2
 tap=guest0
 
@@ -23,6 +24,7 @@ fail() { # fail NAME REASON
 
 skip() { # skip NAME REASON
 	echo "skip $1: $2"
+	skipped=$((skipped + 1))
 }
 
 # check NAME COMMAND...: ok if the command succeeds; its output is the reason if not.
@@ -70,7 +72,7 @@ vmm() {
 	minivmm-*)
 		ip link show $tap >/dev/null 2>&1 && net=(--net "tap=$tap,transport=${which#minivmm-}")
 		"$build/minivmm" --kernel "$build/${IMAGE:-guest.elf}" --cpus "$cpus" --mem "${mem}M" "${net[@]}" \
-			--timeout 120s --append "virtio_mmio.device=4K@0xfeb00000:5 $words" </dev/null
+			--timeout 400s --append "virtio_mmio.device=4K@0xfeb00000:5 $words" </dev/null
 		return
 		;;
 	microvm)
@@ -87,7 +89,7 @@ vmm() {
 		;;
 	esac
 	ip link show $tap >/dev/null 2>&1 || net=()
-	timeout 120 qemu-system-x86_64 "${qemu[@]}" "${net[@]}" -accel "${ACCEL:-kvm}" -kernel "$build/${IMAGE:-guest.elf}" \
+	timeout 400 qemu-system-x86_64 "${qemu[@]}" "${net[@]}" -accel "${ACCEL:-kvm}" -kernel "$build/${IMAGE:-guest.elf}" \
 		-append "$words" </dev/null
 	status=$?
 	# isa-debug-exit makes 2 * N + 1 of the guest's N.
@@ -139,7 +141,7 @@ counter() {
 }
 
 finish() {
-	echo "$passed passed, $failed failed"
+	echo "$passed passed, $failed failed, $skipped skipped"
 	[ $failed = 0 ]
 	exit
 }
