@@ -82,9 +82,9 @@ format-check:
 check: layers unit
 
 # Everything that tests and benchmarks run, besides minivmm itself.
-tools: $(GUESTS) $(PROGS) linux-tools
+tools: $(GUESTS) $(BENCH_PROGS) $(BUILD)/guest-stack $(BUILD)/guest-client linux-tools
 
-test: all
+test: all tools
 	@guest-tests/all
 
 asan:
