@@ -1,4 +1,4 @@
-# variants: 1 77 123
+# variants: 1 123
 # The status that the guest reports is minivmm's.
 start "report want=$VARIANT"
 ends "$VARIANT"
