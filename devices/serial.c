@@ -442,9 +442,9 @@ int serial_create(struct serial **out, struct bus *pio, struct irqchip *irqchip,
 			  strerror(-err));
 		goto err_irq;
 	}
-	s->group = (struct counter_group){
-		.name = "serial", .desc = counter_desc, .base = &s->counters
-	};
+	s->group = (struct counter_group){ .name = "serial",
+					   .desc = counter_desc,
+					   .base = &s->counters };
 	counters_register(&s->group);
 	*out = s;
 	return 0;

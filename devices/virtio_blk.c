@@ -425,9 +425,9 @@ int virtio_blk_create(struct virtio_dev **out, const char *name, const struct gu
 	pthread_cond_init(&blk->work, NULL);
 	describe(blk, name, mem);
 	virtio_init(&blk->dev);
-	blk->group = (struct counter_group){
-		.name = name, .desc = counter_desc, .base = &blk->counters
-	};
+	blk->group = (struct counter_group){ .name = name,
+					     .desc = counter_desc,
+					     .base = &blk->counters };
 	counters_register(&blk->group);
 	*out = &blk->dev;
 	return 0;

@@ -139,9 +139,9 @@ int virtio_rng_create(struct virtio_dev **out, const char *name, const struct gu
 		.mem = mem,
 	};
 	virtio_init(&rng->dev);
-	rng->group = (struct counter_group){
-		.name = name, .desc = counter_desc, .base = &rng->counters
-	};
+	rng->group = (struct counter_group){ .name = name,
+					     .desc = counter_desc,
+					     .base = &rng->counters };
 	counters_register(&rng->group);
 	*out = &rng->dev;
 	return 0;
