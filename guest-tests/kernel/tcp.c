@@ -161,6 +161,7 @@ struct tcp_conn *tcp_new(const struct ip_peer *peer, const struct tcp_segment *s
 		.port = syn->port,
 		.state = TCP_SYN_RECEIVED,
 		.stamps = options->has_stamp,
+		.sack_ok = options->sack_ok,
 		.stamp_recent = options->stamp,
 		.send_scale = options->has_scale ? options->scale : 0,
 		.receive_scale = options->has_scale ? TCP_SCALE : 0,

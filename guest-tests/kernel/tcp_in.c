@@ -22,6 +22,8 @@ static void parse_options(const uint8_t *at, const uint8_t *end, struct tcp_opti
 		} else if (at[0] == TCP_OPTION_SCALE && at[1] == 3) {
 			options->has_scale = true;
 			options->scale = (uint8_t)min_u32(at[2], 14);
+		} else if (at[0] == TCP_OPTION_SACK_OK && at[1] == 2) {
+			options->sack_ok = true;
 		} else if (at[0] == TCP_OPTION_STAMP && at[1] == 10) {
 			options->has_stamp = true;
 			options->stamp = get_be32(at + 2);
@@ -258,6 +260,7 @@ static void keep_ahead(struct tcp_conn *conn, uint32_t seq, const uint8_t *data,
 {
 	struct chunk **link = &conn->ahead, *before = NULL;
 
+	conn->ahead_latest = seq;
 	while (length > 0) {
 		struct chunk *chunk = *link;
 

@@ -13,18 +13,22 @@
 #include "chunk.h"
 #include "tcp.h"
 
-#define TCP_HEADER	 20
-#define TCP_FIN		 0x01
-#define TCP_SYN		 0x02
-#define TCP_RST		 0x04
-#define TCP_PSH		 0x08
-#define TCP_ACK		 0x10
-#define TCP_OPTION_END	 0
-#define TCP_OPTION_NOP	 1
-#define TCP_OPTION_MSS	 2
-#define TCP_OPTION_SCALE 3
-#define TCP_OPTION_STAMP 8
-#define TCP_STAMP_SIZE	 12 /* with two NOPs */
+#define TCP_HEADER	   20
+#define TCP_FIN		   0x01
+#define TCP_SYN		   0x02
+#define TCP_RST		   0x04
+#define TCP_PSH		   0x08
+#define TCP_ACK		   0x10
+#define TCP_OPTION_END	   0
+#define TCP_OPTION_NOP	   1
+#define TCP_OPTION_MSS	   2
+#define TCP_OPTION_SCALE   3
+#define TCP_OPTION_SACK_OK 4
+#define TCP_OPTION_SACK	   5
+#define TCP_OPTION_STAMP   8
+#define TCP_STAMP_SIZE	   12 /* with two NOPs */
+#define TCP_SACK_BLOCKS	   3  /* what fits beside time stamps */
+#define TCP_SACK_BLOCK	   8
 
 #define TCP_MSS		 (NET_MTU - IP_HEADER - TCP_HEADER)
 #define TCP_MSS_DEFAULT	 536 /* of a peer that names none */
@@ -66,7 +70,7 @@ static inline bool seq_before(uint32_t a, uint32_t b)
 struct tcp_options {
 	uint16_t mss;
 	uint8_t scale;
-	bool has_scale, has_stamp;
+	bool has_scale, has_stamp, sack_ok;
 	uint32_t stamp, stamp_echo;
 };
 
@@ -91,6 +95,7 @@ struct tcp_conn {
 	uint8_t duplicates; /* acknowledgements in a row that repeat the last */
 	uint8_t retries;
 	bool stamps;	 /* both sides use time stamps */
+	bool sack_ok;	 /* the peer wants to know what lies behind a gap */
 	bool ack_now;	 /* an acknowledgement is due */
 	bool fin_wanted; /* tcp_close() was called: a FIN comes behind what is queued */
 	bool fin_seen;	 /* the peer's FIN is known, maybe ahead of data */
@@ -117,6 +122,7 @@ struct tcp_conn {
 
 	struct chunk *send_first, *send_last; /* from snd_una on */
 	struct chunk *send_at;		      /* holds snd_nxt, or NULL: look from the first */
+	uint32_t ahead_latest;		      /* somewhere in what came ahead last */
 	struct chunk *ahead;		      /* data behind a gap, in order, without overlaps */
 
 	struct tcp_words words;

@@ -32,6 +32,44 @@ static void put_stamp(uint8_t *option, uint32_t echo)
 	put_be32(option + 8, echo);
 }
 
+/*
+ * Tells what lies behind gaps: the piece that came last first, then from the front on (RFC 2018, 4). Returns the
+ * option's size, with two NOPs.
+ */
+static uint32_t put_sack(const struct tcp_conn *conn, uint8_t *option)
+{
+	uint32_t blocks[TCP_SACK_BLOCKS][2], count = 0;
+
+	for (const struct chunk *c = conn->ahead; c != NULL;) {
+		uint32_t start = c->seq, end = start;
+
+		for (; c != NULL && c->seq == end; c = c->next)
+			end += c->length;
+		bool latest = !seq_before(conn->ahead_latest, start) &&
+			      seq_before(conn->ahead_latest, end);
+
+		if (latest && count > 0) {
+			uint32_t last = min_u32(count, TCP_SACK_BLOCKS - 1);
+
+			memcpy(blocks[last], blocks[0], sizeof(blocks[0]));
+			count = last + 1;
+			blocks[0][0] = start;
+			blocks[0][1] = end;
+		} else if (count < TCP_SACK_BLOCKS) {
+			blocks[count][0] = start;
+			blocks[count++][1] = end;
+		}
+	}
+	option[0] = option[1] = TCP_OPTION_NOP;
+	option[2] = TCP_OPTION_SACK;
+	option[3] = (uint8_t)(2 + count * TCP_SACK_BLOCK);
+	for (uint32_t i = 0; i < count; i++) {
+		put_be32(option + 4 + i * TCP_SACK_BLOCK, blocks[i][0]);
+		put_be32(option + 8 + i * TCP_SACK_BLOCK, blocks[i][1]);
+	}
+	return 4 + count * TCP_SACK_BLOCK;
+}
+
 /* The window to tell the peer, which never takes back what it was told. */
 static uint32_t current_window(struct tcp_conn *conn)
 {
@@ -84,10 +122,12 @@ static bool emit(struct tcp_conn *conn, uint32_t seq, uint32_t length, uint8_t f
 
 	if (tcp == NULL)
 		return false;
-	put_header(tcp, conn->port, conn->peer_port, seq, conn->rcv_nxt, header, flags,
-		   current_window(conn) >> conn->receive_scale);
 	if (conn->stamps)
 		put_stamp(tcp + TCP_HEADER, conn->stamp_recent);
+	if (length == 0 && conn->sack_ok && conn->ahead != NULL)
+		header += put_sack(conn, tcp + header);
+	put_header(tcp, conn->port, conn->peer_port, seq, conn->rcv_nxt, header, flags,
+		   current_window(conn) >> conn->receive_scale);
 	if (length > 0)
 		copy_queued(conn, tcp + header, seq, length);
 	ip_send(header + length, TCP_CHECKSUM, header, length > conn->mss ? conn->mss : 0);
@@ -190,6 +230,12 @@ void tcp_send_syn_ack(struct tcp_conn *conn)
 	if (conn->stamps) {
 		put_stamp(option, conn->stamp_recent);
 		option += TCP_STAMP_SIZE;
+	}
+	if (conn->sack_ok) {
+		option[0] = option[1] = TCP_OPTION_NOP;
+		option[2] = TCP_OPTION_SACK_OK;
+		option[3] = 2;
+		option += 4;
 	}
 	uint32_t header = (uint32_t)(option - tcp);
 

@@ -25,6 +25,8 @@ static struct sent {
 	uint16_t to_port;
 	uint32_t seq, ack, window, length;
 	uint8_t flags;
+	uint32_t options_length;
+	uint8_t options[40];
 	uint8_t data[1500];
 } sent[SENT_MAX];
 static unsigned sent_count, sent_read;
@@ -51,6 +53,8 @@ void hosted_sent(const uint8_t *frame, uint32_t length)
 			    .flags = tcp[13],
 			    .length = length - NET_ETH_HEADER - IP_HEADER - header };
 	assert_true(s->length <= sizeof(s->data));
+	s->options_length = header - TCP_HEADER;
+	memcpy(s->options, tcp + TCP_HEADER, s->options_length);
 	memcpy(s->data, tcp + header, s->length);
 }
 
@@ -338,6 +342,54 @@ static void time_stamps(void **state)
 	segment(PORT_ECHO, TCP_RST, seq + 2, 0, NULL, 0);
 }
 
+static void expect_blocks(uint32_t seq, const uint32_t *starts, uint32_t count)
+{
+	struct sent *s = next_sent();
+
+	assert_int_equal(s->options_length, count > 0 ? 4 + 8 * count : 0);
+	for (uint32_t i = 0; i < count; i++) {
+		assert_int_equal(s->options[2], TCP_OPTION_SACK);
+		assert_int_equal(s->options[3], 2 + 8 * count);
+		assert_int_equal(get_be32(s->options + 4 + 8 * i), seq + starts[i]);
+		assert_int_equal(get_be32(s->options + 8 + 8 * i), seq + starts[i] + 10);
+	}
+}
+
+/* What lies behind gaps is told, the latest first, to who wants to know. */
+static void selective_acknowledgements(void **state)
+{
+	uint8_t syn[4] = { 1, 1, TCP_OPTION_SACK_OK, 2 };
+	uint32_t seq = 5000, ack;
+	char data[100];
+
+	(void)state;
+	memset(data, 'x', sizeof(data));
+	port++;
+	segment_with(PORT_DISCARD, TCP_SYN, seq++, 0, 65535, NULL, 0, syn, sizeof(syn));
+	struct sent *s = next_sent();
+
+	assert_memory_equal(s->options + s->options_length - 4, syn, sizeof(syn));
+	ack = s->seq + 1;
+	segment(PORT_DISCARD, TCP_ACK, seq, ack, NULL, 0);
+	segment(PORT_DISCARD, TCP_ACK, seq + 100, ack, data, 10);
+	expect_blocks(seq, (uint32_t[]){ 100 }, 1);
+	segment(PORT_DISCARD, TCP_ACK, seq + 300, ack, data, 10);
+	expect_blocks(seq, (uint32_t[]){ 300, 100 }, 2);
+	segment(PORT_DISCARD, TCP_ACK, seq + 200, ack, data, 10);
+	expect_blocks(seq, (uint32_t[]){ 200, 100, 300 }, 3);
+	segment(PORT_DISCARD, TCP_ACK, seq + 500, ack, data, 10);
+	expect_blocks(seq, (uint32_t[]){ 500, 200, 100 }, 3);
+	segment(PORT_DISCARD, TCP_ACK, seq, ack, data, 100); /* closes the first gap */
+	s = next_sent();
+	assert_int_equal(s->ack, seq + 110);
+	for (uint32_t at = 110; at < 500; at += 10)
+		segment(PORT_DISCARD, TCP_ACK, seq + at, ack, data, 10);
+	s = &sent[sent_count - 1];
+	assert_int_equal(s->ack, seq + 510);
+	assert_int_equal(s->options_length, 0);
+	segment(PORT_DISCARD, TCP_RST, seq + 510, 0, NULL, 0);
+}
+
 static void retransmission(void **state)
 {
 	uint64_t last, gap = 0;
@@ -575,6 +627,7 @@ int main(void)
 		cmocka_unit_test_setup(gaps_and_overlaps, fresh),
 		cmocka_unit_test_setup(outside_the_window, fresh),
 		cmocka_unit_test_setup(time_stamps, fresh),
+		cmocka_unit_test_setup(selective_acknowledgements, fresh),
 		cmocka_unit_test_setup(retransmission, fresh),
 		cmocka_unit_test_setup(syn_ack_is_repeated_not_for_ever, fresh),
 		cmocka_unit_test_setup(fast_retransmission, fresh),
