@@ -14,7 +14,7 @@
  */
 const char *cmdline_find(const char *cmdline, const char *key, unsigned nth, size_t *length);
 
-/* Whether the nth-less question "is there key with exactly this value" holds: cmdline_is(c, "mode=", "irq"). */
+/* Whether the first word that begins with key goes on with exactly value: cmdline_is(c, "mode=", "irq"). */
 bool cmdline_is(const char *cmdline, const char *key, const char *value);
 
 /*

@@ -75,8 +75,8 @@ ring0_call:
 ring0_invalid_opcode:
 	cmpq	$ring0_call, (%rsp)
 	jne	ring0_faults + 16 * VECTOR_INVALID_OPCODE
-	movq	$0b, (%rsp)
-	cmpl	$RING0_WRITE, %edi
+	movq	$0b, (%rsp)		/* behind the UD2 */
+	cmpl	$RING0_WRMSR, %edi
 	je	1f
 	ja	2f
 3:	movq	(%rsi), %rdx
@@ -94,21 +94,12 @@ ring0_invalid_opcode:
 7:	sti
 	hlt
 	jmp	7b			/* a spurious interrupt */
-1:	movl	%edx, (%rsi)
-	iretq
-2:	movl	%esi, %ecx
-	cmpl	$RING0_WRMSR, %edi
-	jb	4f
-	ja	5f
+1:	movl	%esi, %ecx
 	movl	%edx, %eax
 	shrq	$32, %rdx
 	wrmsr
 	iretq
-4:	rdmsr
-	shlq	$32, %rdx
-	orq	%rdx, %rax
-	iretq
-5:	lidt	no_idtr
+2:	lidt	no_idtr
 	ud2
 
 	.bss

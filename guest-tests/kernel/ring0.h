@@ -44,10 +44,8 @@
 /* Services that ring 3 asks of ring 0. */
 #define RING0_SLEEP \
 	0 /* make the writes listed at where (struct irq_write), then sleep until an interrupt */
-#define RING0_WRITE 1 /* write the 32-bit value to the register at where */
-#define RING0_RDMSR 2 /* return the MSR where */
-#define RING0_WRMSR 3 /* write the value to the MSR where */
-#define RING0_SHUT  4 /* shut the processor down by a triple fault */
+#define RING0_WRMSR 1 /* write the value to the MSR where */
+#define RING0_SHUT  2 /* shut the processor down by a triple fault */
 
 #define LAPIC_BASE 0xfee00000
 #define LAPIC_EOI  0xb0
@@ -92,7 +90,7 @@ extern const char ring0_frame[];
 extern const char ring0_faults[], ring0_timer[], ring0_device[], ring0_spurious[],
 	ring0_invalid_opcode[];
 
-/* Ask ring 0 for a service; the result is that of RING0_RDMSR, else undefined. */
-uint64_t ring0_call(uint32_t service, uint64_t where, uint64_t value);
+/* Asks ring 0 for a service. */
+void ring0_call(uint32_t service, uint64_t where, uint64_t value);
 #endif
 #endif

@@ -27,8 +27,8 @@ bool http_start(void);
 bool netperf_start(void);
 
 /*
- * control.c: datagrams to UDP port 4: "counters" prints the counters on the console and answers with them, "quit N" prints them
- * and ends the machine with status N (default 0).
+ * control.c: datagrams to UDP port 4. "counters" is answered with the counters; "quit N" ends the machine with status N (default
+ * 0), after the counters were printed on the console.
  */
 bool control_start(void);
 

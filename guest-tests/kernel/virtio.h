@@ -51,7 +51,7 @@ struct virtio_device {
 	uint32_t gsi;
 	/* virtio-pci only */
 	uint32_t pci_address; /* as port 0xcf8 takes it */
-	uint64_t notify, isr, config, msix_table;
+	uint64_t notify, isr, config;
 	uint32_t notify_multiplier;
 	bool msix;
 };
@@ -66,7 +66,7 @@ bool virtio_find(struct virtio_device *dev, uint32_t id, unsigned nth);
 bool virtio_reset(struct virtio_device *dev);
 /*
  * Resets the device and agrees on features: of those wanted, the ones offered. False if the device is not a virtio 1.x
- * device or refuses. Queues come next, then set_status(virtio_ready()).
+ * device or refuses. Queues come next, then virtio_go().
  */
 bool virtio_begin(struct virtio_device *dev, uint64_t wanted, uint64_t *agreed);
 void virtio_go(struct virtio_device *dev);

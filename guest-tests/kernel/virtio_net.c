@@ -237,6 +237,10 @@ void net_send(uint32_t length, const struct net_offload *offload)
 	counters.tx_bytes += length;
 }
 
+/*
+ * At once and from ring 3. Where KVM emulates ring 0, going there and back takes 12 us, the write from here 7 us, of
+ * which the device waits for half; saving it for the way to sleep made requests wait longer than it saved.
+ */
 static void ring(const struct irq_write *doorbell)
 {
 	if (doorbell->width == 2)

@@ -190,7 +190,6 @@ static void enable_msix(struct virtio_device *dev, uint32_t cap)
 	pci_write(dev->pci_address, cap,
 		  (pci_read(dev->pci_address, cap) | MSIX_ENABLE) & ~MSIX_MASK_ALL);
 	dev->msix = true;
-	dev->msix_table = table;
 }
 
 static bool probe(struct virtio_device *dev, uint32_t device)
