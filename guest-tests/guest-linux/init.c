@@ -2,8 +2,7 @@
  * /init of the Linux guest: brings up the network, runs crr (and netserver, if there is one), and ends the machine with
  * crr's status: 0 by power-off, 1-123 through I/O port 0xf4.
  *
- * Of the kernel's command line it gets the words that the kernel does not know, NAME=VALUE as environment, and what
- * follows "--" as arguments:
+ * On the kernel's command line:
  *
  *   ip=A.B.C.D[/LEN]   eth0's address (default 10.0.1.2/24)
  *   gw=A.B.C.D         the default route (default: none)
@@ -28,6 +27,7 @@
 #define STATUS_PORT 0xf4
 #define STATUS_MAX  123
 #define NETSERVER   "/bin/netserver"
+#define MAX_ARGS    64
 
 static const char default_address[] = "10.0.1.2/24";
 
@@ -140,6 +140,7 @@ static void add_route(int fd, const char *value)
 
 static void network(void)
 {
+	/* The kernel makes environment of words NAME=VALUE that it does not know. */
 	const char *ip = getenv("ip"), *gw = getenv("gw");
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -175,9 +176,35 @@ static pid_t run(const char *path, char **argv)
 	return pid;
 }
 
-int main(int argc, char **argv)
+/*
+ * What follows "--" on the command line, else the server. Our own arguments are not that: the kernel also puts there
+ * every bare word that it does not know, and kvmtool has such.
+ */
+static char **crr_arguments(void)
 {
-	char *server[] = { "crr", "server", NULL }, *netserver[] = { "netserver", NULL };
+	static char *args[MAX_ARGS + 2] = { "crr", "server" };
+	static char line[4096];
+	FILE *f = fopen("/proc/cmdline", "r");
+	char *word;
+	int n = 1;
+
+	if (!f || !fgets(line, sizeof(line), f))
+		fail("cannot read /proc/cmdline: %s", strerror(errno));
+	fclose(f);
+	word = strstr(line, " -- ");
+	if (!word)
+		return args;
+	for (word = strtok(word + 4, " \n"); word && n <= MAX_ARGS; word = strtok(NULL, " \n"))
+		args[n++] = word;
+	if (word)
+		fail("more than %d words after --", MAX_ARGS);
+	args[n] = NULL;
+	return args;
+}
+
+int main(void)
+{
+	char *netserver[] = { "netserver", NULL };
 	int how, status;
 	pid_t crr;
 
@@ -189,8 +216,7 @@ int main(int argc, char **argv)
 	network();
 	if (access(NETSERVER, X_OK) == 0)
 		run(NETSERVER, netserver);
-	argv[0] = "crr";
-	crr = run("/bin/crr", argc > 1 ? argv : server);
+	crr = run("/bin/crr", crr_arguments());
 	/* Also the end of every orphan is ours to see. */
 	while (wait(&how) != crr)
 		continue;
