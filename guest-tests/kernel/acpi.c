@@ -29,8 +29,8 @@
 #define SPACE_IO     1
 
 /*
- * The value for S5 stands in the DSDT's byte code, which nothing here reads. QEMU and minivmm use 5 with the sleep
- * control register, QEMU 0 with the older PM1a control register.
+ * The value for S5 stands in the DSDT's byte code, which nothing here reads. QEMU and minivmm use 5
+ * with the sleep control register, QEMU 0 with the older PM1a control register.
  */
 #define SLEEP_CONTROL_S5 (5 << 2 | 1 << 5)
 #define PM1A_CONTROL_S5	 (0 << 10 | 1 << 13)

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * Lists the local APIC ids of the processors that the MADT says are enabled; returns how many there are (which may be more
- * than max), 0 without a MADT.
+ * Lists the local APIC ids of the processors that the MADT says are enabled; returns how many there
+ * are (which may be more than max), 0 without a MADT.
  */
 uint32_t acpi_processors(uint32_t *apic_ids, uint32_t max);
 

@@ -1,9 +1,10 @@
 /*
- * boot.S - the ways in: from 32-bit protected mode (PVH, Linux's 32-bit protocol) and from long mode (Linux's 64-bit
- * protocol), down to ring 3, where everything else runs.
+ * boot.S - the ways in: from 32-bit protected mode (PVH, Linux's 32-bit protocol) and from long
+ * mode (Linux's 64-bit protocol), down to ring 3, where everything else runs.
  *
- * Ring 0 does as little as possible here: on some hosts KVM emulates it, instruction by instruction. So the page
- * tables lie ready in the image, mapping the first 2 MiB for both rings, and C code extends them in ring 3.
+ * Ring 0 does as little as possible here: on some hosts KVM emulates it, instruction by
+ * instruction. So the page tables lie ready in the image, mapping the first 2 MiB for both rings,
+ * and C code extends them in ring 3.
  */
 #include "ring0.h"
 
@@ -14,7 +15,7 @@
 	.section .head, "ax"
 	.code32
 	.globl entry_32, entry_pvh
-entry_32:				/* ESI = struct boot_params; offset 0 of the image by the boot protocol */
+entry_32:				/* at the image's start; ESI = struct boot_params */
 	movl	$BOOT_LINUX, %edi
 	jmp	to_long_mode
 entry_pvh:				/* EBX = struct hvm_start_info */
@@ -55,7 +56,7 @@ common_64:
 	movl	$SEL_DATA3, %eax
 	movl	%eax, %ds
 	movl	%eax, %es
-	lidt	ring0_idtr		/* empty until ring 3 has filled it: a fault before is a triple fault */
+	lidt	ring0_idtr		/* empty until ring 3 has filled it */
 	movl	$SEL_TSS, %eax
 	ltr	%ax
 	movl	$ring0_frame, %esp

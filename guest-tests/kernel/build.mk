@@ -3,10 +3,12 @@
 # The result must not depend on where or when it is built: no debug information, no build id, no __FILE__.
 
 GK := guest-tests/kernel
-GK_CFLAGS := -m64 -march=x86-64 -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only -mcmodel=small \
-	     -fno-stack-protector -fno-asynchronous-unwind-tables -fno-builtin -fcf-protection=none -fno-strict-aliasing \
+GK_CFLAGS := -m64 -march=x86-64 -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie \
+	     -mgeneral-regs-only -mcmodel=small -fno-stack-protector -fno-asynchronous-unwind-tables \
+	     -fno-builtin -fcf-protection=none -fno-strict-aliasing \
 	     -fno-tree-loop-distribute-patterns $(WARNINGS)
-GK_LDFLAGS := -m elf_x86_64 -static -nostdlib --build-id=none -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments
+GK_LDFLAGS := -m elf_x86_64 -static -nostdlib --build-id=none -z noexecstack \
+	      -z max-page-size=4096 --no-warn-rwx-segments
 GK_OBJS := $(patsubst $(GK)/%,$(BUILD)/$(GK)/%.o,$(filter-out $(GK)/setup.S,$(wildcard $(GK)/*.c $(GK)/*.S)))
 # The limit that the image keeps, in bytes.
 GK_MAX := 65536
@@ -42,10 +44,10 @@ guest: $(BUILD)/guest.elf $(BUILD)/guest.bzImage
 GUESTS += $(BUILD)/guest.elf $(BUILD)/guest.bzImage
 
 # The stack alone, as a program on the host: on a tap behind a bad line, and in unit tests. Always with the sanitizers.
-GK_STACK := $(addprefix $(GK)/,checksum.c chunk.c cmdline.c console.c control.c counters.c echo.c http.c ip.c netperf.c tcp.c tcp_cookie.c \
-	tcp_in.c tcp_out.c tcp_timer.c udp.c test/hosted.c)
-GK_HOST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-strict-aliasing -fsanitize=address,undefined -fno-sanitize=alignment \
-	-fno-sanitize-recover=all $(WARNINGS)
+GK_STACK := $(addprefix $(GK)/,checksum.c chunk.c cmdline.c console.c control.c counters.c \
+	echo.c http.c ip.c netperf.c tcp.c tcp_cookie.c tcp_in.c tcp_out.c tcp_timer.c udp.c test/hosted.c)
+GK_HOST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-strict-aliasing \
+	-fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all $(WARNINGS)
 GK_STACK_OBJS := $(GK_STACK:%.c=$(BUILD)/%.host.o)
 
 $(BUILD)/$(GK)/%.host.o: $(GK)/%.c

@@ -1,6 +1,6 @@
 /*
- * case_hostile.c - rings that break the rules. The VMM must neither end nor hang, may say that the device needs a reset, and the
- * device must work behind that reset.
+ * case_hostile.c - rings that break the rules. The VMM must neither end nor hang, may say that the
+ * device needs a reset, and the device must work behind that reset.
  */
 #include "cases.h"
 #include "clock.h"
@@ -227,7 +227,10 @@ static void size_too_large(struct virtq *q)
 static const struct {
 	const char *name;
 	void (*spoil)(struct virtq *q);
-	/* It can never work, and the transmit queue is always looked at: case=hostile strict wants it noticed. */
+	/*
+	 * It can never work, and the transmit queue is always looked at: case=hostile strict wants
+	 * it noticed.
+	 */
 	bool must;
 } crimes[] = {
 	{ "bad address", bad_address, true },

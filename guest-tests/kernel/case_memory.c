@@ -14,7 +14,10 @@
 
 extern const char kernel_end[];
 
-/* Everything that is written to, to be looked at when all is written: a region that appears twice shows. */
+/*
+ * Everything that is written to, to be looked at when all is written: a region that appears twice
+ * shows.
+ */
 static struct {
 	volatile uint64_t *at;
 	uint64_t before;

@@ -1,6 +1,6 @@
 /*
- * case_smp.c - every processor of the MADT is started by INIT and start-up interrupts (Intel SDM volume 3, "MP
- * initialization") and reports itself.
+ * case_smp.c - every processor of the MADT is started by INIT and start-up interrupts (Intel SDM
+ * volume 3, "MP initialization") and reports itself.
  */
 #include "acpi.h"
 #include "cases.h"

@@ -82,7 +82,9 @@ static int case_serial(void)
 	return 0;
 }
 
-/* The clock runs, never back, and the local APIC's timer wakes a sleeping processor, not too early. */
+/*
+ * The clock runs, never back, and the local APIC's timer wakes a sleeping processor, not too early.
+ */
 static int case_timer(void)
 {
 	uint64_t before = clock_us();

@@ -1,8 +1,8 @@
 /*
  * cases.h - the small guest tests, chosen by case=NAME on the command line.
  *
- * A case returns its status: 0 for success, or a number from 1 to 99 that tells what failed; it prints a line that says
- * more. The others stand for what main.c could not do.
+ * A case returns its status: 0 for success, or a number from 1 to 99 that tells what failed; it
+ * prints a line that says more. The others stand for what main.c could not do.
  */
 #ifndef CASES_H
 #define CASES_H
@@ -19,10 +19,16 @@ int case_holes(void);
 /* case_smp.c: every processor of the MADT starts. */
 int case_smp(void);
 
-/* case_hostile.c: rings that break the rules hurt neither the VMM nor the device past its next reset. */
+/*
+ * case_hostile.c: rings that break the rules hurt neither the VMM nor the device past its next
+ * reset.
+ */
 int case_hostile(void);
 
-/* case_reset.c: the device is reset again and again while traffic flows, and works. Wants somebody who sends frames. */
+/*
+ * case_reset.c: the device is reset again and again while traffic flows, and works. Wants somebody
+ * who sends frames.
+ */
 int case_reset(void);
 
 #endif

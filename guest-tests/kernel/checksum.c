@@ -1,6 +1,6 @@
 /*
- * checksum.c - the Internet checksum, eight bytes at a time: one's complement sums do not care about word size or
- * byte order (RFC 1071, section 2).
+ * checksum.c - the Internet checksum, eight bytes at a time: one's complement sums do not care
+ * about word size or byte order (RFC 1071, section 2).
  */
 #include "checksum.h"
 #include "lib.h"

@@ -6,7 +6,10 @@
 
 #include <stdint.h>
 
-/* Adds data to a running sum, starting at an even offset; any order of even-sized pieces gives the same. */
+/*
+ * Adds data to a running sum, starting at an even offset; any order of even-sized pieces gives the
+ * same.
+ */
 uint64_t checksum_add(uint64_t sum, const void *data, uint32_t length);
 
 /* The sum of the TCP and UDP pseudo header; addresses in host order. */

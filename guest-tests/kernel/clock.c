@@ -1,5 +1,6 @@
 /*
- * clock.c - the time-stamp counter, its rate taken from KVM's paravirtual clock, from CPUID, or measured by the PIT.
+ * clock.c - the time-stamp counter, its rate taken from KVM's paravirtual clock, from CPUID, or
+ * measured by the PIT.
  */
 #include <stdbool.h>
 

@@ -9,17 +9,21 @@
 #include <stdint.h>
 
 /*
- * Finds the nth word (from 0) that begins with key, and returns what follows the key up to the next space, with its
- * length; NULL where there is none. The command line is split at spaces, tabs and line ends.
+ * Finds the nth word (from 0) that begins with key, and returns what follows the key up to the next
+ * space, with its length; NULL where there is none. The command line is split at spaces, tabs and
+ * line ends.
  */
 const char *cmdline_find(const char *cmdline, const char *key, unsigned nth, size_t *length);
 
-/* Whether the first word that begins with key goes on with exactly value: cmdline_is(c, "mode=", "irq"). */
+/*
+ * Whether the first word that begins with key goes on with exactly value: cmdline_is(c, "mode=",
+ * "irq").
+ */
 bool cmdline_is(const char *cmdline, const char *key, const char *value);
 
 /*
- * Parses an unsigned number, decimal or 0x hexadecimal, with an optional K, M or G behind it; moves *text behind it.
- * False without a digit, past 64 bits or past the end.
+ * Parses an unsigned number, decimal or 0x hexadecimal, with an optional K, M or G behind it; moves
+ * *text behind it. False without a digit, past 64 bits or past the end.
  */
 bool cmdline_number(const char **text, const char *end, uint64_t *value);
 

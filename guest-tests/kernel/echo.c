@@ -1,5 +1,6 @@
 /*
- * echo.c - echo, discard and chargen: the services of RFC 862, 863 and 864; and echo once, for connection rates.
+ * echo.c - echo, discard and chargen: the services of RFC 862, 863 and 864; and echo once, for
+ * connection rates.
  */
 #include "lib.h"
 #include "machine.h"
@@ -44,7 +45,10 @@ static uint32_t echo_room(struct tcp_conn *conn)
 	return tcp_closing(conn) ? UINT32_MAX : tcp_send_room(conn);
 }
 
-/* What comes first is the request, its echo the response; then this side closes, as netserver does in TCP_CRR. */
+/*
+ * What comes first is the request, its echo the response; then this side closes, as netserver does
+ * in TCP_CRR.
+ */
 static uint32_t once_received(struct tcp_conn *conn, const uint8_t *data, uint32_t length)
 {
 	if (!tcp_closing(conn)) {

@@ -1,5 +1,6 @@
 /*
- * http.c - HTTP/1.1 with one fixed answer, enough for load generators: GET and HEAD of /health, keep-alive, pipelining.
+ * http.c - HTTP/1.1 with one fixed answer, enough for load generators: GET and HEAD of /health,
+ * keep-alive, pipelining.
  */
 #include "chunk.h"
 #include "lib.h"
@@ -33,7 +34,10 @@ static const uint8_t *next_line(const uint8_t *text, const uint8_t *end)
 	return NULL;
 }
 
-/* Takes one request's head apart; returns what lies behind it, or NULL while its blank line has not come. */
+/*
+ * Takes one request's head apart; returns what lies behind it, or NULL while its blank line has not
+ * come.
+ */
 static const uint8_t *parse(const uint8_t *text, const uint8_t *end, struct http_request *request)
 {
 	const uint8_t *line_end = next_line(text, end);

@@ -1,5 +1,6 @@
 /*
- * ip.c - Ethernet (RFC 894), ARP (RFC 826), IPv4 (RFC 791, no options sent, no fragments) and ICMP echo (RFC 792).
+ * ip.c - Ethernet (RFC 894), ARP (RFC 826), IPv4 (RFC 791, no options sent, no fragments) and ICMP
+ * echo (RFC 792).
  */
 #include "checksum.h"
 #include "counters.h"

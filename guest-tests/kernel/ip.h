@@ -1,8 +1,8 @@
 /*
  * ip.h - Ethernet, ARP, IPv4 and ICMP echo.
  *
- * The kernel is a server: it only ever answers. So an answer goes back to the station that the question's frame came
- * from, host or gateway, and there is no ARP cache and no routing.
+ * The kernel is a server: it only ever answers. So an answer goes back to the station that the
+ * question's frame came from, host or gateway, and there is no ARP cache and no routing.
  */
 #ifndef IP_H
 #define IP_H
@@ -28,15 +28,17 @@ void ip_receive(struct net_frame *frame);
 void ip_announce(void);
 
 /*
- * Begins a datagram: returns where its transport header goes, with room up to an IP datagram's end, or NULL (counted)
- * while nothing can be sent. ip_send() completes it; nothing else may be sent between.
+ * Begins a datagram: returns where its transport header goes, with room up to an IP datagram's end,
+ * or NULL (counted) while nothing can be sent. ip_send() completes it; nothing else may be sent
+ * between.
  */
 uint8_t *ip_begin(const struct ip_peer *to, uint8_t protocol);
 
 #define IP_NO_CHECKSUM UINT32_MAX
 /*
- * Sends length bytes of transport header and payload. checksum_offset says where in them TCP's or UDP's checksum goes, or
- * IP_NO_CHECKSUM; with segment not 0 the device cuts the payload behind a header of header bytes to pieces of it.
+ * Sends length bytes of transport header and payload. checksum_offset says where in them TCP's or
+ * UDP's checksum goes, or IP_NO_CHECKSUM; with segment not 0 the device cuts the payload behind a
+ * header of header bytes to pieces of it.
  */
 void ip_send(uint32_t length, uint32_t checksum_offset, uint32_t header, uint32_t segment);
 

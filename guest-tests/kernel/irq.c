@@ -1,5 +1,6 @@
 /*
- * irq.c - the local APIC (Intel SDM volume 3, chapter "APIC"), the I/O APIC, and sleeping until an interrupt.
+ * irq.c - the local APIC (Intel SDM volume 3, chapter "APIC"), the I/O APIC, and sleeping until an
+ * interrupt.
  */
 #include "clock.h"
 #include "cpu.h"

@@ -12,7 +12,9 @@
 /* Makes a vector of the interrupt descriptor table lead to one of ring 0's entries. */
 void irq_set_gate(uint32_t vector, const char *entry);
 
-/* Silences the PICs and turns on the local APIC with its timer. Needed before any other call here. */
+/*
+ * Silences the PICs and turns on the local APIC with its timer. Needed before any other call here.
+ */
 void irq_start(void);
 
 /* Routes I/O APIC pin gsi to the device interrupt's vector. */
@@ -22,7 +24,10 @@ void irq_route(uint32_t gsi, bool level);
 uint64_t irq_msi_address(void);
 uint32_t irq_msi_data(void);
 
-/* One register write, made on the way to sleep: a doorbell costs far less in ring 0, where the guest is then anyway. */
+/*
+ * One register write, made on the way to sleep: a doorbell costs far less in ring 0, where the
+ * guest is then anyway.
+ */
 struct irq_write {
 	uint64_t address; /* 0: none */
 	uint32_t value;
@@ -30,9 +35,10 @@ struct irq_write {
 };
 
 /*
- * Makes count writes (up to IRQ_WRITES), then sleeps until an interrupt or until clock_us() reaches deadline, whatever
- * comes first; the timer's slack is milliseconds. It may come back early. An interrupt raised since the last
- * return ends the sleep at once, so rings looked at before are not missed.
+ * Makes count writes (up to IRQ_WRITES), then sleeps until an interrupt or until clock_us() reaches
+ * deadline, whatever comes first; the timer's slack is milliseconds. It may come back early. An
+ * interrupt raised since the last return ends the sleep at once, so rings looked at before are not
+ * missed.
  */
 #define IRQ_WRITES 4
 void irq_sleep(const struct irq_write *writes, uint32_t count, uint64_t deadline);

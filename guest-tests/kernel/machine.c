@@ -1,6 +1,6 @@
 /*
- * machine.c - boot information (Linux: Documentation/arch/x86/boot.rst and zero-page.rst; PVH: Xen's
- * public/arch-x86/hvm/start_info.h), page tables, and memory for everything.
+ * machine.c - boot information (Linux: Documentation/arch/x86/boot.rst and zero-page.rst; PVH:
+ * Xen's public/arch-x86/hvm/start_info.h), page tables, and memory for everything.
  */
 #include "cpu.h"
 #include "lib.h"

@@ -1,5 +1,6 @@
 /*
- * machine.h - what the boot loader has told about the machine, and how the kernel reaches its memory.
+ * machine.h - what the boot loader has told about the machine, and how the kernel reaches its
+ * memory.
  */
 #ifndef MACHINE_H
 #define MACHINE_H
@@ -25,17 +26,24 @@ struct machine {
 
 extern struct machine machine;
 
-/* Copies what the boot loader passed (protocol: BOOT_ of ring0.h) into machine. False if it makes no sense. */
+/*
+ * Copies what the boot loader passed (protocol: BOOT_ of ring0.h) into machine. False if it makes
+ * no sense.
+ */
 bool machine_read(uint32_t protocol, uint64_t info);
 
 /*
- * Makes [address, address + size) readable and writable at its physical address, uncached for device registers, and
- * returns it as a pointer. NULL only above the 512 GiB that the page tables span, or with no page left for a table.
+ * Makes [address, address + size) readable and writable at its physical address, uncached for
+ * device registers, and returns it as a pointer. NULL only above the 512 GiB that the page tables
+ * span, or with no page left for a table.
  */
 void *machine_map(uint64_t address, uint64_t size);
 void *machine_map_registers(uint64_t address, uint64_t size);
 
-/* Hands out memory behind the kernel, mapped and never given back; page aligned, contents undefined. NULL if it ran out. */
+/*
+ * Hands out memory behind the kernel, mapped and never given back; page aligned, contents
+ * undefined. NULL if it ran out.
+ */
 void *machine_alloc(uint64_t size);
 /* How much machine_alloc() can still hand out. */
 uint64_t machine_available(void);

@@ -1,7 +1,9 @@
 /*
- * main.c - the kernel begins here, in ring 3: it learns what machine it is on, then serves the network or runs a case.
+ * main.c - the kernel begins here, in ring 3: it learns what machine it is on, then serves the
+ * network or runs a case.
  *
- * Command line: ip=A.B.C.D (default 10.0.0.2), mode=poll or mode=irq (default), case=NAME, virtio_mmio.device=...
+ * Command line: ip=A.B.C.D (default 10.0.0.2), mode=poll or mode=irq (default), case=NAME,
+ * virtio_mmio.device=...
  */
 #include "cases.h"
 #include "clock.h"

@@ -1,5 +1,6 @@
 /*
- * net.h - the network card as the protocols see it: frames in, frames out, with the offloads it has agreed to.
+ * net.h - the network card as the protocols see it: frames in, frames out, with the offloads it has
+ * agreed to.
  */
 #ifndef NET_H
 #define NET_H
@@ -38,9 +39,15 @@ struct net {
 };
 extern struct net net;
 
-/* A buffer for a frame of up to NET_FRAME_MAX bytes, to be passed to net_send(); NULL while the ring is full. */
+/*
+ * A buffer for a frame of up to NET_FRAME_MAX bytes, to be passed to net_send(); NULL while the
+ * ring is full.
+ */
 uint8_t *net_frame_buffer(void);
-/* Queues the frame in the buffer that net_frame_buffer() gave last. The device learns of it by net_flush(). */
+/*
+ * Queues the frame in the buffer that net_frame_buffer() gave last. The device learns of it by
+ * net_flush().
+ */
 void net_send(uint32_t length, const struct net_offload *offload);
 
 #endif

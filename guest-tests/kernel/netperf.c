@@ -1,5 +1,6 @@
 /*
- * netperf.c - the server's side of netperf: TCP_CRR, TCP_RR, TCP_STREAM, TCP_MAERTS, UDP_RR and UDP_STREAM.
+ * netperf.c - the server's side of netperf: TCP_CRR, TCP_RR, TCP_STREAM, TCP_MAERTS, UDP_RR and
+ * UDP_STREAM.
  */
 #include "clock.h"
 #include "lib.h"
@@ -12,8 +13,8 @@
 #define NEVER		    UINT64_MAX
 #define US		    1000000ull
 /*
- * A timed test in which data comes in is ended by the client's FIN or empty datagram; so much later by the guest, in
- * case that is lost. netperf leaves connection tests without a word.
+ * A timed test in which data comes in is ended by the client's FIN or empty datagram; so much later
+ * by the guest, in case that is lost. netperf leaves connection tests without a word.
  */
 #define PATIENCE_US	    (20 * US)
 #define PATIENCE_CONNECT_US (1 * US)

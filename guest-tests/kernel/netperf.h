@@ -1,9 +1,9 @@
 /*
  * netperf.h - netperf's control protocol, the part of it that netperf 2.7's tests use.
  *
- * A message is 656 bytes: a type, an error number and 162 words, all in network order as far as they are numbers. A test
- * begins with a request that says sizes, duration and which way data flows; the answer names a port; at the test's
- * end the results follow, unasked.
+ * A message is 656 bytes: a type, an error number and 162 words, all in network order as far as
+ * they are numbers. A test begins with a request that says sizes, duration and which way data
+ * flows; the answer names a port; at the test's end the results follow, unasked.
  */
 #ifndef NETPERF_H
 #define NETPERF_H

@@ -1,5 +1,6 @@
 /*
- * power.c - how the machine ends: ACPI where it is told of, and every other way that some VMM knows.
+ * power.c - how the machine ends: ACPI where it is told of, and every other way that some VMM
+ * knows.
  */
 #include "acpi.h"
 #include "cpu.h"

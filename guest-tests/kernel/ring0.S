@@ -6,14 +6,18 @@
 	.text
 	.code64
 
-/* A fault is reported by ring 3: throw the frame away and enter ring3_fault(vector, error, rip, cr2) there. */
+/*
+ * A fault is reported by ring 3: throw the frame away and enter ring3_fault(vector, error, rip,
+ * cr2) there.
+ */
 	.globl ring0_faults
 	.balign	16
 ring0_faults:
 vector = 0
 	.rept	VECTOR_FAULTS
 	.balign	16
-	.if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
+	.if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || \
+		vector == 21 || vector == 29 || vector == 30)
 	pushq	$0			/* these push no error code of their own */
 	.endif
 	pushq	$vector
@@ -35,8 +39,8 @@ fault:
 
 	.globl ring0_timer, ring0_device, ring0_spurious, ring0_invalid_opcode
 /*
- * Interrupts are taken only by the HLT of RING0_SLEEP. What it was called with still lies on top of the stack, so they
- * return right to ring 3; RAX, RCX and RDX are free.
+ * Interrupts are taken only by the HLT of RING0_SLEEP. What it was called with still lies on top of
+ * the stack, so they return right to ring 3; RAX, RCX and RDX are free.
  */
 ring0_device:
 	movq	ring0_ack_write, %rdx
@@ -64,8 +68,9 @@ ring0_spurious:
 	iretq
 
 /*
- * ring0_call(EDI = service, RSI = where, RDX = value): an invalid opcode, because KVM hosts that emulate ring 0 refuse
- * INT there and leave SYSCALL half way, while every host delivers a fault. It costs the same.
+ * ring0_call(EDI = service, RSI = where, RDX = value): an invalid opcode, because KVM hosts that
+ * emulate ring 0 refuse INT there and leave SYSCALL half way, while every host delivers a fault. It
+ * costs the same.
  */
 	.globl	ring0_call
 ring0_call:
@@ -104,7 +109,8 @@ ring0_invalid_opcode:
 
 	.bss
 	.balign	8
-	.globl	ring0_irq_seen, ring0_irq_count, ring0_ack_write, ring0_ack_read, ring0_ack_value, ring0_idt
+	.globl	ring0_irq_seen, ring0_irq_count, ring0_idt
+	.globl	ring0_ack_write, ring0_ack_read, ring0_ack_value
 ring0_irq_seen:
 	.long	0
 ring0_ack_value:
@@ -120,7 +126,10 @@ ring0_idt:
 	.space	256 * 16
 
 	.data
-/* The stack is empty but for the frame that leads to ring 3, which is always there: the first time, to its start. */
+/*
+ * The stack is empty but for the frame that leads to ring 3, which is always there: the first time,
+ * to its start.
+ */
 	.balign	16
 	.globl	ring0_frame
 	.space	256 - 40

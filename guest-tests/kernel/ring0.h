@@ -1,10 +1,11 @@
 /*
- * ring0.h - what the two rings agree on: selectors, vectors, the services that ring 3 asks of ring 0.
- * Included by assembly and C.
+ * ring0.h - what the two rings agree on: selectors, vectors, the services that ring 3 asks of ring
+ * 0. Included by assembly and C.
  *
- * The kernel proper runs in ring 3 with I/O privilege level 3 and interrupts off; it owns the page tables, the
- * descriptor tables and every device register, all mapped for it. Ring 0 is entered only by a fault, by ring0_call() and,
- * while ring 3 sleeps in RING0_SLEEP, by an interrupt. So an interrupt never meets running C code.
+ * The kernel proper runs in ring 3 with I/O privilege level 3 and interrupts off; it owns the page
+ * tables, the descriptor tables and every device register, all mapped for it. Ring 0 is entered
+ * only by a fault, by ring0_call() and, while ring 3 sleeps in RING0_SLEEP, by an interrupt. So an
+ * interrupt never meets running C code.
  */
 #ifndef RING0_H
 #define RING0_H
@@ -66,8 +67,9 @@ extern volatile uint32_t ring0_irq_seen;
 /* Interrupts taken since start. */
 extern volatile uint64_t ring0_irq_count;
 /*
- * How the device's interrupt is acknowledged before the LAPIC's: a 32-bit write of ring0_ack_value to this register
- * (virtio-mmio), or, where that is 0, a byte read from the second one (virtio-pci's ISR); both 0 for MSI-X.
+ * How the device's interrupt is acknowledged before the LAPIC's: a 32-bit write of ring0_ack_value
+ * to this register (virtio-mmio), or, where that is 0, a byte read from the second one
+ * (virtio-pci's ISR); both 0 for MSI-X.
  */
 extern volatile uint64_t ring0_ack_write;
 extern volatile uint64_t ring0_ack_read;
@@ -82,7 +84,10 @@ struct ring0_gate {
 	uint32_t reserved;
 };
 extern struct ring0_gate ring0_idt[256];
-/* Ring 3 fills it before its first fault or service. Some KVM hosts lose the I/O privilege level: hence the port map. */
+/*
+ * Ring 3 fills it before its first fault or service. Some KVM hosts lose the I/O privilege level:
+ * hence the port map.
+ */
 extern uint8_t ring0_tss[TSS_SIZE];
 extern const char ring0_frame[];
 

@@ -22,7 +22,10 @@ void console_write(const char *text, uint32_t length)
 		fifo_on = true;
 	}
 	for (uint32_t i = 0; i < length; i++) {
-		/* Asked once per FIFO, since each look costs an exit; a port that never drains is not waited for. */
+		/*
+		 * Asked once per FIFO, since each look costs an exit; a port that never drains is
+		 * not waited for.
+		 */
 		if (i % SERIAL_FIFO_SIZE == 0)
 			for (int tries = 0; tries < 10000; tries++)
 				if (cpu_in8(SERIAL_LSR) & SERIAL_THR_EMPTY)

@@ -17,7 +17,10 @@
 #define PORT_ONCE    5001
 #define PORT_NETPERF 12865
 
-/* echo.c: echo (RFC 862), discard (RFC 863), chargen (RFC 864), over TCP and UDP; and one echo, then close, over TCP. */
+/*
+ * echo.c: echo (RFC 862), discard (RFC 863), chargen (RFC 864), over TCP and UDP; and one echo,
+ * then close, over TCP.
+ */
 bool echo_start(void);
 
 /* http.c: one fixed answer for every request, keep-alive. */
@@ -27,8 +30,8 @@ bool http_start(void);
 bool netperf_start(void);
 
 /*
- * control.c: datagrams to UDP port 4. "counters" is answered with the counters; "quit N" ends the machine with status N (default
- * 0), after the counters were printed on the console.
+ * control.c: datagrams to UDP port 4. "counters" is answered with the counters; "quit N" ends the
+ * machine with status N (default 0), after the counters were printed on the console.
  */
 bool control_start(void);
 

@@ -1,10 +1,11 @@
 /*
  * setup.S - the real-mode part of guest.bzImage.
  *
- * Boot loaders that know nothing better enter a bzImage in real mode, 512 bytes behind its start (Linux,
- * Documentation/arch/x86/boot.rst). This code asks the BIOS for the memory map and goes on to the image's 32-bit
- * entry at 1 MiB. It uses the segment it was loaded to as its struct boot_params: the header lies in place, the
- * memory map is written over what follows it, so the code keeps clear of that.
+ * Boot loaders that know nothing better enter a bzImage in real mode, 512 bytes behind its start
+ * (Linux, Documentation/arch/x86/boot.rst). This code asks the BIOS for the memory map and goes on
+ * to the image's 32-bit entry at 1 MiB. It uses the segment it was loaded to as its struct
+ * boot_params: the header lies in place, the memory map is written over what follows it, so the
+ * code keeps clear of that.
  */
 #define E820_ENTRIES 0x1e8
 #define E820_TABLE 0x2d0
@@ -61,7 +62,10 @@ header_end:
 setup:
 	cli
 	cld
-	/* DS is where it was loaded. CS may be that with IP 0x200 (kvmtool), or 0x20 more with IP 0. */
+	/*
+	 * DS is where it was loaded. CS may be that with IP 0x200 (kvmtool), or 0x20 more with IP
+	 * 0.
+	 */
 	movw	%ds, %ax
 	movw	%ax, %es
 	movw	%ax, %ss
@@ -99,7 +103,10 @@ map_done:
 	andb	$0xfe, %al
 	outb	%al, $0x92
 
-	/* Protected mode, flat segments as the 32-bit boot protocol wants them, ESI = struct boot_params. */
+	/*
+	 * Protected mode, flat segments as the 32-bit boot protocol wants them, ESI = struct
+	 * boot_params.
+	 */
 	xorl	%esi, %esi
 	movw	%ds, %si
 	shll	$4, %esi

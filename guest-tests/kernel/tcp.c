@@ -45,7 +45,10 @@ bool tcp_start(void)
 	return true;
 }
 
-/* Mixes well enough that a peer that does not know the secret cannot aim at buckets or guess sequence numbers. */
+/*
+ * Mixes well enough that a peer that does not know the secret cannot aim at buckets or guess
+ * sequence numbers.
+ */
 uint64_t tcp_hash(uint64_t a, uint64_t b)
 {
 	uint64_t h = secret ^ a;
@@ -86,7 +89,10 @@ struct tcp_conn *tcp_find(uint32_t address, uint16_t peer_port, uint16_t port)
 	return conn;
 }
 
-/* RFC 6528: a clock of 4 microseconds plus a secret of the connection, so that successors never overlap. */
+/*
+ * RFC 6528: a clock of 4 microseconds plus a secret of the connection, so that successors never
+ * overlap.
+ */
 uint32_t tcp_initial_seq(uint32_t address, uint16_t peer_port, uint16_t port)
 {
 	return (uint32_t)(clock_us() / 4) +

@@ -1,8 +1,8 @@
 /*
  * tcp.h - a TCP server (RFC 9293), as its services see it.
  *
- * A service listens on a port and is called back. Callbacks never block; what they send goes out together with the
- * acknowledgement at the end of the batch that called them.
+ * A service listens on a port and is called back. Callbacks never block; what they send goes out
+ * together with the acknowledgement at the end of the batch that called them.
  */
 #ifndef TCP_H
 #define TCP_H
@@ -17,7 +17,10 @@ struct tcp_conn;
 struct tcp_service {
 	/* The connection is established. */
 	void (*opened)(struct tcp_conn *conn);
-	/* Data in order; returns how much of it was taken. What is not taken comes again later, when the peer repeats it. */
+	/*
+	 * Data in order; returns how much of it was taken. What is not taken comes again later,
+	 * when the peer repeats it.
+	 */
 	uint32_t (*received)(struct tcp_conn *conn, const uint8_t *data, uint32_t length);
 	/* How much received() would take now: the window. NULL: whatever comes. */
 	uint32_t (*room)(struct tcp_conn *conn);
@@ -49,7 +52,10 @@ uint32_t tcp_send(struct tcp_conn *conn, const void *data, uint32_t length);
 uint32_t tcp_send_room(const struct tcp_conn *conn);
 /* Ends this direction behind what is queued. Data may still come in. */
 void tcp_close(struct tcp_conn *conn);
-/* Resets the connection. The service's gone() is not called, and the connection must not be used again. */
+/*
+ * Resets the connection. The service's gone() is not called, and the connection must not be used
+ * again.
+ */
 void tcp_abort(struct tcp_conn *conn);
 /* Whether tcp_close() was called. */
 bool tcp_closing(const struct tcp_conn *conn);

@@ -219,7 +219,10 @@ static void duplicate(struct tcp_conn *conn)
 	}
 }
 
-/* The acknowledgement and window of an acceptable segment. False if it acknowledges what was never sent. */
+/*
+ * The acknowledgement and window of an acceptable segment. False if it acknowledges what was never
+ * sent.
+ */
 static bool receive_ack(struct tcp_conn *conn, const struct tcp_segment *segment, uint32_t length)
 {
 	uint32_t window = segment->window << conn->send_scale;
@@ -374,7 +377,9 @@ static bool fin_acknowledged(struct tcp_conn *conn)
 	return true;
 }
 
-/* Cuts the segment to what is new and inside the window. False if nothing about it is acceptable. */
+/*
+ * Cuts the segment to what is new and inside the window. False if nothing about it is acceptable.
+ */
 static bool cut_to_window(struct tcp_conn *conn, struct tcp_segment *segment,
 			  struct net_frame *frame)
 {
@@ -437,7 +442,10 @@ static void receive_known(struct tcp_conn *conn, struct tcp_segment *segment,
 	uint32_t length = frame->total;
 
 	if (segment->flags & TCP_RST) {
-		/* Only the exact number resets; another one inside the window is asked about (RFC 5961). */
+		/*
+		 * Only the exact number resets; another one inside the window is asked about (RFC
+		 * 5961).
+		 */
 		if (segment->seq == conn->rcv_nxt) {
 			counters.tcp_reset++;
 			tcp_drop(conn);

@@ -106,7 +106,9 @@ struct tcp_conn {
 	bool measuring;	 /* the round trip of measure_seq, without time stamps */
 	uint16_t mss;	 /* payload of a full segment to the peer */
 
-	/* RFC 9293's variables. snd_max: the highest ever sent; snd_end: behind all that is queued. */
+	/*
+	 * RFC 9293's variables. snd_max: the highest ever sent; snd_end: behind all that is queued.
+	 */
 	uint32_t snd_una, snd_nxt, snd_max, snd_end, snd_wnd, snd_wl1, snd_wl2;
 	uint32_t max_wnd;	    /* the largest window the peer ever offered */
 	uint32_t rcv_nxt, rcv_edge; /* next expected, end of the window that the peer was told */
@@ -151,7 +153,10 @@ uint32_t tcp_receive_room(struct tcp_conn *conn);
 void tcp_leave_half_open(struct tcp_conn *conn);
 
 /* tcp_out.c */
-/* Sends what may be sent, or at least an acknowledgement if one is due. False while nothing can be sent at all. */
+/*
+ * Sends what may be sent, or at least an acknowledgement if one is due. False while nothing can be
+ * sent at all.
+ */
 bool tcp_output(struct tcp_conn *conn);
 /* Sends one segment from the first unacknowledged byte on, whatever the windows say. */
 void tcp_retransmit(struct tcp_conn *conn, uint32_t length);

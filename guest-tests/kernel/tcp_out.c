@@ -33,8 +33,8 @@ static void put_stamp(uint8_t *option, uint32_t echo)
 }
 
 /*
- * Tells what lies behind gaps: the piece that came last first, then from the front on (RFC 2018, 4). Returns the
- * option's size, with two NOPs.
+ * Tells what lies behind gaps: the piece that came last first, then from the front on (RFC 2018,
+ * 4). Returns the option's size, with two NOPs.
  */
 static uint32_t put_sack(const struct tcp_conn *conn, uint8_t *option)
 {
@@ -146,7 +146,10 @@ static uint32_t sendable(const struct tcp_conn *conn)
 	uint32_t length = min_u32(min_u32(queued, usable), most);
 
 	if (length == queued || length < conn->mss) {
-		/* Silly window avoidance: all there is, or a good part of the window (RFC 9293, 3.8.6.2.1). */
+		/*
+		 * Silly window avoidance: all there is, or a good part of the window (RFC 9293,
+		 * 3.8.6.2.1).
+		 */
 		if (length < queued && length < conn->max_wnd / 2)
 			return 0;
 		return length;

@@ -1,8 +1,8 @@
 /*
  * tcp_timer.c - the timer wheel, and what happens when a connection's timer is due.
  *
- * A timer that moves to a later time stays where it is in the wheel; when the wheel comes by, it is put further on. So
- * the retransmission timer, moved by every acknowledgement, costs a store.
+ * A timer that moves to a later time stays where it is in the wheel; when the wheel comes by, it is
+ * put further on. So the retransmission timer, moved by every acknowledgement, costs a store.
  */
 #include "clock.h"
 #include "counters.h"
@@ -69,7 +69,10 @@ static void retransmission_timeout(struct tcp_conn *conn)
 	bool closed_window = conn->snd_wnd == 0 && seq_before(conn->snd_una, conn->snd_end);
 	uint32_t under_way = conn->snd_max - conn->snd_una;
 
-	/* A peer that keeps its window closed but answers may do so for ever: answers clear retries. */
+	/*
+	 * A peer that keeps its window closed but answers may do so for ever: answers clear
+	 * retries.
+	 */
 	if (++conn->retries > TCP_RETRIES) {
 		counters.tcp_aborted++;
 		tcp_drop(conn);
@@ -89,7 +92,10 @@ static void retransmission_timeout(struct tcp_conn *conn)
 	} else {
 		conn->ssthresh = max_u32(under_way / 2, 2u * conn->mss);
 		conn->cwnd = conn->mss;
-		/* Recovery that old duplicates could start again is held off until all of this is acknowledged. */
+		/*
+		 * Recovery that old duplicates could start again is held off until all of this is
+		 * acknowledged.
+		 */
 		conn->recover = conn->snd_max;
 		conn->snd_nxt = conn->snd_una;
 		tcp_want_output(conn);

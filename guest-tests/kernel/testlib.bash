@@ -1,6 +1,8 @@
 # testlib.bash - what the guest kernel's tests share: results, a network namespace, guests on some VMM. Sourced.
 #
-# Environment: BUILD (default build/ at the top of the tree); VMMS, which VMMs to test (default: minivmm with both transports).
+# Environment: BUILD (default build/ at the top of the tree); VMMS, which VMMs to test (of minivmm-pci,
+# minivmm-mmio, microvm, q35, q35-intx; default: minivmm with both transports); IMAGE, guest.elf or
+# guest.bzImage; ACCEL, QEMU's accelerator (kvm).
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${BUILD:-$top/build}
@@ -63,7 +65,8 @@ work=$(mktemp -d)
 guest_pid=
 trap '[ -z "$guest_pid" ] || kill "$guest_pid" 2>/dev/null; rm -rf "$work"' EXIT
 
-# vmm VMM CPUS MEMORY_MB WORDS: runs the guest kernel with a tap until it ends; its console is the output. The status is the guest's.
+# vmm VMM CPUS MEMORY_MB WORDS: runs the guest kernel with a tap until it ends; its console is the
+# output. The status is the guest's.
 vmm() {
 	local which=$1 cpus=$2 mem=$3 words=$4 status
 	local net=() qemu=(-display none -no-reboot -nodefaults -serial stdio -monitor none -m "$mem" -smp "$cpus"
@@ -79,9 +82,10 @@ vmm() {
 		qemu+=(-M microvm,acpi=off -global virtio-mmio.force-legacy=false)
 		net=(-netdev "tap,id=n,ifname=$tap,script=no,downscript=no" -device virtio-net-device,netdev=n)
 		;;
-	q35)
+	q35 | q35-intx) # without MSI-X vectors the interrupt line is used
 		qemu+=(-M q35)
-		net=(-netdev "tap,id=n,ifname=$tap,script=no,downscript=no" -device virtio-net-pci,disable-legacy=on,netdev=n)
+		net=(-netdev "tap,id=n,ifname=$tap,script=no,downscript=no"
+			-device "virtio-net-pci,disable-legacy=on,netdev=n$([ "$which" = q35 ] || echo ,vectors=0)")
 		;;
 	*)
 		echo "there is no VMM '$which'" >&2
@@ -89,8 +93,8 @@ vmm() {
 		;;
 	esac
 	ip link show $tap >/dev/null 2>&1 || net=()
-	timeout 400 qemu-system-x86_64 "${qemu[@]}" "${net[@]}" -accel "${ACCEL:-kvm}" -kernel "$build/${IMAGE:-guest.elf}" \
-		-append "$words" </dev/null
+	timeout 400 qemu-system-x86_64 "${qemu[@]}" "${net[@]}" -accel "${ACCEL:-kvm}" \
+		-kernel "$build/${IMAGE:-guest.elf}" -append "$words" </dev/null
 	status=$?
 	# isa-debug-exit makes 2 * N + 1 of the guest's N.
 	[ $((status & 1)) = 0 ] || status=$((status / 2))

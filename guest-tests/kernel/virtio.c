@@ -1,5 +1,6 @@
 /*
- * virtio.c - what all transports share: the steps of initialisation (virtio 1.2, 3.1.1) and split queues (2.7).
+ * virtio.c - what all transports share: the steps of initialisation (virtio 1.2, 3.1.1) and split
+ * queues (2.7).
  */
 #include "clock.h"
 #include "cpu.h"

@@ -1,6 +1,6 @@
 /*
- * virtio.h - a virtio device as its driver sees it, whatever carries it: register access (virtio 1.2, chapters 2, 4.1
- * and 4.2), and split queues (2.7).
+ * virtio.h - a virtio device as its driver sees it, whatever carries it: register access (virtio
+ * 1.2, chapters 2, 4.1 and 4.2), and split queues (2.7).
  */
 #ifndef VIRTIO_H
 #define VIRTIO_H
@@ -41,7 +41,10 @@ struct virtio_transport {
 	void (*queue_enable)(struct virtio_device *dev, uint16_t queue,
 			     const struct virtio_queue_addresses *at, struct irq_write *doorbell);
 	uint8_t (*config8)(struct virtio_device *dev, uint32_t offset);
-	/* Connects the device's interrupt to the device vector, and acknowledging to ring 0's entry. */
+	/*
+	 * Connects the device's interrupt to the device vector, and acknowledging to ring 0's
+	 * entry.
+	 */
 	void (*route_interrupt)(struct virtio_device *dev);
 };
 
@@ -65,8 +68,8 @@ bool virtio_find(struct virtio_device *dev, uint32_t id, unsigned nth);
 /* Resets the device and waits until it says that it is done; false if it never does. */
 bool virtio_reset(struct virtio_device *dev);
 /*
- * Resets the device and agrees on features: of those wanted, the ones offered. False if the device is not a virtio 1.x
- * device or refuses. Queues come next, then virtio_go().
+ * Resets the device and agrees on features: of those wanted, the ones offered. False if the device
+ * is not a virtio 1.x device or refuses. Queues come next, then virtio_go().
  */
 bool virtio_begin(struct virtio_device *dev, uint64_t wanted, uint64_t *agreed);
 void virtio_go(struct virtio_device *dev);
@@ -111,11 +114,17 @@ struct virtq {
 	bool event_idx;
 };
 
-/* Allocates a queue's rings, of at most max entries, and enables it. False without memory or where the device lacks it. */
+/*
+ * Allocates a queue's rings, of at most max entries, and enables it. False without memory or where
+ * the device lacks it.
+ */
 bool virtq_setup(struct virtq *q, struct virtio_device *dev, uint16_t queue, uint16_t max,
 		 bool event_idx);
 
-/* After a reset of the device: empties the rings of a queue that was set up before, and enables it again. */
+/*
+ * After a reset of the device: empties the rings of a queue that was set up before, and enables it
+ * again.
+ */
 void virtq_clear(struct virtq *q, bool event_idx);
 void virtq_enable(struct virtq *q, struct virtio_device *dev, uint16_t queue);
 
@@ -142,7 +151,10 @@ static inline bool virtq_take(struct virtq *q, struct virtq_used_elem *elem)
 	return true;
 }
 
-/* Wants an interrupt for the (count + 1)th entry from now, or none; true if so many entries have come already. */
+/*
+ * Wants an interrupt for the (count + 1)th entry from now, or none; true if so many entries have
+ * come already.
+ */
 bool virtq_want_interrupt(struct virtq *q, uint16_t count);
 void virtq_want_no_interrupt(struct virtq *q);
 

@@ -1,6 +1,6 @@
 /*
- * virtio_net.c - driver of the virtio network device (virtio 1.2, 5.1): one queue pair, a fixed buffer behind each
- * descriptor, never a chain.
+ * virtio_net.c - driver of the virtio network device (virtio 1.2, 5.1): one queue pair, a fixed
+ * buffer behind each descriptor, never a chain.
  */
 #include "clock.h"
 #include "console.h"
@@ -238,8 +238,9 @@ void net_send(uint32_t length, const struct net_offload *offload)
 }
 
 /*
- * At once and from ring 3. Where KVM emulates ring 0, going there and back takes 12 us, the write from here 7 us, of
- * which the device waits for half; saving it for the way to sleep made requests wait longer than it saved.
+ * At once and from ring 3. Where KVM emulates ring 0, going there and back takes 12 us, the write
+ * from here 7 us, of which the device waits for half; saving it for the way to sleep made requests
+ * wait longer than it saved.
  */
 static void ring(const struct irq_write *doorbell)
 {
@@ -270,7 +271,9 @@ void virtio_net_sleep(uint64_t deadline)
 	if (virtq_publish(&tx))
 		doorbells[count++] = tx.doorbell;
 	collect_sent();
-	/* Sent frames are wanted back only when so many are under way that senders may be waiting. */
+	/*
+	 * Sent frames are wanted back only when so many are under way that senders may be waiting.
+	 */
 	bool busy = virtq_want_interrupt(&rx, 0);
 
 	if (tx_free_count < tx.size / 4u)

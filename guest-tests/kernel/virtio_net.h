@@ -9,7 +9,10 @@
 
 #include "net.h"
 
-/* Finds and starts the first network device; fills net. False (and a line on the console) if there is none that works. */
+/*
+ * Finds and starts the first network device; fills net. False (and a line on the console) if there
+ * is none that works.
+ */
 bool virtio_net_start(bool interrupts);
 
 /* Hands up to a batch of received frames to receive(); returns how many. */
@@ -19,8 +22,8 @@ uint32_t virtio_net_poll(void (*receive)(struct net_frame *frame));
 void virtio_net_flush(void);
 
 /*
- * Sleeps until a frame is received, sent frames are wanted back, or clock_us() reaches deadline. Flushes on the way:
- * use it in place of virtio_net_flush().
+ * Sleeps until a frame is received, sent frames are wanted back, or clock_us() reaches deadline.
+ * Flushes on the way: use it in place of virtio_net_flush().
  */
 void virtio_net_sleep(uint64_t deadline);
 

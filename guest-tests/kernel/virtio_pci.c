@@ -1,5 +1,6 @@
 /*
- * virtio_pci.c - virtio over PCI (virtio 1.2, 4.1), found by scanning bus 0 through ports 0xcf8 and 0xcfc.
+ * virtio_pci.c - virtio over PCI (virtio 1.2, 4.1), found by scanning bus 0 through ports 0xcf8 and
+ * 0xcfc.
  */
 #include "cpu.h"
 #include "lib.h"
@@ -148,7 +149,9 @@ static const struct virtio_transport virtio_pci = {
 	.route_interrupt = route_interrupt,
 };
 
-/* The address that a memory BAR holds, as firmware or the VMM has set it; 0 for an I/O BAR or none. */
+/*
+ * The address that a memory BAR holds, as firmware or the VMM has set it; 0 for an I/O BAR or none.
+ */
 static uint64_t bar_address(uint32_t device, unsigned bar)
 {
 	uint32_t low;
@@ -216,7 +219,10 @@ static bool probe(struct virtio_device *dev, uint32_t device)
 					      ? map_structure(device, bar, offset, size)
 					      : 0;
 
-			/* The specification has drivers take the first one of a type that they can use. */
+			/*
+			 * The specification has drivers take the first one of a type that they can
+			 * use.
+			 */
 			if (type == CAP_COMMON && dev->regs == 0 && size >= COMMON_SIZE)
 				dev->regs = at;
 			if (type == CAP_NOTIFY && dev->notify == 0) {

@@ -2,12 +2,13 @@
  * client.c - what the guest's tests need on the host and no common tool does.
  *
  *	guest-client netperf HOST TEST SECONDS [REQUEST [RESPONSE]]
- *		one test by netperf's control protocol: TCP_CRR, TCP_RR, UDP_RR, TCP_STREAM or TCP_MAERTS;
- *		prints transactions=N or bytes=N, as this side and as the guest counts
+ *		one test by netperf's control protocol: TCP_CRR, TCP_RR, UDP_RR, TCP_STREAM
+ *		or TCP_MAERTS; prints transactions=N or bytes=N, and what the guest counts
  *	guest-client flood HOST PORT COUNT
- *		that many SYNs from as many addresses, which are never followed up; needs CAP_NET_RAW
+ *		that many SYNs from as many addresses, never followed up; needs CAP_NET_RAW
  *	guest-client many HOST PORT COUNT
- *		that many connections at once to an echo service, each used before and after all others are open
+ *		that many connections at once to an echo service, each used before and
+ *		after all others are open
  *
  * Exit status 0 if everything went as it should, 1 if not, 2 for a wrong command line.
  */

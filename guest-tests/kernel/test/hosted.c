@@ -1,5 +1,6 @@
 /*
- * hosted.c - stands in for clock, memory, network card and ring 0 when the guest's stack runs in a program on the host.
+ * hosted.c - stands in for clock, memory, network card and ring 0 when the guest's stack runs in a
+ * program on the host.
  */
 #include <stdio.h>
 #include <stdlib.h>

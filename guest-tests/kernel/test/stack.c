@@ -1,10 +1,11 @@
 /*
- * stack.c - the guest's network stack as a process on a tap, behind a bad line: loss, duplicates, reordering, bit errors.
+ * stack.c - the guest's network stack as a process on a tap, behind a bad line: loss, duplicates,
+ * reordering, bit errors.
  *
  *	guest-stack TAP [loss=N] [duplicate=N] [reorder=N] [corrupt=N] [delay=MS] [seed=N]
  *
- * N is in thousandths, for each direction. A reordered frame is held back by up to 20 ms more. Ends with a "quit" to its
- * control port, or on SIGTERM, after printing the counters.
+ * N is in thousandths, for each direction. A reordered frame is held back by up to 20 ms more. Ends
+ * with a "quit" to its control port, or on SIGTERM, after printing the counters.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -204,7 +204,10 @@ static void we_close(void **state)
 	nothing_sent();
 	segment(PORT_ONCE, TCP_ACK | TCP_FIN, seq + 1, ack + 2, NULL, 0);
 	expect_segment(TCP_ACK, ack + 2, seq + 2, "");
-	/* TIME_WAIT: a repeated FIN is acknowledged again, a reset does not end it, an old SYN is refused. */
+	/*
+	 * TIME_WAIT: a repeated FIN is acknowledged again, a reset does not end it, an old SYN is
+	 * refused.
+	 */
 	segment(PORT_ONCE, TCP_ACK | TCP_FIN, seq + 1, ack + 2, NULL, 0);
 	expect_segment(TCP_ACK, ack + 2, seq + 2, "");
 	segment(PORT_ONCE, TCP_RST, seq + 2, 0, NULL, 0);

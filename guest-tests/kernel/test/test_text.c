@@ -1,4 +1,7 @@
-/* Unit tests of what reads and writes text and numbers: cmdline, console, checksum, netperf's seconds. */
+/*
+ * Unit tests of what reads and writes text and numbers: cmdline, console, checksum, netperf's
+ * seconds.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
