@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@ void messages_begin(void)
 	saved = dup(STDERR_FILENO);
 	file = memfd_create("stderr", MFD_CLOEXEC);
 	assert_true(saved >= 0 && file >= 0);
+	/* Threads that share a memfd's position overwrite each other; those that append do not. */
+	assert_int_equal(fcntl(file, F_SETFL, O_APPEND), 0);
 	assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
 }
 
