@@ -121,18 +121,23 @@ guest_run() {
 	done
 }
 
-# control TEXT: a datagram to the guest's control port; its answer.
+# control TEXT: a datagram to the guest's control port, again until it is answered.
 control() {
+	local tries status=1
 	exec 9<>/dev/udp/$address/4
-	printf %s "$1" >&9
-	timeout 5 head -c 1 <&9 >/dev/null
+	for ((tries = 0; tries < 20 && status; tries++)); do
+		printf %s "$1" >&9
+		timeout 2 head -c 1 <&9 >/dev/null 2>&1
+		status=$?
+	done
 	exec 9>&-
+	return $status
 }
 
 # guest_stop STATUS: has the guest end with that status; the status that the VMM gives for it.
 guest_stop() {
 	local status
-	control "quit $1"
+	control "quit $1" || kill $guest_pid
 	wait $guest_pid
 	status=$?
 	guest_pid=

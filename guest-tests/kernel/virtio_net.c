@@ -107,6 +107,7 @@ static void fill_queues(void)
 bool virtio_net_start(bool interrupts)
 {
 	static const uint8_t own_mac[6] = { 0x02, 0x6d, 0x69, 0x6e, 0x69, 0x01 };
+	uint16_t tx_max = TX_QUEUE_MAX;
 
 	interrupts_on = interrupts;
 	memcpy(net.mac, own_mac, sizeof(own_mac));
@@ -117,8 +118,11 @@ bool virtio_net_start(bool interrupts)
 	}
 	if (!start_device())
 		return false;
+	/* In little memory there is less to be sent at once. */
+	while (tx_max > 1 && tx_max * (uint64_t)TX_BUFFER_STEP > machine_available() / 4)
+		tx_max /= 2;
 	if (!virtq_setup(&rx, &device, QUEUE_RX, RX_QUEUE_MAX, has(VIRTIO_F_EVENT_IDX)) ||
-	    !virtq_setup(&tx, &device, QUEUE_TX, TX_QUEUE_MAX, has(VIRTIO_F_EVENT_IDX)))
+	    !virtq_setup(&tx, &device, QUEUE_TX, tx_max, has(VIRTIO_F_EVENT_IDX)))
 		return false;
 	rx_buffers = machine_alloc(rx.size * (uint64_t)RX_BUFFER);
 	tx_buffers = machine_alloc(tx.size * (uint64_t)TX_BUFFER_STEP);
