@@ -13,10 +13,9 @@
 #define VENDOR_VIRTIO	 0x1af4
 #define DEVICE_ID_MODERN 0x1040 /* + the virtio device id (4.1.2.1) */
 
-/* BAR 0 has a page for each structure; notifications may have a BAR of I/O ports instead. */
+/* BAR 0 has a page for each structure. */
 #define BAR_REGISTERS	0u
 #define BAR_MSIX	1u
-#define BAR_NOTIFY_IO	2u
 #define PAGE		0x1000u
 #define COMMON		(0 * PAGE)
 #define ISR		(1 * PAGE)
@@ -31,8 +30,6 @@
 struct virtio_pci {
 	struct pci_func func;
 	struct virtio_dev *dev;
-	unsigned int notify_bar;
-	uint32_t notify_base; /* of the structure in its BAR */
 	unsigned int cfg_cap; /* PCI configuration access capability */
 
 	_Atomic uint32_t device_feature_select, driver_feature_select;
@@ -285,8 +282,7 @@ static void registers_write(void *arg, uint64_t offset, unsigned int size, uint6
 		virtio_write_config(vpci->dev, offset - DEVICE, size, value);
 		break;
 	case NOTIFY:
-		if (vpci->notify_bar == BAR_REGISTERS)
-			ring(vpci, offset - NOTIFY);
+		ring(vpci, offset - NOTIFY);
 		break;
 	default: /* ISR is read only */
 		break;
@@ -295,25 +291,11 @@ static void registers_write(void *arg, uint64_t offset, unsigned int size, uint6
 
 static const struct bus_ops registers_ops = { .read = registers_read, .write = registers_write };
 
-static uint64_t notify_io_read(void *arg, uint64_t offset, unsigned int size)
-{
-	(void)arg, (void)offset, (void)size;
-	return 0;
-}
-
-static void notify_io_write(void *arg, uint64_t offset, unsigned int size, uint64_t value)
-{
-	(void)size, (void)value;
-	ring(arg, offset);
-}
-
-static const struct bus_ops notify_io_ops = { .read = notify_io_read, .write = notify_io_write };
-
 /* A doorbell that cannot be had costs speed only: the write then comes to ring(). */
 static void notify_mapped(struct pci_func *func, struct pci_bar *bar, struct bus *bus, bool on)
 {
 	struct virtio_pci *vpci = container_of(func, struct virtio_pci, func);
-	uint64_t addr = bar->range.base + vpci->notify_base;
+	uint64_t addr = bar->range.base + NOTIFY;
 
 	for (unsigned int i = 0; i < vpci->dev->nr_vqs; i++, addr += NOTIFY_MULT) {
 		if (!on)
@@ -396,12 +378,11 @@ static unsigned int add_cap(struct virtio_pci *vpci, uint8_t type, unsigned int 
 	return pci_func_add_cap(&vpci->func, PCI_CAP_ID_VNDR, &cap, size);
 }
 
-static void add_caps(struct virtio_pci *vpci, bool notify_io)
+static void add_caps(struct virtio_pci *vpci)
 {
 	const struct virtio_dev *dev = vpci->dev;
 	struct pci_func *func = &vpci->func;
 	const unsigned int size = sizeof(struct virtio_pci_cap);
-	const uint32_t notify_len = dev->nr_vqs * NOTIFY_MULT;
 
 	pci_func_set_bar(func, BAR_REGISTERS, REGISTERS_SIZE, false, &registers_ops, vpci);
 	add_cap(vpci, VIRTIO_PCI_CAP_COMMON_CFG, BAR_REGISTERS, COMMON, COMMON_LEN, size);
@@ -409,17 +390,8 @@ static void add_caps(struct virtio_pci *vpci, bool notify_io)
 	if (dev->config_len)
 		add_cap(vpci, VIRTIO_PCI_CAP_DEVICE_CFG, BAR_REGISTERS, DEVICE, dev->config_len,
 			size);
-	vpci->notify_bar = notify_io ? BAR_NOTIFY_IO : BAR_REGISTERS;
-	vpci->notify_base = notify_io ? 0 : NOTIFY;
-	if (notify_io) {
-		uint32_t ports = NOTIFY_MULT;
-
-		while (ports < notify_len)
-			ports *= 2;
-		pci_func_set_bar(func, BAR_NOTIFY_IO, ports, true, &notify_io_ops, vpci);
-	}
-	func->bar[vpci->notify_bar].mapped = notify_mapped;
-	add_cap(vpci, VIRTIO_PCI_CAP_NOTIFY_CFG, vpci->notify_bar, vpci->notify_base, notify_len,
+	func->bar[BAR_REGISTERS].mapped = notify_mapped;
+	add_cap(vpci, VIRTIO_PCI_CAP_NOTIFY_CFG, BAR_REGISTERS, NOTIFY, dev->nr_vqs * NOTIFY_MULT,
 		sizeof(struct virtio_pci_notify_cap));
 
 	vpci->cfg_cap =
@@ -432,8 +404,7 @@ static void add_caps(struct virtio_pci *vpci, bool notify_io)
 	func->hook_write = cfg_write;
 }
 
-int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pci_host *host,
-		      bool notify_io)
+int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pci_host *host)
 {
 	struct virtio_pci *vpci =
 		calloc(1, sizeof(*vpci) + dev->nr_vqs * sizeof(vpci->queue_vector[0]));
@@ -447,7 +418,7 @@ int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pc
 	pthread_mutex_init(&vpci->isr_lock, NULL);
 	pci_func_init(&vpci->func, dev->name, VENDOR_VIRTIO,
 		      (uint16_t)(DEVICE_ID_MODERN + dev->device_id), class_code(dev->device_id), 1);
-	add_caps(vpci, notify_io);
+	add_caps(vpci);
 	ret = pci_func_add_msix(&vpci->func, BAR_MSIX, dev->nr_vqs + 1);
 	if (!ret)
 		ret = pci_host_add(host, &vpci->func);

@@ -14,12 +14,9 @@ struct virtio_pci;
 
 /*
  * Put @dev on the host's bus; it must outlive the transport. -errno with a message.
- *
- * @notify_io: the driver rings queues through I/O ports instead of memory. On hosts where KVM has to
- * decode the guest's instruction for every access to memory (SVM), a port access costs less.
  */
 int must_check virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev,
-				 struct pci_host *host, bool notify_io);
+				 struct pci_host *host);
 
 /* The guest no longer runs and the device is quiet (reset), but not destroyed yet. Safe on NULL. */
 void virtio_pci_destroy(struct virtio_pci *vpci);

@@ -240,7 +240,7 @@ static int plug(struct machine *m, enum config_transport wish)
 						       .base = pci_host_counters(m->pci) };
 		counters_register(&m->pci_group);
 	}
-	return virtio_pci_create(&s->pci, s->dev, m->pci, false);
+	return virtio_pci_create(&s->pci, s->dev, m->pci);
 }
 
 static struct slot *next_slot(struct machine *m, const char *kind, unsigned int n)

@@ -234,7 +234,7 @@ static uint64_t interrupts(struct fixture *x, unsigned int vector)
 	return eventfd_take(x->func->msix[vector].irq.fd);
 }
 
-static int setup_with(void **state, bool notify_io)
+static int setup(void **state)
 {
 	static struct fixture x;
 	struct virtio_dev *dev = &x.fake.dev;
@@ -255,7 +255,7 @@ static int setup_with(void **state, bool notify_io)
 	for (unsigned int i = 0; i < sizeof(x.fake.config); i++)
 		x.fake.config[i] = (uint8_t)(0x10 + i);
 	virtio_init(dev);
-	assert_int_equal(virtio_pci_create(&x.vpci, dev, x.m.host, notify_io), 0);
+	assert_int_equal(virtio_pci_create(&x.vpci, dev, x.m.host), 0);
 	x.func = pci_host_func(x.m.host, SLOT);
 	assert_non_null(x.func);
 	cfg_put(&x.m, SLOT, PCI_COMMAND, 2,
@@ -263,16 +263,6 @@ static int setup_with(void **state, bool notify_io)
 	locate(&x);
 	*state = &x;
 	return 0;
-}
-
-static int setup(void **state)
-{
-	return setup_with(state, false);
-}
-
-static int setup_io(void **state)
-{
-	return setup_with(state, true);
 }
 
 static int teardown(void **state)
@@ -608,18 +598,6 @@ static void kick_without_doorbell_arrives_too(void **state)
 	kick_beside_a_queue_is_dropped(state);
 }
 
-static void ports_notify_through_ports_only(void **state)
-{
-	struct fixture *x = *state;
-
-	assert_ptr_equal(x->notify_bus, &x->m.pio);
-	for (uint64_t offset = 0; offset < 0x4000; offset += 4)
-		if (offset < 0x1000 || offset >= 0x3000) /* not device_status */
-			bus_write(&x->m.mmio, cfg_bar(&x->m, SLOT, 0) + offset, 2, 0);
-	for (unsigned int q = 0; q < NR_VQS; q++)
-		assert_int_equal(kicks(x, q), 0);
-}
-
 /* ---- interrupts ---- */
 
 static void without_msix_the_isr_tells(void **state)
@@ -856,17 +834,12 @@ static void noise_is_contained(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define TEST_IO(f)                                    \
-	{                                             \
-#f "_io", f, setup_io, teardown, NULL \
-	}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(function_is_a_modern_virtio_device),
 		TEST(capabilities_lie_within_their_bars),
-		TEST_IO(capabilities_lie_within_their_bars),
 		TEST(driver_brings_the_device_up),
 		TEST(queue_addresses_may_be_qwords),
 		TEST(fields_have_one_width),
@@ -879,14 +852,9 @@ int main(void)
 		TEST(device_config_has_bounds),
 		TEST(config_update_shows_in_the_generation),
 		TEST(kick_reaches_its_queue),
-		TEST_IO(kick_reaches_its_queue),
 		TEST(kick_beside_a_queue_is_dropped),
-		TEST_IO(kick_beside_a_queue_is_dropped),
 		TEST(doorbells_follow_the_bar),
-		TEST_IO(doorbells_follow_the_bar),
 		TEST(kick_without_doorbell_arrives_too),
-		TEST_IO(kick_without_doorbell_arrives_too),
-		TEST_IO(ports_notify_through_ports_only),
 		TEST(without_msix_the_isr_tells),
 		TEST(with_msix_vectors_tell),
 		TEST(queue_without_vector_is_silent),
