@@ -1,14 +1,18 @@
 # Tools of the Linux guest tests. Static whatever the rest is: they run in guests without libraries.
 LINUX_TOOLS := $(addprefix $(BUILD)/linux/,outb xfer memfill)
 
-linux-tools: $(LINUX_TOOLS)
+linux-tools: $(LINUX_TOOLS) $(BUILD)/linux/guest.elf
 
 $(LINUX_TOOLS): $(BUILD)/linux/%: guest-tests/linux/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
 
-# Every case, in the host with KVM in software.
+$(BUILD)/linux/guest.elf: $(BUILD)/guest.elf
+	@mkdir -p $(@D)
+	cp $< $@
+
+# Every case, on this host's KVM or in hosts with KVM in software.
 linux-test: $(BUILD)/minivmm linux-tools
-	BUILD=$(abspath $(BUILD)) guest-tests/nested/run all
+	BUILD=$(BUILD) guest-tests/all linux
 
 .PHONY: linux-tools linux-test

@@ -55,20 +55,25 @@ nic()
 	echo "tap=tap$1,mac=52:54:00:00:00:0$1${2:+,$2}"
 }
 
-# start 'GUEST-PART [NAME=VALUE...]' OPTION...: starts minivmm on a Linux that runs guest/GUEST-PART. Its console is in
-# $WORK/console, what it says itself in $WORK/vmm.err. $APPEND goes onto the guest's command line.
+# start 'GUEST-PART [NAME=VALUE...]' OPTION...: starts minivmm on a Linux that runs guest/GUEST-PART. $APPEND goes onto
+# the guest's command line.
 start()
 {
 	start_case=$1
 	shift
+	launch --kernel "$KERNEL" --initrd "$INITRD" \
+		--append "console=ttyS0 quiet mitigations=off panic=-1 ${APPEND:-} case=$start_case" "$@"
+}
+
+# launch OPTION...: starts minivmm. The guest's console is in $WORK/console, what minivmm says itself in $WORK/vmm.err.
+launch()
+{
 	mkfifo "$TMP/stdin"
 	rm -f "$WORK/status"
 	(
 		# The process that will be minivmm writes its own id.
 		started=0
-		sh -c 'echo $$ >"$WORK/vmm.pid"; echo $$ >>"$WORK/pids"; exec "$@"' - "$MINIVMM" \
-			--kernel "$KERNEL" --initrd "$INITRD" \
-			--append "console=ttyS0 quiet mitigations=off panic=-1 ${APPEND:-} case=$start_case" "$@" \
+		sh -c 'echo $$ >"$WORK/vmm.pid"; echo $$ >>"$WORK/pids"; exec "$@"' - "$MINIVMM" "$@" \
 			<"$TMP/stdin" >"$WORK/console" 2>"$WORK/vmm.err" 3<&- || started=$?
 		echo $started >"$WORK/status"
 	) &
