@@ -5,9 +5,9 @@
 
 #include "boot/boot.h"
 #include "boot/kernel.h"
-#include "boot/params.h"
-#include "vmm/log.h"
-#include "vmm/memmap.h"
+#include "boot/x86/params.h"
+#include "vmm/base/log.h"
+#include "vmm/x86/memmap.h"
 
 #define PAGE 4096ull
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/guestmem.h"
+#include "vmm/base/guestmem.h"
 
 struct boot_source {
 	const char *kernel;  /* path: bzImage, or ELF vmlinux */

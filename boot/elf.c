@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "boot/kernel.h"
-#include "vmm/memmap.h"
+#include "vmm/x86/memmap.h"
 
 #define MAX_PHDRS     64u
 #define MAX_NOTES_LEN (64 * KIB)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "boot/file.h"
-#include "vmm/log.h"
+#include "vmm/base/log.h"
 
 int boot_file_open(struct boot_file *f, const char *what, const char *path)
 {

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "vmm/util.h"
+#include "vmm/base/util.h"
 
 struct boot_file {
 	const char *what; /* "kernel" or "initrd", for messages */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "boot/file.h"
-#include "vmm/guestmem.h"
+#include "vmm/base/guestmem.h"
 
 struct boot_kernel {
 	bool pvh;		/* enter by PVH, else by the 64-bit Linux protocol */

@@ -7,8 +7,8 @@
 
 #include <linux/pci.h>
 
-#include "vmm/log.h"
-#include "vmm/memmap.h"
+#include "vmm/base/log.h"
+#include "vmm/x86/memmap.h"
 
 #define VENDOR_REDHAT	   0x1b36
 #define DEVICE_HOST_BRIDGE 0x0008

@@ -20,9 +20,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/bus.h"
-#include "vmm/counters.h"
-#include "vmm/irq.h"
+#include "vmm/base/bus.h"
+#include "vmm/base/counters.h"
+#include "vmm/base/irq.h"
 
 #define PCI_SLOTS    32u
 #define PCI_NR_BARS  6u

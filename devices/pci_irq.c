@@ -15,8 +15,8 @@
 
 #include <linux/pci_regs.h>
 
-#include "vmm/log.h"
-#include "vmm/memmap.h"
+#include "vmm/base/log.h"
+#include "vmm/x86/memmap.h"
 
 #define MIN_BAR_SIZE 4096u
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/log.h"
-#include "vmm/memmap.h"
+#include "vmm/base/log.h"
+#include "vmm/x86/memmap.h"
 
 /*
  * The i8042's status: "output buffer full", always. A driver that drains the buffer before it probes

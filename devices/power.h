@@ -4,7 +4,7 @@
 #ifndef DEVICES_POWER_H
 #define DEVICES_POWER_H
 
-#include "vmm/bus.h"
+#include "vmm/base/bus.h"
 
 struct power;
 

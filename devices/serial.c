@@ -16,8 +16,8 @@
 
 #include <linux/serial_reg.h>
 
-#include "vmm/log.h"
-#include "vmm/memmap.h"
+#include "vmm/base/log.h"
+#include "vmm/x86/memmap.h"
 
 #define FIFO_SIZE	  16
 #define OUT_SIZE	  1024 /* below PIPE_BUF: a pipe that polls writable takes it whole */

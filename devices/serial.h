@@ -12,10 +12,10 @@
 #ifndef DEVICES_SERIAL_H
 #define DEVICES_SERIAL_H
 
-#include "vmm/bus.h"
-#include "vmm/counters.h"
-#include "vmm/irq.h"
-#include "vmm/loop.h"
+#include "vmm/base/bus.h"
+#include "vmm/base/counters.h"
+#include "vmm/base/irq.h"
+#include "vmm/base/loop.h"
 
 struct serial;
 

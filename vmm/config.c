@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/log.h"
+#include "vmm/base/log.h"
 
 #define MIN_MEM	    (16 * MIB)
 #define MAX_MEM	    (1024 * GIB)

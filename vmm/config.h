@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/util.h"
+#include "vmm/base/util.h"
 
 #define CONFIG_MAX_NETS	 8u
 #define CONFIG_MAX_DISKS 8u

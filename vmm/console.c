@@ -10,7 +10,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "vmm/log.h"
+#include "vmm/base/log.h"
 
 #define ESCAPE 1 /* Ctrl-A */
 

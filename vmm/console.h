@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "vmm/loop.h"
+#include "vmm/base/loop.h"
 
 struct console;
 

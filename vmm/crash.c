@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "vmm/log.h"
+#include "vmm/base/log.h"
 #include "vmm/vcpu.h"
 
 #define MAX_INSN 15u

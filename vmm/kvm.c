@@ -9,8 +9,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "vmm/log.h"
-#include "vmm/memmap.h"
+#include "vmm/base/log.h"
+#include "vmm/x86/memmap.h"
 
 #define KVM_NODE "/dev/kvm"
 
@@ -168,7 +168,7 @@ void kvm_explain_ring0(void)
 		 "every "
 		 "instruction of it: stock kernels cannot run on it (the paired guest kernel can: "
 		 "make "
-		 "run; stock kernels run under guest-tests/nested/run)");
+		 "run; stock kernels run under guest-tests/host/run)");
 }
 
 static int doorbell(const struct kvm *kvm, const struct bus_doorbell *bell, bool add,

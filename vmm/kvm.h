@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-#include "vmm/bus.h"
-#include "vmm/guestmem.h"
+#include "vmm/base/bus.h"
+#include "vmm/base/guestmem.h"
 
 struct kvm {
 	int fd;	      /* /dev/kvm */

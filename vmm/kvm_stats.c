@@ -7,8 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "vmm/counters.h"
-#include "vmm/log.h"
+#include "vmm/base/counters.h"
+#include "vmm/base/log.h"
 
 #define MAX_STATS 256u /* more than any KVM has; bounds what we believe of its header */
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "vmm/config.h"
-#include "vmm/log.h"
+#include "vmm/base/log.h"
 #include "vmm/machine.h"
 
 /* Threads need little; the usual 8 MiB would cost a huge page each where the host gives those freely. */

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/counters.h"
-#include "vmm/log.h"
+#include "vmm/base/counters.h"
+#include "vmm/base/log.h"
 
 struct stats {
 	const char *path;

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "vmm/util.h"
+#include "vmm/base/util.h"
 
 struct stats;
 

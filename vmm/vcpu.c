@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmm/log.h"
+#include "vmm/base/log.h"
 
 /* Interrupts KVM_RUN so that a stop request is seen. */
 #define KICK_SIGNAL SIGRTMIN

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "boot/boot.h"
-#include "vmm/bus.h"
-#include "vmm/counters.h"
+#include "vmm/base/bus.h"
+#include "vmm/base/counters.h"
 #include "vmm/kvm.h"
 
 struct vcpu_counters {

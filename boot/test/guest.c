@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm/memmap.h"
+#include "vmm/x86/memmap.h"
 
 #define PAGE 4096u
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "boot/test/guest.h"
-#include "vmm/log.h"
+#include "vmm/base/log.h"
 
 static char message[1024];
 

@@ -12,7 +12,7 @@
 
 #include "boot/file.h"
 #include "boot/test/guest.h"
-#include "vmm/memmap.h"
+#include "vmm/x86/memmap.h"
 
 static struct bzimage image;
 static struct elf_image elf;

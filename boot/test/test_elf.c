@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "boot/test/guest.h"
-#include "vmm/memmap.h"
+#include "vmm/x86/memmap.h"
 
 static struct guest guest;
 static struct elf_image image;

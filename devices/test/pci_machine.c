@@ -9,7 +9,7 @@
 #include <linux/pci_regs.h>
 #include <unistd.h>
 
-#include "vmm/memmap.h"
+#include "vmm/x86/memmap.h"
 
 void pci_machine_init(struct pci_machine *m)
 {

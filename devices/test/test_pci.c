@@ -13,7 +13,7 @@
 
 #include "devices/pci.h"
 #include "devices/test/pci_machine.h"
-#include "vmm/memmap.h"
+#include "vmm/x86/memmap.h"
 
 #define VENDOR	   0x1234
 #define DEVICE	   0x5678

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "devices/power.h"
-#include "vmm/memmap.h"
+#include "vmm/x86/memmap.h"
 
 static struct bus bus;
 static struct power *power;

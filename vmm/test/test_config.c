@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/config.h"
-#include "vmm/test/messages.h"
+#include "vmm/base/test/messages.h"
 
 #define MAX_ARGS 40
 

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/counters.h"
+#include "vmm/base/counters.h"
 #include "vmm/stats.h"
-#include "vmm/test/messages.h"
+#include "vmm/base/test/messages.h"
 
 struct counted {
 	uint64_t packets, first_packet, never;

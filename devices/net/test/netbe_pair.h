@@ -1,0 +1,33 @@
+/*
+ * A net backend for unit tests: one end of a socketpair, that fails on demand. The test holds the other
+ * end, where a frame is a datagram: header first, as in devices/netbe.h.
+ */
+#ifndef DEVICES_NET_TEST_NETBE_PAIR_H
+#define DEVICES_NET_TEST_NETBE_PAIR_H
+
+#include <stdatomic.h>
+
+#include "devices/net/netbe.h"
+
+/* The next @left calls fail with @err (positive). Set @err first. */
+struct netbe_pair_fault {
+	atomic_int err;
+	atomic_uint left;
+};
+
+struct netbe_pair {
+	struct netbe be;
+	int peer; /* the test's end; non-blocking */
+	struct netbe_pair_fault send_fault, recv_fault, offload_fault;
+	atomic_uint offload; /* what was last set */
+	atomic_bool closed;
+};
+
+/* The card's end is pair->be, closed by it; pair itself stays the test's. */
+void netbe_pair_init(struct netbe_pair *pair);
+void netbe_pair_destroy(struct netbe_pair *pair);
+
+/* Let the next @n calls fail. */
+void netbe_pair_fail(struct netbe_pair_fault *fault, int err, unsigned int n);
+
+#endif

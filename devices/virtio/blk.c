@@ -1,0 +1,459 @@
+/* virtio-blk: requests, and the workers that serve them. */
+#include "devices/virtio/blk.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include <linux/virtio_blk.h>
+
+#include "devices/virtio/disk.h"
+#include "vmm/base/log.h"
+#include "vmm/base/loop.h"
+
+#define QUEUE_SIZE 256
+#define SEG_MAX	   (QUEUE_SIZE - 2) /* a header and a status come with the data */
+#define WORKERS	   4
+
+/* Longest discard or zeroing of one segment: bounds the time that a reset may have to wait. */
+#define RANGE_MAX_SECTORS ((uint32_t)(64 * MIB / DISK_SECTOR))
+#define DISCARD_MAX_SEGS  16
+
+static const struct counter_desc counter_desc[] = {
+	COUNTER(struct virtio_blk_counters, reads),
+	COUNTER(struct virtio_blk_counters, writes),
+	COUNTER(struct virtio_blk_counters, flushes),
+	COUNTER(struct virtio_blk_counters, discards),
+	COUNTER(struct virtio_blk_counters, write_zeroes),
+	COUNTER(struct virtio_blk_counters, get_ids),
+	COUNTER(struct virtio_blk_counters, read_bytes),
+	COUNTER(struct virtio_blk_counters, written_bytes),
+	COUNTER(struct virtio_blk_counters, errors),
+	COUNTER(struct virtio_blk_counters, unsupported),
+	COUNTER_END,
+};
+
+struct worker {
+	struct virtio_blk *blk;
+	pthread_t thread;
+	struct iovec iov[VIRTQ_SIZE_MAX];
+};
+
+struct virtio_blk {
+	struct virtio_dev dev;
+	struct virtio_blk_config config;
+	struct disk disk;
+	bool readonly;
+
+	pthread_mutex_t lock; /* of vq, counters and idle */
+	pthread_cond_t work;
+	struct virtq vq;
+	struct virtio_blk_counters counters;
+	unsigned int idle; /* workers that wait for work */
+	atomic_bool stop;
+
+	struct loop *loop; /* waits for kicks */
+	struct loop_watch kick;
+	struct worker worker[WORKERS];
+	unsigned int nr_workers; /* running */
+	struct counter_group group;
+};
+
+/* A request without its header and status. */
+struct request {
+	uint32_t type;
+	uint64_t sector;
+	struct iovec *out, *in; /* data */
+	unsigned int nr_out, nr_in;
+	uint64_t out_len, in_len;
+	uint64_t done; /* bytes transferred */
+};
+
+/* ---- requests: 0, -EOPNOTSUPP for VIRTIO_BLK_S_UNSUPP, else -errno for VIRTIO_BLK_S_IOERR ---- */
+
+static bool in_disk(const struct virtio_blk *blk, uint64_t sector, uint64_t sectors)
+{
+	uint64_t capacity = blk->config.capacity;
+
+	return sector <= capacity && sectors <= capacity - sector;
+}
+
+/* Whole sectors, at least one, within the disk. */
+static bool transfer_is_valid(const struct virtio_blk *blk, uint64_t sector, uint64_t len)
+{
+	return len && len % DISK_SECTOR == 0 && in_disk(blk, sector, len / DISK_SECTOR);
+}
+
+static int do_in(struct virtio_blk *blk, struct request *r)
+{
+	if (!transfer_is_valid(blk, r->sector, r->in_len))
+		return -EINVAL;
+	r->done = r->in_len;
+	return disk_read(&blk->disk, r->in, r->nr_in, r->sector * DISK_SECTOR);
+}
+
+static int do_out(struct virtio_blk *blk, struct request *r)
+{
+	if (blk->readonly)
+		return -EROFS;
+	if (!transfer_is_valid(blk, r->sector, r->out_len))
+		return -EINVAL;
+	r->done = r->out_len;
+	return disk_write(&blk->disk, r->out, r->nr_out, r->sector * DISK_SECTOR);
+}
+
+static int do_get_id(struct virtio_blk *blk, struct request *r)
+{
+	char id[VIRTIO_BLK_ID_BYTES] = { 0 }; /* ends in a zero only if shorter (5.2.6) */
+
+	if (r->in_len < sizeof(id))
+		return -EINVAL;
+	memcpy(id, blk->dev.name, strnlen(blk->dev.name, sizeof(id)));
+	r->done = iov_from_buf(r->in, r->nr_in, 0, id, sizeof(id));
+	return 0;
+}
+
+/* Discard and write-zeroes: all segments are checked before the first is touched. */
+static int do_ranges(struct virtio_blk *blk, struct request *r)
+{
+	const bool discard = r->type == VIRTIO_BLK_T_DISCARD;
+	const uint32_t known_flags = discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	struct virtio_blk_discard_write_zeroes seg[DISCARD_MAX_SEGS];
+	const uint64_t n = r->out_len / sizeof(seg[0]);
+	int err = 0;
+
+	if (!virtio_has_feature(&blk->dev,
+				discard ? VIRTIO_BLK_F_DISCARD : VIRTIO_BLK_F_WRITE_ZEROES))
+		return -EOPNOTSUPP;
+	if (!n || r->out_len % sizeof(seg[0]) || n > (discard ? DISCARD_MAX_SEGS : 1))
+		return -EINVAL;
+	iov_to_buf(r->out, r->nr_out, 0, seg, (size_t)r->out_len);
+	for (uint64_t i = 0; i < n; i++) {
+		if (seg[i].flags & ~known_flags)
+			return -EOPNOTSUPP; /* 5.2.6.2 */
+		if (!seg[i].num_sectors || seg[i].num_sectors > RANGE_MAX_SECTORS ||
+		    !in_disk(blk, seg[i].sector, seg[i].num_sectors))
+			return -EINVAL;
+	}
+	for (uint64_t i = 0; i < n && !err; i++) {
+		const uint64_t offset = seg[i].sector * DISK_SECTOR;
+		const uint64_t len = (uint64_t)seg[i].num_sectors * DISK_SECTOR;
+
+		if (discard)
+			err = disk_discard(&blk->disk, offset, len);
+		else
+			err = disk_write_zeroes(&blk->disk, offset, len, seg[i].flags != 0);
+	}
+	return err;
+}
+
+static int do_request(struct virtio_blk *blk, struct request *r)
+{
+	int err;
+
+	switch (r->type) {
+	case VIRTIO_BLK_T_IN:
+		return do_in(blk, r);
+	case VIRTIO_BLK_T_GET_ID:
+		return do_get_id(blk, r);
+	case VIRTIO_BLK_T_FLUSH:
+		return disk_flush(&blk->disk);
+	case VIRTIO_BLK_T_OUT:
+		err = do_out(blk, r);
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		err = do_ranges(blk, r);
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	/* A driver that knows no FLUSH expects write-through (5.2.6.2). */
+	if (!err && !virtio_has_feature(&blk->dev, VIRTIO_BLK_F_FLUSH))
+		err = disk_flush(&blk->disk);
+	return err;
+}
+
+/* Under the lock. */
+static void count(struct virtio_blk_counters *c, const struct request *r, int err)
+{
+	if (err) {
+		if (err == -EOPNOTSUPP)
+			c->unsupported++;
+		else
+			c->errors++;
+		return;
+	}
+	switch (r->type) {
+	case VIRTIO_BLK_T_IN:
+		c->reads++;
+		c->read_bytes += r->done;
+		break;
+	case VIRTIO_BLK_T_OUT:
+		c->writes++;
+		c->written_bytes += r->done;
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		c->flushes++;
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+		c->discards++;
+		break;
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		c->write_zeroes++;
+		break;
+	case VIRTIO_BLK_T_GET_ID:
+		c->get_ids++;
+		break;
+	}
+}
+
+/*
+ * Serve a chain and give it back. Called and returns with the lock held; lets go of it for the I/O. The
+ * header is the first 16 bytes to read and the status the last byte to write, however the driver has
+ * split them over buffers (2.7.4).
+ */
+static void serve(struct virtio_blk *blk, const struct virtq_chain *chain, struct iovec *iov)
+{
+	struct request r = {
+		.out = iov,
+		.in = iov + chain->nr_out,
+		.nr_out = chain->nr_out,
+		.nr_in = chain->nr_in,
+	};
+	struct virtio_blk_outhdr header;
+	int err = -EINVAL;
+
+	if (!chain->in_len) {
+		virtio_fail(&blk->dev, "a request has no room for its status");
+		virtq_push(&blk->vq, chain->head, 0);
+		return;
+	}
+	struct iovec *last = &r.in[r.nr_in - 1];
+	uint8_t *status = (uint8_t *)last->iov_base + --last->iov_len;
+	if (!last->iov_len)
+		r.nr_in--;
+	r.in_len = chain->in_len - 1;
+
+	pthread_mutex_unlock(&blk->lock);
+	if (iov_to_buf(r.out, r.nr_out, 0, &header, sizeof(header)) == sizeof(header)) {
+		iov_skip(&r.out, &r.nr_out, sizeof(header));
+		r.out_len = chain->out_len - sizeof(header);
+		r.type = header.type;
+		r.sector = header.sector;
+		err = do_request(blk, &r);
+	}
+	*status = VIRTIO_BLK_S_OK;
+	if (err)
+		*status = err == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
+	pthread_mutex_lock(&blk->lock);
+
+	const bool read_data = !err && r.in_len;
+	count(&blk->counters, &r, err);
+	virtq_push(&blk->vq, chain->head, read_data ? (uint32_t)r.done + 1 : 1);
+}
+
+/* ---- workers ---- */
+
+/*
+ * Workers take chains from the queue themselves. One that takes a chain while others are idle asks for
+ * kicks, and wakes one of them where there is more already; when all are busy, kicks are for nothing,
+ * for each looks again when it is done.
+ */
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct virtio_blk *blk = w->blk;
+	struct virtq_chain chain;
+
+	pthread_mutex_lock(&blk->lock);
+	while (!blk->stop) {
+		int ret = virtq_pop(&blk->vq, &chain, w->iov, ARRAY_SIZE(w->iov));
+
+		if (ret > 0) {
+			if (!blk->idle)
+				virtq_kicks_off(&blk->vq);
+			else if (virtq_kicks_on(&blk->vq))
+				pthread_cond_signal(&blk->work);
+			serve(blk, &chain, w->iov);
+			virtio_publish(&blk->dev, 0);
+			continue;
+		}
+		if (ret < 0)
+			virtio_fail(&blk->dev, "its ring is broken");
+		else if (virtq_kicks_on(&blk->vq))
+			continue;
+		blk->idle++;
+		pthread_cond_wait(&blk->work, &blk->lock);
+		blk->idle--;
+	}
+	pthread_mutex_unlock(&blk->lock);
+	return NULL;
+}
+
+static void on_kick(void *arg, uint32_t events)
+{
+	struct virtio_blk *blk = arg;
+
+	(void)events;
+	pthread_mutex_lock(&blk->lock);
+	virtq_ack_kick(&blk->vq);
+	pthread_cond_signal(&blk->work);
+	pthread_mutex_unlock(&blk->lock);
+}
+
+static struct virtio_blk *to_blk(struct virtio_dev *dev)
+{
+	return container_of(dev, struct virtio_blk, dev);
+}
+
+/* Requests in flight end first; what waits in the queue stays there. */
+static void reset(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = to_blk(dev);
+
+	loop_join(blk->loop);
+	blk->stop = true;
+	pthread_mutex_lock(&blk->lock);
+	pthread_cond_broadcast(&blk->work);
+	pthread_mutex_unlock(&blk->lock);
+	while (blk->nr_workers)
+		pthread_join(blk->worker[--blk->nr_workers].thread, NULL);
+}
+
+static int start_worker(struct virtio_blk *blk)
+{
+	struct worker *w = &blk->worker[blk->nr_workers];
+	char name[16];
+	int err;
+
+	w->blk = blk;
+	err = pthread_create(&w->thread, NULL, work, w);
+	if (err) {
+		log_error("cannot start a thread for %s: %s", blk->dev.name, strerror(err));
+		return -err;
+	}
+	snprintf(name, sizeof(name), "%s.%u", blk->dev.name, blk->nr_workers++);
+	pthread_setname_np(w->thread, name);
+	return 0;
+}
+
+static int activate(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = to_blk(dev);
+	int err = 0;
+
+	blk->stop = false;
+	for (unsigned int i = 0; i < WORKERS && !err; i++)
+		err = start_worker(blk);
+	if (!err)
+		err = loop_start(blk->loop);
+	if (err)
+		reset(dev);
+	return err;
+}
+
+static const struct virtio_ops ops = { .activate = activate, .reset = reset };
+
+/* ---- life ---- */
+
+static void describe(struct virtio_blk *blk, const char *name, const struct guestmem *mem)
+{
+	uint64_t features = BIT_ULL(VIRTIO_BLK_F_SEG_MAX) | BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) |
+			    BIT_ULL(VIRTIO_BLK_F_FLUSH);
+
+	if (blk->readonly)
+		features |= BIT_ULL(VIRTIO_BLK_F_RO);
+	else
+		features |= BIT_ULL(VIRTIO_BLK_F_DISCARD) | BIT_ULL(VIRTIO_BLK_F_WRITE_ZEROES);
+	blk->config = (struct virtio_blk_config){
+		.capacity = blk->disk.size / DISK_SECTOR,
+		.seg_max = SEG_MAX,
+		.blk_size = DISK_SECTOR,
+		.max_discard_sectors = RANGE_MAX_SECTORS,
+		.max_discard_seg = DISCARD_MAX_SEGS,
+		.discard_sector_alignment = 1,
+		.max_write_zeroes_sectors = RANGE_MAX_SECTORS,
+		.max_write_zeroes_seg = 1,
+		.write_zeroes_may_unmap = 1,
+	};
+	blk->dev = (struct virtio_dev){
+		.ops = &ops,
+		.name = name,
+		.device_id = VIRTIO_ID_BLOCK,
+		.device_features = features,
+		.vq = &blk->vq,
+		.nr_vqs = 1,
+		.config = &blk->config,
+		.config_len = sizeof(blk->config),
+		.mem = mem,
+	};
+}
+
+int virtio_blk_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
+		      const struct virtio_blk_config_user *config)
+{
+	struct virtio_blk *blk = calloc(1, sizeof(*blk));
+	int err;
+
+	if (!blk) {
+		log_error("cannot create %s: %s", name, strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	blk->readonly = config->readonly;
+	err = disk_open(&blk->disk, config->path, config->readonly);
+	if (err)
+		goto err_free;
+	err = virtq_init(&blk->vq, QUEUE_SIZE);
+	if (err) {
+		log_error("cannot create the queue of %s: %s", name, strerror(-err));
+		goto err_disk;
+	}
+	err = loop_create(&blk->loop, name);
+	if (err)
+		goto err_vq;
+	blk->kick = (struct loop_watch){ .fd = blk->vq.kick_fd, .ready = on_kick, .arg = blk };
+	err = loop_watch(blk->loop, &blk->kick, EPOLLIN);
+	if (err) {
+		log_error("cannot watch the queue of %s: %s", name, strerror(-err));
+		goto err_loop;
+	}
+	pthread_mutex_init(&blk->lock, NULL);
+	pthread_cond_init(&blk->work, NULL);
+	describe(blk, name, mem);
+	virtio_init(&blk->dev);
+	blk->group = (struct counter_group){ .name = name,
+					     .desc = counter_desc,
+					     .base = &blk->counters };
+	counters_register(&blk->group);
+	*out = &blk->dev;
+	return 0;
+
+err_loop:
+	loop_destroy(blk->loop);
+err_vq:
+	virtq_destroy(&blk->vq);
+err_disk:
+	disk_close(&blk->disk);
+err_free:
+	free(blk);
+	return err;
+}
+
+void virtio_blk_destroy(struct virtio_dev *dev)
+{
+	if (!dev)
+		return;
+	struct virtio_blk *blk = to_blk(dev);
+	virtio_destroy(dev);
+	counters_unregister(&blk->group);
+	loop_destroy(blk->loop);
+	virtq_destroy(&blk->vq);
+	disk_close(&blk->disk);
+	pthread_cond_destroy(&blk->work);
+	pthread_mutex_destroy(&blk->lock);
+	free(blk);
+}

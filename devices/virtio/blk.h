@@ -1,0 +1,42 @@
+/*
+ * virtio-blk (virtio 1.2, 5.2): a raw file or block device as a disk.
+ *
+ * Requests run in parallel on a few worker threads, with preadv2/pwritev2 straight from and to guest
+ * memory. An error of the file (disk full, truncated under us, gone) is an I/O error in the guest and
+ * counted. The disk has a write-back cache that FLUSH empties, the host's page cache; a driver that
+ * does not accept FLUSH gets write-through.
+ *
+ * A disk is locked (flock): one writer, or any number of readers. A reset waits for the requests in
+ * flight. Write errors need SIGXFSZ ignored (main does), where a file size limit is set.
+ */
+#ifndef DEVICES_VIRTIO_BLK_H
+#define DEVICES_VIRTIO_BLK_H
+
+#include "devices/virtio/core.h"
+
+struct virtio_blk_config_user {
+	const char *path;
+	bool readonly;
+};
+
+/* Registered under the name of the device. */
+struct virtio_blk_counters {
+	uint64_t reads, writes, flushes, discards, write_zeroes, get_ids; /* good ones */
+	uint64_t read_bytes, written_bytes;
+	uint64_t errors;      /* answered with VIRTIO_BLK_S_IOERR */
+	uint64_t unsupported; /* answered with VIRTIO_BLK_S_UNSUPP */
+};
+
+/*
+ * Open the file and create the device, named @name ("disk0", which must outlive it). -errno with a
+ * message: also where the file is neither regular nor a block device, is empty or not a multiple of 512
+ * bytes long, or is in use.
+ */
+int must_check virtio_blk_create(struct virtio_dev **out, const char *name,
+				 const struct guestmem *mem,
+				 const struct virtio_blk_config_user *config);
+
+/* Its transport no longer calls it. Safe on NULL. */
+void virtio_blk_destroy(struct virtio_dev *dev);
+
+#endif

@@ -1,0 +1,350 @@
+/* The virtio core: status, features, queue configuration and config space, for all transports. */
+#include "devices/virtio/core.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/log.h"
+
+#define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
+
+/* The legal steps of initialisation (3.1.1): in state @from the driver may add @step. */
+static const struct {
+	uint8_t from, step;
+} status_steps[] = {
+	{ 0, VIRTIO_CONFIG_S_ACKNOWLEDGE },
+	{ VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER },
+	{ VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER, VIRTIO_CONFIG_S_FEATURES_OK },
+	{ VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK,
+	  VIRTIO_CONFIG_S_DRIVER_OK },
+};
+
+static const struct counter_desc device_counter_desc[] = {
+	COUNTER_TIME(struct virtio_counters, first_touch),
+	COUNTER_TIME(struct virtio_counters, driver_ok),
+	COUNTER(struct virtio_counters, resets),
+	COUNTER(struct virtio_counters, needs_resets),
+	COUNTER_END,
+};
+
+struct virtio_groups {
+	unsigned int nr;
+	struct {
+		struct counter_group group;
+		char name[32];
+	} of[];
+};
+
+static void add_group(struct virtio_dev *dev, const struct counter_desc *desc, const void *base,
+		      const char *what, unsigned int n)
+{
+	const unsigned int i = dev->groups->nr++;
+	struct counter_group *group = &dev->groups->of[i].group;
+	char *name = dev->groups->of[i].name;
+
+	if (desc == device_counter_desc)
+		snprintf(name, sizeof(dev->groups->of[i].name), "%s.%s", dev->name, what);
+	else
+		snprintf(name, sizeof(dev->groups->of[i].name), "%s.%s%u", dev->name, what, n);
+	*group = (struct counter_group){ .name = name, .desc = desc, .base = base };
+	counters_register(group);
+}
+
+/* Without memory for them there are no accounts; the device works all the same. */
+static void register_counters(struct virtio_dev *dev)
+{
+	dev->groups =
+		calloc(1, sizeof(*dev->groups) + (1 + dev->nr_vqs) * sizeof(dev->groups->of[0]));
+	if (!dev->groups)
+		return;
+	add_group(dev, device_counter_desc, &dev->counters, "device", 0);
+	for (unsigned int i = 0; i < dev->nr_vqs; i++)
+		add_group(dev, virtq_counter_desc, &dev->vq[i].counters, "queue", i);
+}
+
+void virtio_init(struct virtio_dev *dev)
+{
+	register_counters(dev);
+	pthread_mutex_init(&dev->lock, NULL);
+	dev->device_features |= BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |
+				BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC);
+}
+
+void virtio_attach(struct virtio_dev *dev, const struct virtio_transport_ops *ops, void *transport)
+{
+	dev->transport_ops = ops;
+	dev->transport = transport;
+}
+
+/* Status is read and NEEDS_RESET is set by threads that do not hold the mutex. */
+static uint8_t status(const struct virtio_dev *dev)
+{
+	return __atomic_load_n(&dev->status, __ATOMIC_ACQUIRE);
+}
+
+static void add_status(struct virtio_dev *dev, uint8_t bits)
+{
+	__atomic_fetch_or(&dev->status, bits, __ATOMIC_ACQ_REL);
+}
+
+static void reset(struct virtio_dev *dev)
+{
+	if (dev->active) {
+		dev->ops->reset(dev);
+		dev->counters.resets++;
+	}
+	dev->active = false;
+	for (unsigned int i = 0; i < dev->nr_vqs; i++)
+		virtq_reset(&dev->vq[i]);
+	dev->features = 0;
+	__atomic_store_n(&dev->status, 0, __ATOMIC_RELEASE);
+}
+
+void virtio_destroy(struct virtio_dev *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	reset(dev);
+	pthread_mutex_unlock(&dev->lock);
+	pthread_mutex_destroy(&dev->lock);
+	for (unsigned int i = 0; dev->groups && i < dev->groups->nr; i++)
+		counters_unregister(&dev->groups->of[i].group);
+	free(dev->groups);
+	dev->groups = NULL;
+}
+
+void virtio_publish(struct virtio_dev *dev, unsigned int queue)
+{
+	if (virtq_publish(&dev->vq[queue]) && dev->transport_ops)
+		dev->transport_ops->queue_interrupt(dev->transport, queue);
+}
+
+void virtio_fail(struct virtio_dev *dev, const char *why)
+{
+	if (__atomic_fetch_or(&dev->status, NEEDS_RESET, __ATOMIC_ACQ_REL) & NEEDS_RESET)
+		return;
+	dev->counters.needs_resets++;
+	/* A guest may do this over and over: say it the 1st, 2nd, 4th, 8th ... time. */
+	if (IS_POWER_OF_2(dev->counters.needs_resets))
+		log_warn("%s: %s; the device waits for its driver to reset it", dev->name, why);
+	if (status(dev) & VIRTIO_CONFIG_S_DRIVER_OK && dev->transport_ops)
+		dev->transport_ops->config_interrupt(dev->transport);
+}
+
+void virtio_config_update(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len)
+{
+	pthread_mutex_lock(&dev->lock);
+	memcpy((uint8_t *)dev->config + offset, src, len);
+	dev->config_generation++;
+	pthread_mutex_unlock(&dev->lock);
+	if (status(dev) & VIRTIO_CONFIG_S_DRIVER_OK && dev->transport_ops)
+		dev->transport_ops->config_interrupt(dev->transport);
+}
+
+uint32_t virtio_get_device_features(struct virtio_dev *dev, uint32_t sel)
+{
+	return sel < 2 ? (uint32_t)(dev->device_features >> (32 * sel)) : 0;
+}
+
+uint32_t virtio_get_driver_features(struct virtio_dev *dev, uint32_t sel)
+{
+	uint32_t v;
+
+	pthread_mutex_lock(&dev->lock);
+	v = sel < 2 ? (uint32_t)(dev->features >> (32 * sel)) : 0;
+	pthread_mutex_unlock(&dev->lock);
+	return v;
+}
+
+void virtio_set_driver_features(struct virtio_dev *dev, uint32_t sel, uint32_t value)
+{
+	pthread_mutex_lock(&dev->lock);
+	const uint8_t s = status(dev);
+	if (sel < 2 && s & VIRTIO_CONFIG_S_DRIVER && !(s & VIRTIO_CONFIG_S_FEATURES_OK)) {
+		dev->features &= ~(0xffffffffull << (32 * sel));
+		dev->features |= (uint64_t)value << (32 * sel);
+		dev->features &= dev->device_features;
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
+uint8_t virtio_get_status(struct virtio_dev *dev)
+{
+	return status(dev);
+}
+
+static void activate(struct virtio_dev *dev)
+{
+	const bool event_idx = virtio_has_feature(dev, VIRTIO_RING_F_EVENT_IDX);
+
+	for (unsigned int i = 0; i < dev->nr_vqs; i++) {
+		struct virtq *vq = &dev->vq[i];
+
+		if (vq->ready && virtq_start(vq, dev->mem, event_idx)) {
+			virtio_fail(dev, "a queue is not a power of two in size, misaligned or "
+					 "outside memory");
+			return;
+		}
+	}
+	if (dev->ops->activate(dev)) {
+		virtio_fail(dev, "it cannot start");
+		return;
+	}
+	dev->active = true;
+	if (!dev->counters.driver_ok)
+		dev->counters.driver_ok = now_ns();
+}
+
+void virtio_set_status(struct virtio_dev *dev, uint8_t value)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (!value) {
+		reset(dev);
+		goto out;
+	}
+	if (!dev->counters.first_touch)
+		dev->counters.first_touch = now_ns();
+	if (value & VIRTIO_CONFIG_S_FAILED)
+		add_status(dev, VIRTIO_CONFIG_S_FAILED);
+	/* A broken or given-up device stays so until reset; nothing else can be taken back. */
+	if (status(dev) & (NEEDS_RESET | VIRTIO_CONFIG_S_FAILED) || status(dev) & ~value)
+		goto out;
+	/* Some firmware takes several steps in one write. */
+	for (unsigned int i = 0; i < ARRAY_SIZE(status_steps); i++) {
+		const uint8_t step = status_steps[i].step;
+
+		if (status(dev) != status_steps[i].from || !(value & step))
+			continue;
+		if (step == VIRTIO_CONFIG_S_FEATURES_OK &&
+		    !virtio_has_feature(dev, VIRTIO_F_VERSION_1))
+			break;
+		add_status(dev, step);
+		if (step == VIRTIO_CONFIG_S_DRIVER_OK)
+			activate(dev);
+	}
+out:
+	pthread_mutex_unlock(&dev->lock);
+}
+
+uint32_t virtio_get_config_generation(struct virtio_dev *dev)
+{
+	return __atomic_load_n(&dev->config_generation, __ATOMIC_ACQUIRE);
+}
+
+uint64_t virtio_read_config(struct virtio_dev *dev, uint64_t offset, uint32_t len)
+{
+	uint64_t v = 0;
+
+	pthread_mutex_lock(&dev->lock);
+	if (offset < dev->config_len)
+		memcpy(&v, (uint8_t *)dev->config + offset,
+		       MIN((uint64_t)len, dev->config_len - offset));
+	pthread_mutex_unlock(&dev->lock);
+	return v;
+}
+
+void virtio_write_config(struct virtio_dev *dev, uint64_t offset, uint32_t len, uint64_t value)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (dev->ops->config_write && len <= sizeof(value) && offset < dev->config_len &&
+	    len <= dev->config_len - offset)
+		dev->ops->config_write(dev, (uint32_t)offset, &value, len);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+uint32_t virtio_get_queue(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_reg reg)
+{
+	uint32_t v = 0;
+
+	if (queue >= dev->nr_vqs)
+		return 0;
+	pthread_mutex_lock(&dev->lock);
+	const struct virtq *vq = &dev->vq[queue];
+	switch (reg) {
+	case VIRTIO_QUEUE_SIZE_MAX:
+		v = vq->size_max;
+		break;
+	case VIRTIO_QUEUE_SIZE:
+		v = vq->size;
+		break;
+	case VIRTIO_QUEUE_READY:
+		v = vq->ready;
+		break;
+	case VIRTIO_QUEUE_DESC_LO:
+		v = (uint32_t)vq->desc_addr;
+		break;
+	case VIRTIO_QUEUE_DESC_HI:
+		v = (uint32_t)(vq->desc_addr >> 32);
+		break;
+	case VIRTIO_QUEUE_DRIVER_LO:
+		v = (uint32_t)vq->driver_addr;
+		break;
+	case VIRTIO_QUEUE_DRIVER_HI:
+		v = (uint32_t)(vq->driver_addr >> 32);
+		break;
+	case VIRTIO_QUEUE_DEVICE_LO:
+		v = (uint32_t)vq->device_addr;
+		break;
+	case VIRTIO_QUEUE_DEVICE_HI:
+		v = (uint32_t)(vq->device_addr >> 32);
+		break;
+	}
+	pthread_mutex_unlock(&dev->lock);
+	return v;
+}
+
+static void set_low(uint64_t *addr, uint32_t value)
+{
+	*addr = (*addr & ~0xffffffffull) | value;
+}
+
+static void set_high(uint64_t *addr, uint32_t value)
+{
+	*addr = (*addr & 0xffffffffull) | (uint64_t)value << 32;
+}
+
+static void set_queue(struct virtq *vq, enum virtio_queue_reg reg, uint32_t value)
+{
+	switch (reg) {
+	case VIRTIO_QUEUE_SIZE_MAX:
+		break;
+	case VIRTIO_QUEUE_SIZE:
+		vq->size = (uint16_t)MIN(value, 0xffffu); /* judged when it starts */
+		break;
+	case VIRTIO_QUEUE_READY:
+		vq->ready = value & 1;
+		break;
+	case VIRTIO_QUEUE_DESC_LO:
+		set_low(&vq->desc_addr, value);
+		break;
+	case VIRTIO_QUEUE_DESC_HI:
+		set_high(&vq->desc_addr, value);
+		break;
+	case VIRTIO_QUEUE_DRIVER_LO:
+		set_low(&vq->driver_addr, value);
+		break;
+	case VIRTIO_QUEUE_DRIVER_HI:
+		set_high(&vq->driver_addr, value);
+		break;
+	case VIRTIO_QUEUE_DEVICE_LO:
+		set_low(&vq->device_addr, value);
+		break;
+	case VIRTIO_QUEUE_DEVICE_HI:
+		set_high(&vq->device_addr, value);
+		break;
+	}
+}
+
+void virtio_set_queue(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_reg reg,
+		      uint32_t value)
+{
+	if (queue >= dev->nr_vqs)
+		return;
+	pthread_mutex_lock(&dev->lock);
+	const uint8_t s = status(dev);
+	if (s & VIRTIO_CONFIG_S_FEATURES_OK && !(s & VIRTIO_CONFIG_S_DRIVER_OK) &&
+	    (!dev->vq[queue].ready || reg == VIRTIO_QUEUE_READY))
+		set_queue(&dev->vq[queue], reg, value);
+	pthread_mutex_unlock(&dev->lock);
+}

@@ -1,0 +1,154 @@
+/*
+ * The virtio core (virtio 1.2, chapters 2 and 3): what every device and every transport share.
+ *
+ * A device describes itself by struct virtio_ops and never names its transport. A transport (mmio,
+ * PCI) decodes registers, calls the functions below and supplies a way to interrupt. All register
+ * state lives here, host-side: status steps, feature negotiation, queue configuration, bounds of the
+ * config space. Every function below takes the device's mutex itself, unless it says otherwise.
+ *
+ * Life: at DRIVER_OK the core resolves the queues and calls ->activate(); on reset it calls
+ * ->reset(), which joins the device's workers, and only then forgets the queues. A device (or its
+ * worker) that meets a fault calls virtio_fail(): the driver sees DEVICE_NEEDS_RESET, once.
+ */
+#ifndef DEVICES_VIRTIO_CORE_H
+#define DEVICES_VIRTIO_CORE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+
+#include "devices/virtio/virtq.h"
+#include "vmm/base/guestmem.h"
+
+struct virtio_dev;
+
+struct virtio_ops {
+	/* The driver wrote to config space; optional (the write is dropped without it). Within
+	 * bounds, under the mutex. */
+	void (*config_write)(struct virtio_dev *dev, uint32_t offset, const void *src,
+			     uint32_t len);
+
+	/* DRIVER_OK: queues that the driver made ready are live; dev->features are final. Start
+	 * working. -errno (with a message) leaves the device in DEVICE_NEEDS_RESET. Under the mutex. */
+	int (*activate)(struct virtio_dev *dev);
+
+	/* Stop all workers and let go of the queues; called under the mutex only after a
+	 * successful activate(). A worker therefore never waits for the mutex except in virtio_fail(),
+	 * which does not take it. */
+	void (*reset)(struct virtio_dev *dev);
+};
+
+/* How the transport interrupts the driver; callable from any thread without the mutex. */
+struct virtio_transport_ops {
+	void (*queue_interrupt)(void *transport, unsigned int queue);
+	void (*config_interrupt)(void *transport);
+};
+
+/* Registered as "NAME.device"; queue N's struct virtq_counters as "NAME.queueN". */
+struct virtio_counters {
+	uint64_t first_touch;  /* when the driver acknowledged it */
+	uint64_t driver_ok;    /* when it was first ready */
+	uint64_t resets;       /* by the driver, while active */
+	uint64_t needs_resets; /* times that virtio_fail() had an effect */
+};
+
+struct virtio_dev {
+	const struct virtio_ops *ops;
+	const char *name;   /* "net0", for messages */
+	uint32_t device_id; /* VIRTIO_ID_* */
+	uint64_t device_features;
+	uint64_t features; /* accepted by the driver; always a subset of device_features */
+	struct virtq *vq;  /* nr_vqs of them, owned by the device */
+	unsigned int nr_vqs;
+	void *config; /* the device-specific config space, owned by the device */
+	uint32_t config_len;
+	const struct guestmem *mem;
+
+	pthread_mutex_t lock;
+	uint8_t status; /* written under the lock; DEVICE_NEEDS_RESET also without (atomic) */
+	bool active;	/* between a successful activate() and reset() */
+	uint32_t config_generation;
+	const struct virtio_transport_ops *transport_ops;
+	void *transport;
+	struct virtio_counters counters;
+	struct virtio_groups *groups; /* the accounts of the device and its queues */
+};
+
+/*
+ * Fill in the rest after the device has set ops, name, device_id, device_features, vq, nr_vqs,
+ * config, config_len and mem. VIRTIO_F_VERSION_1, RING_EVENT_IDX and INDIRECT_DESC are added to its
+ * features: the queues implement them.
+ */
+void virtio_init(struct virtio_dev *dev);
+
+/* Stop the device if it is active. Its transport may no longer call it. */
+void virtio_destroy(struct virtio_dev *dev);
+
+/* The transport introduces itself; before the guest runs. */
+void virtio_attach(struct virtio_dev *dev, const struct virtio_transport_ops *ops, void *transport);
+
+/* ---- for devices ---- */
+
+static inline bool virtio_has_feature(const struct virtio_dev *dev, unsigned int bit)
+{
+	return dev->features & BIT_ULL(bit);
+}
+
+/* virtq_publish(), and an interrupt if the driver wants one. From the queue's worker. */
+void virtio_publish(struct virtio_dev *dev, unsigned int queue);
+
+/* The device is broken until reset; says so once, with @why ("tx ring is broken"). Any thread. */
+void virtio_fail(struct virtio_dev *dev, const char *why);
+
+/*
+ * Config space has changed: @src is copied to @offset of it; a new generation and a config interrupt.
+ * Takes the mutex: not from a worker that ->reset() joins.
+ */
+void virtio_config_update(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len);
+
+/* ---- for transports ---- */
+
+/* Feature bits 0-31 (@sel 0) or 32-63 (@sel 1); others read 0 and ignore writes. Writes count only
+ * between DRIVER and FEATURES_OK. */
+uint32_t virtio_get_device_features(struct virtio_dev *dev, uint32_t sel);
+uint32_t virtio_get_driver_features(struct virtio_dev *dev, uint32_t sel);
+void virtio_set_driver_features(struct virtio_dev *dev, uint32_t sel, uint32_t value);
+
+uint8_t virtio_get_status(struct virtio_dev *dev);
+
+/*
+ * The driver writes the status register: 0 resets, else one legal step (3.1.1) is taken; illegal
+ * ones are ignored with the register unchanged. FEATURES_OK stays clear if VERSION_1 was not
+ * accepted. When it returns after a reset, the device is quiet.
+ */
+void virtio_set_status(struct virtio_dev *dev, uint8_t value);
+
+uint32_t virtio_get_config_generation(struct virtio_dev *dev);
+
+/* Config space; what lies beyond it reads as 0 and swallows writes. @len 1, 2, 4 or 8. */
+uint64_t virtio_read_config(struct virtio_dev *dev, uint64_t offset, uint32_t len);
+void virtio_write_config(struct virtio_dev *dev, uint64_t offset, uint32_t len, uint64_t value);
+
+/*
+ * Queue registers. A queue that does not exist reads as 0 and ignores writes. Configuration counts
+ * only while the queue is not ready and the status is FEATURES_OK without DRIVER_OK.
+ */
+enum virtio_queue_reg {
+	VIRTIO_QUEUE_SIZE_MAX, /* read-only */
+	VIRTIO_QUEUE_SIZE,
+	VIRTIO_QUEUE_READY, /* writing 0 while live does nothing: reset stops queues */
+	VIRTIO_QUEUE_DESC_LO,
+	VIRTIO_QUEUE_DESC_HI,
+	VIRTIO_QUEUE_DRIVER_LO,
+	VIRTIO_QUEUE_DRIVER_HI,
+	VIRTIO_QUEUE_DEVICE_LO,
+	VIRTIO_QUEUE_DEVICE_HI,
+};
+uint32_t virtio_get_queue(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_reg reg);
+void virtio_set_queue(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_reg reg,
+		      uint32_t value);
+
+#endif

@@ -1,0 +1,168 @@
+/* The file behind a disk. */
+#include "devices/virtio/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/falloc.h>
+#include <linux/fs.h>
+
+#include "vmm/base/guestmem.h"
+#include "vmm/base/log.h"
+
+#define ZEROES_SIZE (64 * KIB)
+#define ZEROES_IOVS 16
+
+/* The size of the open file in bytes; -errno with a message. */
+static int get_size(int fd, const char *path, uint64_t *size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		goto fail;
+	if (S_ISBLK(st.st_mode)) {
+		if (ioctl(fd, BLKGETSIZE64, size) < 0)
+			goto fail;
+	} else if (S_ISREG(st.st_mode)) {
+		*size = (uint64_t)st.st_size;
+	} else {
+		log_error("cannot use '%s' as a disk: it is neither a file nor a block device",
+			  path);
+		return -EINVAL;
+	}
+	if (!*size || *size % DISK_SECTOR) {
+		log_error("cannot use disk '%s': its size, %llu bytes, is not a multiple of %u%s",
+			  path, (unsigned long long)*size, DISK_SECTOR,
+			  *size ? " (truncate -s %512 rounds it up)" : " above 0");
+		return -EINVAL;
+	}
+	return 0;
+fail:
+	log_error("cannot find the size of disk '%s': %s", path, strerror(errno));
+	return -errno;
+}
+
+static int lock_file(int fd, const char *path, bool readonly)
+{
+	if (flock(fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK) {
+		log_error("cannot use disk '%s': it is in use by another disk or program%s", path,
+			  readonly ? " that writes to it"
+				   : " (readers share a disk: all use ',ro')");
+		return -EBUSY;
+	}
+	/* A file system without locks is no reason not to work. */
+	log_warn("cannot lock disk '%s': %s", path, strerror(errno));
+	return 0;
+}
+
+int disk_open(struct disk *disk, const char *path, bool readonly)
+{
+	/* O_NONBLOCK: a FIFO is to be refused, not waited for. */
+	int fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+	int err;
+
+	if (fd < 0) {
+		err = -errno;
+		log_error("cannot open disk '%s': %s%s", path, strerror(-err),
+			  !readonly && (err == -EACCES || err == -EROFS || err == -EPERM)
+				  ? " (',ro' opens it for reading only)"
+				  : "");
+		return err;
+	}
+	err = get_size(fd, path, &disk->size);
+	if (!err)
+		err = lock_file(fd, path, readonly);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	disk->fd = fd;
+	return 0;
+}
+
+void disk_close(struct disk *disk)
+{
+	close(disk->fd);
+}
+
+static int transfer(const struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset,
+		    bool write)
+{
+	while (n) {
+		ssize_t done = write ? pwritev(disk->fd, iov, (int)n, (off_t)offset)
+				     : preadv(disk->fd, iov, (int)n, (off_t)offset);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		if (done == 0)
+			return -EIO; /* the file has shrunk */
+		offset += (uint64_t)done;
+		iov_skip(&iov, &n, (size_t)done);
+	}
+	return 0;
+}
+
+int disk_read(const struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset)
+{
+	return transfer(disk, iov, n, offset, false);
+}
+
+int disk_write(const struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset)
+{
+	return transfer(disk, iov, n, offset, true);
+}
+
+int disk_flush(const struct disk *disk)
+{
+	return fdatasync(disk->fd) < 0 ? -errno : 0;
+}
+
+static int change_range(const struct disk *disk, int mode, uint64_t offset, uint64_t len)
+{
+	int ret;
+
+	do {
+		ret = fallocate(disk->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len);
+	} while (ret < 0 && errno == EINTR);
+	return ret < 0 ? -errno : 0;
+}
+
+int disk_discard(const struct disk *disk, uint64_t offset, uint64_t len)
+{
+	return change_range(disk, FALLOC_FL_PUNCH_HOLE, offset, len);
+}
+
+int disk_write_zeroes(const struct disk *disk, uint64_t offset, uint64_t len, bool unmap)
+{
+	static uint8_t zeroes[ZEROES_SIZE]; /* only ever read */
+	int err = change_range(disk, unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE, offset,
+			       len);
+
+	if (err != -EOPNOTSUPP)
+		return err;
+	/* It cannot be had cheaply. */
+	for (err = 0; len && !err;) {
+		struct iovec iov[ZEROES_IOVS];
+		unsigned int n = 0;
+		uint64_t part = 0;
+
+		for (; n < ZEROES_IOVS && part < len; n++) {
+			iov[n] = (struct iovec){ zeroes, MIN(len - part, ZEROES_SIZE) };
+			part += iov[n].iov_len;
+		}
+		err = disk_write(disk, iov, n, offset);
+		offset += part;
+		len -= part;
+	}
+	return err;
+}

@@ -1,0 +1,49 @@
+/*
+ * The file behind a disk: a regular file or a block device, in sectors of 512 bytes.
+ *
+ * Reads and writes go through the host's page cache. Functions may be called from several threads at
+ * once. Ranges are in bytes and lie within the disk, which the caller has checked; iovecs are used up
+ * (changed). They return 0 or -errno, without a message.
+ */
+#ifndef DEVICES_VIRTIO_DISK_H
+#define DEVICES_VIRTIO_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vmm/base/util.h"
+
+#define DISK_SECTOR 512u
+
+struct disk {
+	int fd;
+	uint64_t size; /* bytes */
+};
+
+/*
+ * Open and lock (flock) @path: one writer or any number of readers. -errno with a message, also where it
+ * is neither file nor block device, is empty or not a multiple of 512 bytes long, or is in use.
+ */
+int must_check disk_open(struct disk *disk, const char *path, bool readonly);
+void disk_close(struct disk *disk);
+
+/* Fill the whole iovec; -EIO where the file has become too short for that. */
+int must_check disk_read(const struct disk *disk, struct iovec *iov, unsigned int n,
+			 uint64_t offset);
+
+/* Write the whole iovec. */
+int must_check disk_write(const struct disk *disk, struct iovec *iov, unsigned int n,
+			  uint64_t offset);
+
+/* What was written is on stable storage. */
+int must_check disk_flush(const struct disk *disk);
+
+/* Give storage back. -EOPNOTSUPP where the file system or device cannot. */
+int must_check disk_discard(const struct disk *disk, uint64_t offset, uint64_t len);
+
+/* The range reads as zeroes; @unmap: its storage may be given back. */
+int must_check disk_write_zeroes(const struct disk *disk, uint64_t offset, uint64_t len,
+				 bool unmap);
+
+#endif

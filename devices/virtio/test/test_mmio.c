@@ -1,0 +1,282 @@
+/* The virtio MMIO transport, driven through the bus as Linux's virtio_mmio drives it, and as it does not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <linux/virtio_mmio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "devices/virtio/mmio.h"
+#include "vmm/x86/memmap.h"
+
+#define NR_VQS	2u
+#define RUNNING 15u
+
+static struct guestmem mem;
+static struct bus bus;
+static struct irqchip *chip;
+static struct virtio_mmio *mmio;
+static struct virtio_dev dev;
+static struct virtq vqs[NR_VQS];
+static uint8_t config[6] = { 1, 2, 3, 4, 5, 6 };
+
+static void config_write(struct virtio_dev *vdev, uint32_t offset, const void *src, uint32_t len)
+{
+	memcpy((uint8_t *)vdev->config + offset, src, len);
+}
+
+static int activate(struct virtio_dev *vdev)
+{
+	(void)vdev;
+	return 0;
+}
+
+static void reset(struct virtio_dev *vdev)
+{
+	/* As a worker's last act before it is joined. */
+	vdev->transport_ops->queue_interrupt(vdev->transport, 0);
+}
+
+static const struct virtio_ops ops = { config_write, activate, reset };
+
+static int setup(void **state)
+{
+	(void)state;
+	assert_int_equal(guestmem_init(&mem, 1 * MIB), 0);
+	bus_init(&bus);
+	assert_int_equal(irqchip_create(&chip, -1), 0);
+	for (unsigned int i = 0; i < NR_VQS; i++)
+		assert_int_equal(virtq_init(&vqs[i], 64), 0);
+	dev = (struct virtio_dev){ .ops = &ops,
+				   .name = "fake0",
+				   .device_id = 42,
+				   .device_features = BIT_ULL(5) | BIT_ULL(33),
+				   .vq = vqs,
+				   .nr_vqs = NR_VQS,
+				   .config = config,
+				   .config_len = sizeof(config),
+				   .mem = &mem };
+	virtio_init(&dev);
+	assert_int_equal(virtio_mmio_create(&mmio, &dev, 1, &bus, chip), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	virtio_destroy(&dev);
+	virtio_mmio_destroy(mmio);
+	assert_int_equal(bus.nr_ranges + bus.nr_doorbells, 0);
+	for (unsigned int i = 0; i < NR_VQS; i++)
+		virtq_destroy(&vqs[i]);
+	irqchip_destroy(chip);
+	bus_destroy(&bus);
+	guestmem_destroy(&mem);
+	return 0;
+}
+
+static uint64_t get_sized(uint64_t offset, unsigned int size)
+{
+	uint64_t v;
+
+	assert_true(bus_read(&bus, MEMMAP_VIRTIO_MMIO_BASE + 0x1000 + offset, size, &v));
+	return v;
+}
+
+static uint32_t get(uint64_t offset)
+{
+	return (uint32_t)get_sized(offset, 4);
+}
+
+static void put_sized(uint64_t offset, unsigned int size, uint64_t value)
+{
+	assert_true(bus_write(&bus, MEMMAP_VIRTIO_MMIO_BASE + 0x1000 + offset, size, value));
+}
+
+static void put(uint64_t offset, uint32_t value)
+{
+	put_sized(offset, 4, value);
+}
+
+static void put_address(uint64_t low, uint64_t gpa)
+{
+	put(low, (uint32_t)gpa);
+	put(low + 4, (uint32_t)(gpa >> 32));
+}
+
+/* vm_find_vqs() and what stands around it. */
+static void start(void)
+{
+	put(VIRTIO_MMIO_STATUS, 0);
+	put(VIRTIO_MMIO_STATUS, 1);
+	put(VIRTIO_MMIO_STATUS, 3);
+	put(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+	put(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	put(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
+	put(VIRTIO_MMIO_DRIVER_FEATURES, BIT(5));
+	put(VIRTIO_MMIO_STATUS, 11);
+	assert_int_equal(get(VIRTIO_MMIO_STATUS), 11);
+	for (uint32_t q = 0; q < NR_VQS; q++) {
+		put(VIRTIO_MMIO_QUEUE_SEL, q);
+		assert_int_equal(get(VIRTIO_MMIO_QUEUE_READY), 0);
+		assert_int_equal(get(VIRTIO_MMIO_QUEUE_NUM_MAX), 64);
+		put(VIRTIO_MMIO_QUEUE_NUM, 16u << q);
+		put_address(VIRTIO_MMIO_QUEUE_DESC_LOW, 0x10000 + q * 0x8000);
+		put_address(VIRTIO_MMIO_QUEUE_AVAIL_LOW, 0x12000 + q * 0x8000);
+		put_address(VIRTIO_MMIO_QUEUE_USED_LOW, 0x14000 + q * 0x8000);
+		put(VIRTIO_MMIO_QUEUE_READY, 1);
+		assert_int_equal(get(VIRTIO_MMIO_QUEUE_READY), 1);
+	}
+	put(VIRTIO_MMIO_STATUS, RUNNING);
+	assert_int_equal(get(VIRTIO_MMIO_STATUS), RUNNING);
+}
+
+static void test_driver(void **state)
+{
+	(void)state;
+	assert_int_equal(get(VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
+	assert_int_equal(get(VIRTIO_MMIO_VERSION), 2);
+	assert_int_equal(get(VIRTIO_MMIO_DEVICE_ID), 42);
+	put(VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
+	assert_true(get(VIRTIO_MMIO_DEVICE_FEATURES) & BIT(5));
+	put(VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
+	assert_int_equal(get(VIRTIO_MMIO_DEVICE_FEATURES), 3);
+	put(VIRTIO_MMIO_DEVICE_FEATURES_SEL, 2);
+	assert_int_equal(get(VIRTIO_MMIO_DEVICE_FEATURES), 0);
+	start();
+	assert_true(dev.active && vqs[0].live && vqs[1].live);
+	assert_int_equal(dev.features, BIT_ULL(5) | BIT_ULL(32));
+	assert_int_equal(vqs[0].size, 16);
+	assert_int_equal(vqs[1].size, 32);
+	assert_int_equal(vqs[1].desc_addr, 0x18000);
+	assert_int_equal(vqs[1].driver_addr, 0x1a000);
+	assert_int_equal(vqs[1].device_addr, 0x1c000);
+	put(VIRTIO_MMIO_QUEUE_SEL, 2);
+	assert_int_equal(get(VIRTIO_MMIO_QUEUE_NUM_MAX), 0);
+	assert_int_equal(get(VIRTIO_MMIO_QUEUE_READY), 0);
+	put(VIRTIO_MMIO_QUEUE_SEL, ~0u);
+	put(VIRTIO_MMIO_QUEUE_READY, 1);
+	assert_int_equal(get(VIRTIO_MMIO_QUEUE_READY), 0);
+	put(VIRTIO_MMIO_STATUS, 0);
+	put(VIRTIO_MMIO_QUEUE_SEL, 1);
+	assert_int_equal(get(VIRTIO_MMIO_QUEUE_READY), 0);
+}
+
+static uint64_t kicks(unsigned int q)
+{
+	eventfd_t n = 0;
+
+	return eventfd_read(vqs[q].kick_fd, &n) ? 0 : n;
+}
+
+static void test_notify(void **state)
+{
+	(void)state;
+	start();
+	put(VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	put(VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	put(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	assert_int_equal(kicks(0), 1);
+	assert_int_equal(kicks(1), 2);
+	/* Queues that do not exist, and notifications that are none. */
+	put(VIRTIO_MMIO_QUEUE_NOTIFY, 2);
+	put(VIRTIO_MMIO_QUEUE_NOTIFY, ~0u);
+	put_sized(VIRTIO_MMIO_QUEUE_NOTIFY, 2, 1);
+	put_sized(VIRTIO_MMIO_QUEUE_NOTIFY, 8, 1);
+	put_sized(VIRTIO_MMIO_QUEUE_NOTIFY + 2, 2, 0);
+	assert_int_equal(kicks(0) + kicks(1), 0);
+	assert_int_equal(get(VIRTIO_MMIO_STATUS), RUNNING);
+}
+
+static void test_interrupts(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	dev.transport_ops->queue_interrupt(dev.transport, 1);
+	assert_int_equal(get(VIRTIO_MMIO_INTERRUPT_STATUS), 1);
+	virtio_config_update(&dev, 0, "\x09", 1);
+	assert_int_equal(get(VIRTIO_MMIO_INTERRUPT_STATUS), 3);
+	assert_int_equal(get(VIRTIO_MMIO_CONFIG_GENERATION), 1);
+	put(VIRTIO_MMIO_INTERRUPT_ACK, ~3u);
+	assert_int_equal(get(VIRTIO_MMIO_INTERRUPT_STATUS), 3);
+	put(VIRTIO_MMIO_INTERRUPT_ACK, 1);
+	assert_int_equal(get(VIRTIO_MMIO_INTERRUPT_STATUS), 2);
+	put(VIRTIO_MMIO_INTERRUPT_ACK, 2);
+	assert_int_equal(get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	virtio_fail(&dev, "a test");
+	assert_int_equal(get(VIRTIO_MMIO_INTERRUPT_STATUS), 2);
+	assert_int_equal(get(VIRTIO_MMIO_STATUS), RUNNING | VIRTIO_CONFIG_S_NEEDS_RESET);
+	/* A reset leaves nothing behind, whatever a worker did until it was joined. */
+	put(VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	start();
+	put(VIRTIO_MMIO_STATUS, 0x100); /* the register has eight bits, and these are zero */
+	assert_int_equal(get(VIRTIO_MMIO_STATUS), 0);
+	assert_int_equal(get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+}
+
+/* Registers answer to aligned 32-bit accesses alone; config space to all. */
+static void test_sizes(void **state)
+{
+	(void)state;
+	for (unsigned int size = 1; size <= 8; size *= 2)
+		for (uint64_t offset = 0; offset < VIRTIO_MMIO_CONFIG; offset++) {
+			if (size == 4 && offset % 4 == 0)
+				continue;
+			assert_int_equal(get_sized(offset, size), 0);
+			put_sized(offset, size, ~0ull);
+		}
+	assert_int_equal(get(VIRTIO_MMIO_STATUS), 0);
+	/* Every 32-bit register, with nonsense: the status is the only one that could matter. */
+	for (uint64_t offset = 0; offset < VIRTIO_MMIO_CONFIG; offset += 4)
+		if (offset != VIRTIO_MMIO_STATUS)
+			put(offset, 0xdeadbeef);
+	start();
+	config[0] = 1;
+	assert_int_equal(get_sized(VIRTIO_MMIO_CONFIG, 1), 1);
+	assert_int_equal(get_sized(VIRTIO_MMIO_CONFIG + 1, 2), 0x302);
+	assert_int_equal(get_sized(VIRTIO_MMIO_CONFIG + 3, 4), 0x60504);
+	assert_int_equal(get_sized(VIRTIO_MMIO_CONFIG, 8), 0x60504030201);
+	assert_int_equal(get_sized(0x1000 - 8, 8), 0);
+	put_sized(VIRTIO_MMIO_CONFIG + 5, 1, 0x66);
+	put_sized(VIRTIO_MMIO_CONFIG + 5, 2, ~0u);
+	put_sized(0x1000 - 1, 1, 0x66);
+	assert_int_equal(config[5], 0x66);
+	config[5] = 6;
+	/* Nothing hangs over the page's end. */
+	uint64_t v;
+	assert_false(bus_read(&bus, MEMMAP_VIRTIO_MMIO_BASE + 0x1ffe, 4, &v));
+	assert_int_equal(v, ~0u);
+	assert_int_equal(get(VIRTIO_MMIO_SHM_LEN_LOW), ~0u);
+	assert_int_equal(get(VIRTIO_MMIO_SHM_LEN_HIGH), ~0u);
+}
+
+static void test_create_fails(void **state)
+{
+	struct virtio_mmio *other = NULL;
+
+	(void)state;
+	assert_int_equal(virtio_mmio_create(&other, &dev, MEMMAP_VIRTIO_MMIO_MAX, &bus, chip),
+			 -ENOSPC);
+	assert_int_equal(virtio_mmio_create(&other, &dev, 1, &bus, chip), -EEXIST);
+	assert_null(other);
+	assert_int_equal(bus.nr_ranges, 1);
+	assert_int_equal(bus.nr_doorbells, NR_VQS);
+	virtio_mmio_destroy(NULL);
+	start(); /* the first one is as it was */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { TEST(test_driver), TEST(test_notify),
+					    TEST(test_interrupts), TEST(test_sizes),
+					    TEST(test_create_fails) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,368 @@
+/* A virtio driver for unit tests. */
+#include "devices/virtio/test/vdriver.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define FIRST_GPA 0x100000 /* 0 and its neighbourhood stay free for mistakes to be seen */
+#define NO_DESC	  0xffff
+#define FREE_DESC 0xfffe
+
+static void signal_fd(int fd)
+{
+	assert_int_equal(eventfd_write(fd, 1), 0);
+}
+
+static unsigned int drain_fd(int fd)
+{
+	eventfd_t n;
+
+	return eventfd_read(fd, &n) == 0 ? (unsigned int)n : 0;
+}
+
+static void wait_fd(int fd, const char *what)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (poll(&p, 1, VDRIVER_TIMEOUT_MS) != 1)
+		fail_msg("%s did not come", what);
+	drain_fd(fd);
+}
+
+static int new_fd(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* ---- memory ---- */
+
+void vdriver_init(struct vdriver *d, uint64_t mem_size)
+{
+	memset(d, 0, sizeof(*d));
+	assert_int_equal(guestmem_init(&d->mem, mem_size), 0);
+	d->next_gpa = FIRST_GPA;
+	d->config_irq_fd = new_fd();
+	for (unsigned int i = 0; i < VDRIVER_MAX_QUEUES; i++)
+		d->queue[i].irq_fd = new_fd();
+}
+
+static void free_queue(struct vdriver_queue *vq)
+{
+	free(vq->free);
+	free(vq->next);
+	*vq = (struct vdriver_queue){ .irq_fd = vq->irq_fd };
+}
+
+void vdriver_destroy(struct vdriver *d)
+{
+	for (unsigned int i = 0; i < VDRIVER_MAX_QUEUES; i++) {
+		close(d->queue[i].irq_fd);
+		free_queue(&d->queue[i]);
+	}
+	close(d->config_irq_fd);
+	guestmem_destroy(&d->mem);
+}
+
+uint64_t vdriver_alloc(struct vdriver *d, uint64_t len, uint64_t align)
+{
+	uint64_t gpa = ALIGN_UP(d->next_gpa, align);
+	void *host = guestmem_ptr(&d->mem, gpa, len);
+
+	if (!host)
+		fail_msg("the test uses more guest memory than it asked for");
+	memset(host, 0, len);
+	d->next_gpa = gpa + len;
+	return gpa;
+}
+
+struct vdriver_buf vdriver_buf(struct vdriver *d, uint32_t len)
+{
+	uint64_t gpa = vdriver_alloc(d, len, 16);
+
+	return (struct vdriver_buf){ gpa, len, guestmem_ptr(&d->mem, gpa, len) };
+}
+
+struct vdriver_buf vdriver_part(struct vdriver_buf b, uint32_t offset, uint32_t len)
+{
+	assert_true(offset <= b.len && len <= b.len - offset);
+	return (struct vdriver_buf){ b.gpa + offset, len, b.host + offset };
+}
+
+/* ---- the transport ---- */
+
+static void queue_interrupt(void *transport, unsigned int queue)
+{
+	struct vdriver *d = transport;
+
+	signal_fd(d->queue[queue].irq_fd);
+}
+
+static void config_interrupt(void *transport)
+{
+	struct vdriver *d = transport;
+
+	signal_fd(d->config_irq_fd);
+}
+
+static const struct virtio_transport_ops transport_ops = { queue_interrupt, config_interrupt };
+
+void vdriver_attach(struct vdriver *d, struct virtio_dev *dev)
+{
+	assert_true(dev->nr_vqs <= VDRIVER_MAX_QUEUES);
+	d->dev = dev;
+	virtio_attach(dev, &transport_ops, d);
+}
+
+/* ---- initialisation ---- */
+
+static void add_status(struct vdriver *d, uint8_t bit)
+{
+	virtio_set_status(d->dev, virtio_get_status(d->dev) | bit);
+}
+
+void vdriver_negotiate(struct vdriver *d, uint64_t features)
+{
+	features |= BIT_ULL(VIRTIO_F_VERSION_1);
+	d->event_idx = features & BIT_ULL(VIRTIO_RING_F_EVENT_IDX);
+	add_status(d, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	add_status(d, VIRTIO_CONFIG_S_DRIVER);
+	virtio_set_driver_features(d->dev, 0, (uint32_t)features);
+	virtio_set_driver_features(d->dev, 1, (uint32_t)(features >> 32));
+	add_status(d, VIRTIO_CONFIG_S_FEATURES_OK);
+	assert_true(virtio_get_status(d->dev) & VIRTIO_CONFIG_S_FEATURES_OK);
+	assert_int_equal(d->dev->features, features);
+}
+
+static void set_address(struct vdriver *d, unsigned int q, enum virtio_queue_reg low, uint64_t gpa)
+{
+	virtio_set_queue(d->dev, q, low, (uint32_t)gpa);
+	virtio_set_queue(d->dev, q, low + 1, (uint32_t)(gpa >> 32));
+}
+
+void vdriver_setup_queue(struct vdriver *d, unsigned int q, uint16_t size)
+{
+	struct vdriver_queue *vq = &d->queue[q];
+	const uint64_t desc_len = size * sizeof(struct vring_desc);
+	const uint64_t avail_len = sizeof(struct vring_avail) + size * 2 + 2;
+	const uint64_t used_len =
+		sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) + 2;
+
+	free_queue(vq);
+	drain_fd(vq->irq_fd);
+	vq->size = size;
+	vq->desc_gpa = vdriver_alloc(d, desc_len, 16);
+	vq->avail_gpa = vdriver_alloc(d, avail_len, 2);
+	vq->used_gpa = vdriver_alloc(d, used_len, 4);
+	vq->desc = guestmem_ptr(&d->mem, vq->desc_gpa, desc_len);
+	vq->avail = guestmem_ptr(&d->mem, vq->avail_gpa, avail_len);
+	vq->used = guestmem_ptr(&d->mem, vq->used_gpa, used_len);
+	vq->free = calloc(size, sizeof(*vq->free));
+	vq->next = calloc(size, sizeof(*vq->next));
+	assert_true(vq->free && vq->next);
+	for (uint16_t i = 0; i < size; i++) {
+		vq->free[vq->nr_free++] = (uint16_t)(size - 1 - i);
+		vq->next[i] = FREE_DESC;
+	}
+	virtio_set_queue(d->dev, q, VIRTIO_QUEUE_SIZE, size);
+	set_address(d, q, VIRTIO_QUEUE_DESC_LO, vq->desc_gpa);
+	set_address(d, q, VIRTIO_QUEUE_DRIVER_LO, vq->avail_gpa);
+	set_address(d, q, VIRTIO_QUEUE_DEVICE_LO, vq->used_gpa);
+	virtio_set_queue(d->dev, q, VIRTIO_QUEUE_READY, 1);
+}
+
+void vdriver_driver_ok(struct vdriver *d)
+{
+	add_status(d, VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+void vdriver_start_sized(struct vdriver *d, uint64_t features, uint16_t size)
+{
+	vdriver_negotiate(d, features);
+	for (unsigned int q = 0; q < d->dev->nr_vqs; q++) {
+		uint32_t max = virtio_get_queue(d->dev, q, VIRTIO_QUEUE_SIZE_MAX);
+
+		vdriver_setup_queue(d, q, size ? size : (uint16_t)max);
+	}
+	vdriver_driver_ok(d);
+	assert_true(d->dev->active);
+}
+
+void vdriver_start(struct vdriver *d, uint64_t features)
+{
+	vdriver_start_sized(d, features, 0);
+}
+
+void vdriver_reset(struct vdriver *d)
+{
+	virtio_set_status(d->dev, 0);
+	assert_int_equal(virtio_get_status(d->dev), 0);
+	for (unsigned int q = 0; q < VDRIVER_MAX_QUEUES; q++)
+		free_queue(&d->queue[q]);
+	drain_fd(d->config_irq_fd);
+}
+
+/* ---- the driver's side of a queue ---- */
+
+void vdriver_set_desc(struct vdriver *d, unsigned int q, uint16_t i, uint64_t gpa, uint32_t len,
+		      uint16_t flags, uint16_t next)
+{
+	d->queue[q].desc[i] = (struct vring_desc){ gpa, len, flags, next };
+}
+
+void vdriver_make_avail(struct vdriver *d, unsigned int q, uint16_t head)
+{
+	struct vdriver_queue *vq = &d->queue[q];
+	const uint16_t idx = vq->avail->idx;
+
+	vq->avail->ring[idx % vq->size] = head;
+	__atomic_store_n(&vq->avail->idx, (uint16_t)(idx + 1), __ATOMIC_RELEASE);
+	vq->pending++;
+}
+
+static uint16_t take_desc(struct vdriver_queue *vq)
+{
+	if (!vq->nr_free)
+		fail_msg("the test has used up all descriptors of a queue");
+	return vq->free[--vq->nr_free];
+}
+
+static uint16_t desc_flags(unsigned int i, unsigned int nr_out, unsigned int nr)
+{
+	return (uint16_t)((i < nr_out ? 0 : VRING_DESC_F_WRITE) |
+			  (i + 1 < nr ? VRING_DESC_F_NEXT : 0));
+}
+
+uint16_t vdriver_add(struct vdriver *d, unsigned int q, const struct vdriver_buf *bufs,
+		     unsigned int nr_out, unsigned int nr_in)
+{
+	struct vdriver_queue *vq = &d->queue[q];
+	const unsigned int nr = nr_out + nr_in;
+	uint16_t head = take_desc(vq), at = head;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		uint16_t next = i + 1 < nr ? take_desc(vq) : NO_DESC;
+
+		vdriver_set_desc(d, q, at, bufs[i].gpa, bufs[i].len, desc_flags(i, nr_out, nr),
+				 next);
+		vq->next[at] = next;
+		at = next;
+	}
+	vdriver_make_avail(d, q, head);
+	return head;
+}
+
+uint16_t vdriver_add_indirect(struct vdriver *d, unsigned int q, const struct vdriver_buf *bufs,
+			      unsigned int nr_out, unsigned int nr_in)
+{
+	struct vdriver_queue *vq = &d->queue[q];
+	const unsigned int nr = nr_out + nr_in;
+	struct vdriver_buf table = vdriver_buf(d, nr * (uint32_t)sizeof(struct vring_desc));
+	uint16_t head = take_desc(vq);
+
+	for (unsigned int i = 0; i < nr; i++) {
+		struct vring_desc desc = { bufs[i].gpa, bufs[i].len, desc_flags(i, nr_out, nr),
+					   (uint16_t)(i + 1) };
+
+		memcpy(table.host + i * sizeof(desc), &desc, sizeof(desc));
+	}
+	vdriver_set_desc(d, q, head, table.gpa, table.len, VRING_DESC_F_INDIRECT, 0);
+	vq->next[head] = NO_DESC;
+	vdriver_make_avail(d, q, head);
+	return head;
+}
+
+void vdriver_force_kick(struct vdriver *d, unsigned int q)
+{
+	signal_fd(d->dev->vq[q].kick_fd);
+}
+
+bool vdriver_kick(struct vdriver *d, unsigned int q)
+{
+	struct vdriver_queue *vq = &d->queue[q];
+	const uint16_t old = vq->kicked, new = vq->avail->idx;
+	bool wanted;
+
+	/* Publish, then read the device's wish (2.7.10). */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (d->event_idx) {
+		uint16_t *event = (uint16_t *)&vq->used->ring[vq->size];
+
+		wanted = vring_need_event(__atomic_load_n(event, __ATOMIC_RELAXED), new, old);
+	} else {
+		wanted = !(__atomic_load_n(&vq->used->flags, __ATOMIC_RELAXED) &
+			   VRING_USED_F_NO_NOTIFY);
+	}
+	vq->kicked = new;
+	if (wanted)
+		vdriver_force_kick(d, q);
+	return wanted;
+}
+
+/* Descriptors that vdriver_add() handed out are free again. */
+static void release(struct vdriver_queue *vq, uint32_t id)
+{
+	if (id >= vq->size)
+		fail_msg("the device gave back chain %u of a queue of %u", id, vq->size);
+	for (uint16_t at = (uint16_t)id, next; at != NO_DESC; at = next) {
+		next = vq->next[at];
+		if (next == FREE_DESC)
+			return; /* made by hand */
+		vq->next[at] = FREE_DESC;
+		vq->free[vq->nr_free++] = at;
+	}
+}
+
+bool vdriver_take(struct vdriver *d, unsigned int q, struct vring_used_elem *elem)
+{
+	struct vdriver_queue *vq = &d->queue[q];
+
+	if (__atomic_load_n(&vq->used->idx, __ATOMIC_ACQUIRE) == vq->last_used)
+		return false;
+	if (!vq->pending--)
+		fail_msg("the device gave back more chains than it was given");
+	*elem = vq->used->ring[vq->last_used++ % vq->size];
+	release(vq, elem->id);
+	return true;
+}
+
+struct vring_used_elem vdriver_wait(struct vdriver *d, unsigned int q)
+{
+	struct vdriver_queue *vq = &d->queue[q];
+	struct vring_used_elem elem = { 0 };
+
+	while (!vdriver_take(d, q, &elem)) {
+		/* Ask for an interrupt, look again, sleep. */
+		__atomic_store_n(&vq->avail->ring[vq->size], vq->last_used, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (vdriver_take(d, q, &elem))
+			break;
+		wait_fd(vq->irq_fd, "an interrupt for a used chain");
+	}
+	return elem;
+}
+
+void vdriver_wait_config(struct vdriver *d)
+{
+	wait_fd(d->config_irq_fd, "a config interrupt");
+}
+
+unsigned int vdriver_interrupts(struct vdriver *d, unsigned int q)
+{
+	return drain_fd(d->queue[q].irq_fd);
+}
+
+void vdriver_wait_needs_reset(struct vdriver *d)
+{
+	vdriver_wait_config(d);
+	assert_true(virtio_get_status(d->dev) & VIRTIO_CONFIG_S_NEEDS_RESET);
+}

@@ -1,0 +1,113 @@
+/*
+ * A virtqueue as the device sees it (virtio 1.2, 2.6-2.7: split rings): verbs instead of ring pointers.
+ *
+ *   virtq_pop()       take the next available chain, as host iovecs
+ *   virtq_unpop()     put back the last chains taken, untouched
+ *   virtq_push()      give a chain back, not yet seen by the driver
+ *   virtq_publish()   let the driver see what was pushed; tells whether to interrupt it
+ *   virtq_kicks_off() / virtq_kicks_on()   ask the driver not to kick while we are at work
+ *
+ * Everything in the ring is the guest's and may be hostile: a descriptor is copied once and the copy
+ * is judged, walks are bounded by the ring's size, and a ring that breaks the rules is reported as
+ * broken (-EPROTO) and yields nothing more until reset. One thread at a time works on a queue.
+ */
+#ifndef DEVICES_VIRTIO_VIRTQ_H
+#define DEVICES_VIRTIO_VIRTQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <linux/virtio_ring.h>
+
+#include "vmm/base/counters.h"
+#include "vmm/base/guestmem.h"
+#include "vmm/base/util.h"
+
+#define VIRTQ_SIZE_MAX 1024u /* a device may offer less; also bounds a chain's descriptors */
+
+struct virtq_counters {
+	uint64_t kicks;	     /* wake-ups by the driver's doorbell */
+	uint64_t chains;     /* chains given back */
+	uint64_t interrupts; /* raised */
+	uint64_t suppressed; /* publications that the driver wanted no interrupt for */
+	uint64_t broken;     /* rings found to break the rules */
+};
+
+struct virtq {
+	/* What the driver configures, through the transport; fixed while the queue is live. */
+	uint16_t size_max; /* offered by the device, a power of two */
+	uint16_t size;
+	bool ready;
+	uint64_t desc_addr, driver_addr, device_addr; /* descriptor table, avail ring, used ring */
+
+	/* Resolved by virtq_start(). */
+	const struct guestmem *mem;
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	bool live, broken;
+	bool event_idx;
+	uint16_t last_avail; /* next avail entry to take */
+	uint16_t avail_idx;  /* end of the entries known to be available */
+	uint16_t used_idx;   /* next used entry to fill */
+	uint16_t published;  /* what the driver has seen of it */
+
+	int kick_fd; /* eventfd that the doorbell signals; the queue's for its whole life */
+	struct virtq_counters counters;
+};
+
+/* A chain taken from the ring. The device-readable part comes first (2.7.4.2). */
+struct virtq_chain {
+	uint16_t head;
+	uint16_t nr_out, nr_in;	  /* iovec entries the device reads from, then those it writes to */
+	uint32_t out_len, in_len; /* bytes of each */
+};
+
+/* Create with its eventfd; -errno. @size_max is a power of two up to VIRTQ_SIZE_MAX. */
+int must_check virtq_init(struct virtq *vq, uint16_t size_max);
+void virtq_destroy(struct virtq *vq);
+
+/* Back to the state after virtq_init(); its counters and eventfd stay. */
+void virtq_reset(struct virtq *vq);
+
+/*
+ * Make the queue live as configured: size a power of two within the maximum, rings aligned and
+ * wholly in RAM. -EINVAL otherwise.
+ */
+int must_check virtq_start(struct virtq *vq, const struct guestmem *mem, bool event_idx);
+
+/*
+ * Take the next available chain; its buffers are written to iov[0..], at most @max_iov of them.
+ * 1: taken. 0: none. -EPROTO: the ring is broken. -ENOBUFS: it is sound but has more buffers than
+ * @max_iov (>= VIRTQ_SIZE_MAX always suffices); it was not taken.
+ * Zero-length buffers are left out of the iovec.
+ */
+int must_check virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *iov,
+			 unsigned int max_iov);
+
+/* Put back the last @n chains taken and not yet pushed; they will be popped again. */
+void virtq_unpop(struct virtq *vq, unsigned int n);
+
+/* Give back the chain that starts at @head, @written bytes of it filled in. */
+void virtq_push(struct virtq *vq, uint16_t head, uint32_t written);
+
+/* Show the driver all that was pushed. True if it wants an interrupt for it (2.7.7, 2.7.10). */
+bool must_check virtq_publish(struct virtq *vq);
+
+/* True if the driver has made chains available that were not taken. */
+bool virtq_has_avail(const struct virtq *vq);
+
+/* Ask the driver not to kick (a hint, 2.7.10). */
+void virtq_kicks_off(struct virtq *vq);
+
+/* Ask for a kick on the next chain. True if chains came meanwhile: work on, no kick will come. */
+bool must_check virtq_kicks_on(struct virtq *vq);
+
+/* Empty the eventfd after a wake-up, counting it. */
+void virtq_ack_kick(struct virtq *vq);
+
+/* Names of struct virtq_counters' fields. */
+extern const struct counter_desc virtq_counter_desc[];
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * Guest memory: the one door to it.
+ *
+ * RAM starts at guest physical address 0, leaves out the hole that memmap.h describes and goes on
+ * above it. It is reserved, not touched: a page costs the host only once somebody writes to it.
+ * Every access names address and length; overflow and region ends are checked here and nowhere
+ * else. The guest can change its memory at any time: copy what must be judged, then judge the copy.
+ */
+#ifndef VMM_BASE_GUESTMEM_H
+#define VMM_BASE_GUESTMEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vmm/base/util.h"
+
+#define GUESTMEM_MAX_REGIONS 2
+
+struct guestmem_region {
+	uint64_t gpa; /* guest physical address of the first byte */
+	uint64_t len; /* bytes */
+	uint8_t *host;
+};
+
+struct guestmem {
+	struct guestmem_region region[GUESTMEM_MAX_REGIONS];
+	unsigned int nr_regions;
+};
+
+/*
+ * Reserve @size bytes (a multiple of 4 KiB) of RAM. -ENOMEM where the host refuses, with a message.
+ * guestmem_destroy() gives it back; no pointer into it may be used after that.
+ */
+int must_check guestmem_init(struct guestmem *mem, uint64_t size);
+void guestmem_destroy(struct guestmem *mem);
+
+/* Bytes of RAM in all. */
+uint64_t guestmem_size(const struct guestmem *mem);
+
+/*
+ * The host address of guest range [gpa, gpa + len), or NULL unless the whole of it is RAM.
+ * A range of zero length is never RAM.
+ */
+void *guestmem_ptr(const struct guestmem *mem, uint64_t gpa, uint64_t len);
+
+/* Copy out of and into guest RAM: 0, or -EFAULT (and nothing copied) unless all of it is RAM. */
+int must_check guestmem_read(const struct guestmem *mem, uint64_t gpa, void *dst, size_t len);
+int must_check guestmem_write(const struct guestmem *mem, uint64_t gpa, const void *src,
+			      size_t len);
+
+/*
+ * Copy between a buffer and an iovec, starting @offset bytes into the iovec. Return the bytes
+ * copied, fewer than @len where the iovec ends first.
+ */
+size_t iov_to_buf(const struct iovec *iov, unsigned int n, size_t offset, void *dst, size_t len);
+size_t iov_from_buf(const struct iovec *iov, unsigned int n, size_t offset, const void *src,
+		    size_t len);
+
+/* Drop the first @len bytes (or all) of an iovec, changing it. */
+void iov_skip(struct iovec **iov, unsigned int *n, size_t len);
+
+/* Bytes that an iovec spans. */
+size_t iov_size(const struct iovec *iov, unsigned int n);
+
+#endif

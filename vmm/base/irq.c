@@ -1,0 +1,201 @@
+/* Interrupts: irqfds, MSI routes and shared level pins. */
+#include "vmm/base/irq.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
+#include "vmm/base/log.h"
+#include "vmm/x86/memmap.h"
+
+#define PIC_PINS    8u
+#define IOAPIC_PINS 24u
+#define MAX_MSI	    512u
+#define MAX_ROUTES  (2 * PIC_PINS + IOAPIC_PINS + MAX_MSI)
+
+struct irqchip {
+	int vm_fd;
+	pthread_mutex_t lock;
+	struct kvm_irq_routing *table; /* room for MAX_ROUTES */
+	unsigned int next_msi_gsi;
+	unsigned int level_users[IOAPIC_PINS]; /* sources that assert a shared pin */
+};
+
+static void add_pin(struct irqchip *chip, unsigned int gsi, unsigned int kvm_chip, unsigned int pin)
+{
+	chip->table->entries[chip->table->nr++] = (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = { .irqchip = kvm_chip, .pin = pin },
+	};
+}
+
+static int set_routes(struct irqchip *chip)
+{
+	if (chip->vm_fd < 0)
+		return 0;
+	if (ioctl(chip->vm_fd, KVM_SET_GSI_ROUTING, chip->table) < 0) {
+		int err = errno;
+
+		log_error("cannot route %u interrupts: KVM_SET_GSI_ROUTING: %s", chip->table->nr,
+			  strerror(err));
+		return -err;
+	}
+	return 0;
+}
+
+int irqchip_create(struct irqchip **out, int vm_fd)
+{
+	struct irqchip *chip = calloc(1, sizeof(*chip));
+	int ret;
+
+	if (!chip)
+		return -ENOMEM;
+	chip->table =
+		calloc(1, sizeof(*chip->table) + MAX_ROUTES * sizeof(struct kvm_irq_routing_entry));
+	if (!chip->table) {
+		free(chip);
+		return -ENOMEM;
+	}
+	chip->vm_fd = vm_fd;
+	chip->next_msi_gsi = GSI_MSI_FIRST;
+	pthread_mutex_init(&chip->lock, NULL);
+	/* The same GSI reaches PIC and I/O APIC, as on a PC; the timer sits on I/O APIC pin 2 (an
+	 * override in the MADT says so), the PIC's cascade on none. */
+	for (unsigned int gsi = 0; gsi < IOAPIC_PINS; gsi++) {
+		if (gsi < 2 * PIC_PINS && gsi != 2)
+			add_pin(chip, gsi,
+				gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
+				gsi % PIC_PINS);
+		if (gsi != 2)
+			add_pin(chip, gsi, KVM_IRQCHIP_IOAPIC, gsi ? gsi : 2);
+	}
+	ret = set_routes(chip);
+	if (ret) {
+		irqchip_destroy(chip);
+		return ret;
+	}
+	*out = chip;
+	return 0;
+}
+
+void irqchip_destroy(struct irqchip *chip)
+{
+	if (!chip)
+		return;
+	pthread_mutex_destroy(&chip->lock);
+	free(chip->table);
+	free(chip);
+}
+
+static int irqfd(struct irq *irq, uint32_t flags)
+{
+	struct kvm_irqfd req = { .fd = (uint32_t)irq->fd, .gsi = irq->gsi, .flags = flags };
+
+	if (irq->chip->vm_fd < 0)
+		return 0;
+	return ioctl(irq->chip->vm_fd, KVM_IRQFD, &req) < 0 ? -errno : 0;
+}
+
+static int init_source(struct irq *irq, struct irqchip *chip, unsigned int gsi)
+{
+	int ret;
+
+	irq->chip = chip;
+	irq->gsi = gsi;
+	irq->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (irq->fd < 0) {
+		ret = -errno;
+		log_error("cannot create an eventfd for interrupt %u: %s", gsi, strerror(-ret));
+		return ret;
+	}
+	ret = irqfd(irq, 0);
+	if (ret) {
+		log_error("cannot bind interrupt %u: KVM_IRQFD: %s", gsi, strerror(-ret));
+		close(irq->fd);
+		irq->fd = -1;
+	}
+	return ret;
+}
+
+int irq_init_edge(struct irq *irq, struct irqchip *chip, unsigned int gsi)
+{
+	return init_source(irq, chip, gsi);
+}
+
+int irq_init_msi(struct irq *irq, struct irqchip *chip)
+{
+	unsigned int gsi;
+
+	pthread_mutex_lock(&chip->lock);
+	gsi = chip->next_msi_gsi;
+	if (gsi - GSI_MSI_FIRST < MAX_MSI)
+		chip->next_msi_gsi++;
+	pthread_mutex_unlock(&chip->lock);
+	if (gsi - GSI_MSI_FIRST >= MAX_MSI) {
+		log_error("out of MSI routes: at most %u vectors in one machine", MAX_MSI);
+		return -ENOSPC;
+	}
+	return init_source(irq, chip, gsi);
+}
+
+int irq_set_msi(struct irq *irq, uint64_t address, uint32_t data)
+{
+	struct irqchip *chip = irq->chip;
+	struct kvm_irq_routing *table = chip->table;
+	struct kvm_irq_routing_entry *e = NULL, old;
+	int ret = 0;
+
+	pthread_mutex_lock(&chip->lock);
+	for (unsigned int i = 0; i < table->nr && !e; i++)
+		if (table->entries[i].gsi == irq->gsi)
+			e = &table->entries[i];
+	/* The driver masks and unmasks far more often than it moves a vector. */
+	if (e && e->u.msi.address_lo == (uint32_t)address &&
+	    e->u.msi.address_hi == (uint32_t)(address >> 32) && e->u.msi.data == data)
+		goto out;
+	const bool added = !e;
+	if (added)
+		e = &table->entries[table->nr++];
+	old = *e;
+	*e = (struct kvm_irq_routing_entry){ .gsi = irq->gsi, .type = KVM_IRQ_ROUTING_MSI };
+	e->u.msi.address_lo = (uint32_t)address;
+	e->u.msi.address_hi = (uint32_t)(address >> 32);
+	e->u.msi.data = data;
+	ret = set_routes(chip);
+	/* A message that KVM refuses must not spoil the table for the others. */
+	if (ret && added)
+		table->nr--;
+	else if (ret)
+		*e = old;
+out:
+	pthread_mutex_unlock(&chip->lock);
+	return ret;
+}
+
+void irq_destroy(struct irq *irq)
+{
+	if (irq->fd < 0)
+		return;
+	irqfd(irq, KVM_IRQFD_FLAG_DEASSIGN);
+	close(irq->fd);
+	irq->fd = -1;
+}
+
+void irq_set_level(struct irqchip *chip, unsigned int gsi, bool *asserted, bool level)
+{
+	struct kvm_irq_level req = { .irq = gsi };
+
+	pthread_mutex_lock(&chip->lock);
+	if (*asserted != level && gsi < IOAPIC_PINS) {
+		*asserted = level;
+		chip->level_users[gsi] += level ? 1u : -1u;
+		req.level = chip->level_users[gsi] > 0;
+		if (chip->vm_fd >= 0)
+			ioctl(chip->vm_fd, KVM_IRQ_LINE, &req);
+	}
+	pthread_mutex_unlock(&chip->lock);
+}

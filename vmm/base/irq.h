@@ -1,0 +1,63 @@
+/*
+ * Interrupts: sources that can be raised from any thread. Hides GSI numbers, routes and the VM's fd.
+ *
+ * A source is an edge on an I/O APIC pin, a level on a shared pin, or an MSI. Edges and MSIs are
+ * raised by writing to an irqfd: one system call, delivered in the kernel.
+ */
+#ifndef VMM_BASE_IRQ_H
+#define VMM_BASE_IRQ_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base/util.h"
+
+/* The VM's interrupt routing. With vm_fd -1 nothing is routed (unit tests): raising a source then
+ * just counts in its eventfd, where a test can read it. */
+struct irqchip;
+
+/* 0, -ENOMEM, or KVM's error with a message. */
+int must_check irqchip_create(struct irqchip **out, int vm_fd);
+void irqchip_destroy(struct irqchip *chip);
+
+struct irq {
+	struct irqchip *chip;
+	int fd; /* eventfd bound to the GSI, or -1 where not initialised */
+	unsigned int gsi;
+};
+
+/* An edge-triggered source on I/O APIC pin @gsi. -errno with a message. */
+int must_check irq_init_edge(struct irq *irq, struct irqchip *chip, unsigned int gsi);
+
+/* An MSI source, without a message address as yet: raising it does nothing until irq_set_msi().
+ * -ENOSPC where routes have run out. */
+int must_check irq_init_msi(struct irq *irq, struct irqchip *chip);
+
+/* Give the MSI its message. Cheap if nothing changed; callers serialise calls for one source. */
+int must_check irq_set_msi(struct irq *irq, uint64_t address, uint32_t data);
+
+/* Raise an edge or MSI source; from any thread, never blocks. */
+static inline void irq_raise(struct irq *irq);
+
+/* Undo irq_init_*(). Nothing may raise it any more. */
+void irq_destroy(struct irq *irq);
+
+/*
+ * Drive the level-triggered pin @gsi (PCI INTx). Several sources may share a pin: the level is high
+ * while any of them asserts. @asserted is the source's own state, kept by it, starting false.
+ */
+void irq_set_level(struct irqchip *chip, unsigned int gsi, bool *asserted, bool level);
+
+#include <unistd.h>
+
+static inline void irq_raise(struct irq *irq)
+{
+	uint64_t one = 1;
+
+	/* An eventfd that is full still has its interrupt pending: nothing is lost. */
+	ssize_t n = write(irq->fd, &one, sizeof(one));
+	(void)n;
+}
+
+#endif

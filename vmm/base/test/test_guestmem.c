@@ -1,0 +1,171 @@
+/* Guest memory: the edges of RAM, and copies to and from iovecs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "vmm/base/guestmem.h"
+#include "vmm/x86/memmap.h"
+#include "vmm/base/test/messages.h"
+
+static struct guestmem mem;
+
+static int setup(void **state)
+{
+	(void)state;
+	return guestmem_init(&mem, 5 * GIB); /* reserved, not touched */
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	guestmem_destroy(&mem);
+	assert_null(guestmem_ptr(&mem, 0, 1));
+	return 0;
+}
+
+static void test_ranges(void **state)
+{
+	const uint64_t hole = MEMMAP_HOLE_START, high = MEMMAP_HOLE_END, top = 6 * GIB;
+	const struct {
+		uint64_t gpa, len;
+		bool ram;
+	} cases[] = {
+		{ 0, 1, true },
+		{ 0, hole, true },
+		{ hole - 1, 1, true },
+		{ hole - 4096, 4096, true },
+		{ high, 1, true },
+		{ high, top - high, true },
+		{ top - 1, 1, true },
+		{ 0, 0, false },
+		{ high, 0, false },
+		{ 0, hole + 1, false },
+		{ hole - 1, 2, false },
+		{ hole, 1, false },
+		{ high - 1, 1, false },
+		{ high - 1, 2, false },
+		{ hole - 1, high - hole + 2, false }, /* both regions, and the hole */
+		{ 0, top, false },
+		{ top - 1, 2, false },
+		{ top, 1, false },
+		{ high, top - high + 1, false },
+		{ high, ~0ull, false },
+		{ 1, ~0ull, false },
+		{ 0, ~0ull, false },
+		{ ~0ull, 1, false },
+		{ ~0ull, 2, false },
+		{ ~0ull - 7, 16, false },
+		{ high + 8, 0ull - 8, false },
+	};
+
+	(void)state;
+	assert_int_equal(guestmem_size(&mem), 5 * GIB);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		const uint8_t *p = guestmem_ptr(&mem, cases[i].gpa, cases[i].len);
+
+		if (!!p != cases[i].ram)
+			fail_msg("case %u", i);
+		if (p)
+			assert_ptr_equal(p, cases[i].gpa < high
+						    ? mem.region[0].host + cases[i].gpa
+						    : mem.region[1].host + (cases[i].gpa - high));
+	}
+}
+
+static void test_copies(void **state)
+{
+	const uint64_t edges[] = { MEMMAP_HOLE_START, 6 * GIB };
+	uint8_t in[16] = "0123456789abcde", out[16];
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(edges); i++) {
+		assert_int_equal(guestmem_write(&mem, edges[i] - 16, in, 16), 0);
+		/* One byte too far: all of it stays as it is. */
+		memset(out, 'x', sizeof(out));
+		assert_int_equal(guestmem_write(&mem, edges[i] - 15, out, 16), -EFAULT);
+		assert_int_equal(guestmem_write(&mem, edges[i], out, 1), -EFAULT);
+		assert_int_equal(guestmem_write(&mem, edges[i] - 15, out, 0), -EFAULT);
+		assert_int_equal(guestmem_write(&mem, edges[i] - 15, out, SIZE_MAX), -EFAULT);
+		assert_int_equal(guestmem_read(&mem, edges[i] - 15, out, 16), -EFAULT);
+		assert_int_equal(out[0], 'x');
+		assert_int_equal(guestmem_read(&mem, edges[i] - 16, out, 16), 0);
+		assert_memory_equal(out, in, 16);
+	}
+}
+
+static void test_sizes(void **state)
+{
+	static const uint64_t sizes[] = { 4096, 16 * MIB, 16 * MIB + 4096, 3 * GIB,
+					  3 * GIB + 4096 };
+	struct guestmem m;
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		assert_int_equal(guestmem_init(&m, sizes[i]), 0);
+		assert_int_equal(guestmem_size(&m), sizes[i]);
+		assert_int_equal(m.nr_regions, sizes[i] > 3 * GIB ? 2 : 1);
+		for (unsigned int r = 0; r < m.nr_regions; r++)
+			m.region[r].host[m.region[r].len - 1] = 1; /* all of it is there */
+		guestmem_destroy(&m);
+	}
+	messages_begin();
+	assert_int_equal(guestmem_init(&m, 1ull << 50), -ENOMEM);
+	assert_non_null(strstr(messages_end(), "of guest memory: Cannot allocate memory (try"));
+	assert_int_equal(m.nr_regions, 0); /* nothing is left of the part that was there */
+}
+
+/* Offsets and lengths of all kinds, against a plain buffer. */
+static void test_iov(void **state)
+{
+	static const size_t lens[] = { 0, 3, 0, 0, 1, 4, 0, 2, 0 };
+	enum { TOTAL = 10, NR = ARRAY_SIZE(lens) };
+
+	(void)state;
+	for (size_t offset = 0; offset <= TOTAL + 2; offset++)
+		for (size_t len = 0; len <= TOTAL + 2; len++) {
+			uint8_t guest[TOTAL], buf[TOTAL + 2], expected[TOTAL];
+			const size_t part = offset < TOTAL ? MIN(len, TOTAL - offset) : 0;
+			struct iovec iov[NR], *rest = iov;
+			unsigned int nr = NR;
+			size_t at = 0;
+
+			for (unsigned int i = 0; i < NR; at += lens[i++])
+				iov[i] = (struct iovec){ guest + at, lens[i] };
+			assert_int_equal(iov_size(iov, NR), TOTAL);
+			memcpy(guest, "abcdefghij", TOTAL);
+			memset(buf, '-', sizeof(buf));
+			assert_int_equal(iov_to_buf(iov, NR, offset, buf, len), part);
+			assert_memory_equal(buf, "abcdefghij" + MIN(offset, (size_t)TOTAL), part);
+			if (part < sizeof(buf))
+				assert_int_equal(buf[part], '-');
+			memcpy(expected, guest, TOTAL);
+			memset(expected + MIN(offset, (size_t)TOTAL), 'X', part);
+			memset(buf, 'X', sizeof(buf));
+			assert_int_equal(iov_from_buf(iov, NR, offset, buf, len), part);
+			assert_memory_equal(guest, expected, TOTAL);
+
+			iov_skip(&rest, &nr, offset);
+			assert_int_equal(iov_size(rest, nr), TOTAL - MIN(offset, (size_t)TOTAL));
+			if (nr)
+				assert_ptr_equal(rest->iov_base, guest + offset);
+		}
+	assert_int_equal(iov_size(NULL, 0), 0);
+	assert_int_equal(iov_to_buf(NULL, 0, 0, NULL, 5), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_iov),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

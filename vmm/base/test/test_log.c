@@ -1,0 +1,92 @@
+/* Messages: one line each, whatever is in them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "vmm/base/log.h"
+#include "vmm/base/test/messages.h"
+
+static void test_lines(void **state)
+{
+	(void)state;
+	messages_begin();
+	errno = ENOBUFS;
+	log_error("cannot open '%s'", "a\nb");
+	assert_int_equal(errno, ENOBUFS);
+	log_info("nobody wants to know");
+	log_set_verbose(true);
+	log_info("%d", 5);
+	log_set_raw_terminal(true);
+	log_warn("raw%s", "");
+	log_set_raw_terminal(false);
+	log_set_verbose(false);
+	log_warn("%s", "");
+	assert_string_equal(messages_end(), "minivmm: cannot open 'a b'\nminivmm: 5\n"
+					    "minivmm: raw\r\nminivmm: \n");
+}
+
+/* Lines of every length about the longest: cut, and still a line. */
+static void test_long_lines(void **state)
+{
+	static char text[1200];
+
+	(void)state;
+	for (size_t n = 990; n < sizeof(text); n++)
+		for (unsigned int raw = 0; raw < 2; raw++) {
+			const char *said;
+			size_t len;
+
+			memset(text, 'x', n);
+			text[n] = '\0';
+			log_set_raw_terminal(raw);
+			messages_begin();
+			log_error("%s", text);
+			said = messages_end();
+			len = strlen(said);
+			assert_string_equal(said + strcspn(said, "\r\n"), raw ? "\r\n" : "\n");
+			assert_true(len <= 1024 && len - raw <= n + 10);
+			if (n <= 1000)
+				assert_int_equal(len, 9 + n + 1 + raw);
+		}
+	log_set_raw_terminal(false);
+}
+
+static void *speak(void *arg)
+{
+	for (unsigned int i = 0; i < 100; i++)
+		log_error("%s", (const char *)arg);
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	pthread_t other;
+	const char *said;
+
+	(void)state;
+	messages_begin();
+	assert_int_equal(pthread_create(&other, NULL, speak, "aaaaaaaaaa"), 0);
+	speak("bbbbbbbbbb");
+	pthread_join(other, NULL);
+	said = messages_end();
+	assert_int_equal(strlen(said), 200 * 20);
+	for (unsigned int i = 0; i < 200; i++, said += 20)
+		assert_true(!strncmp(said, "minivmm: aaaaaaaaaa\n", 20) ||
+			    !strncmp(said, "minivmm: bbbbbbbbbb\n", 20));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,222 @@
+/* The event loop: watches, stops, and stops that come early, late or twice. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vmm/base/loop.h"
+#include "vmm/base/test/messages.h"
+
+#define NR 20u /* more than one batch */
+
+struct source {
+	struct loop_watch watch;
+	atomic_uint calls;
+	uint32_t last;
+};
+
+static struct loop *loop;
+static struct source sources[NR];
+static atomic_uint polls;
+
+static int setup(void **state)
+{
+	(void)state;
+	assert_int_equal(loop_create(&loop, "a name that is far too long"), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	loop_join(loop);
+	loop_destroy(loop);
+	return 0;
+}
+
+/* Counts, drains, and after the third call ends its own watch; then all stop. */
+static void ready(void *arg, uint32_t events)
+{
+	struct source *s = arg;
+	eventfd_t n;
+
+	s->last = events;
+	if (atomic_fetch_add(&s->calls, 1) == 2) {
+		assert_int_equal(loop_watch(loop, &s->watch, 0), 0);
+		return;
+	}
+	assert_int_equal(eventfd_read(s->watch.fd, &n), 0);
+	assert_int_equal(eventfd_write(s->watch.fd, 1), 0);
+}
+
+static bool poll_until(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&polls, 1);
+	for (unsigned int i = 0; i < NR; i++)
+		if (atomic_load(&sources[i].calls) < 3)
+			return true; /* the loop must not block, nor starve its descriptors */
+	loop_stop(loop);
+	return false;
+}
+
+static void test_watches(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < NR; i++) {
+		sources[i] = (struct source){ .watch = { .fd = eventfd(1, EFD_NONBLOCK),
+							 .ready = ready,
+							 .arg = &sources[i] } };
+		assert_int_equal(loop_watch(loop, &sources[i].watch, EPOLLIN), 0);
+		assert_int_equal(loop_watch(loop, &sources[i].watch, EPOLLIN), 0);
+	}
+	loop_set_poll(loop, poll_until, NULL);
+	loop_run(loop);
+	for (unsigned int i = 0; i < NR; i++) {
+		assert_int_equal(sources[i].calls, 3);
+		assert_int_equal(sources[i].last, EPOLLIN);
+		close(sources[i].watch.fd);
+	}
+	assert_true(polls > 3);
+	loop_set_poll(loop, NULL, NULL);
+}
+
+/* A callback ends the watch of another that is ready in the same batch. */
+static void end_the_other(void *arg, uint32_t events)
+{
+	const unsigned int other = arg == &sources[0] ? 1 : 0;
+
+	(void)events;
+	atomic_fetch_add(&((struct source *)arg)->calls, 1);
+	assert_int_equal(loop_watch(loop, &sources[other].watch, 0), 0);
+	loop_stop(loop);
+}
+
+static void test_ended_in_batch(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		sources[i] = (struct source){ .watch = { .fd = eventfd(1, EFD_NONBLOCK),
+							 .ready = end_the_other,
+							 .arg = &sources[i] } };
+		assert_int_equal(loop_watch(loop, &sources[i].watch, EPOLLIN), 0);
+	}
+	loop_run(loop);
+	assert_true(!sources[0].calls != !sources[1].calls);
+	for (unsigned int i = 0; i < 2; i++) {
+		loop_watch(loop, &sources[i].watch, 0);
+		close(sources[i].watch.fd);
+	}
+
+	/* A descriptor at its end is left alone when nothing is watched, and comes back. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	close(pair[1]);
+	sources[0] = (struct source){
+		.watch = { .fd = pair[0], .ready = end_the_other, .arg = &sources[0] }
+	};
+	sources[1].watch.events = 0;
+	assert_int_equal(loop_watch(loop, &sources[0].watch, EPOLLIN), 0);
+	assert_int_equal(loop_watch(loop, &sources[0].watch, 0), 0);
+	loop_stop(loop);
+	loop_run(loop);
+	assert_int_equal(sources[0].calls, 0);
+	assert_int_equal(loop_watch(loop, &sources[0].watch, EPOLLOUT), 0);
+	loop_run(loop);
+	assert_true(sources[0].calls);
+	loop_watch(loop, &sources[0].watch, 0);
+	close(pair[0]);
+	assert_int_equal(loop_watch(loop, &sources[0].watch, EPOLLIN), -EBADF);
+	assert_int_equal(sources[0].watch.events, 0);
+}
+
+static void count(void *arg, uint32_t events)
+{
+	eventfd_t n;
+
+	(void)events;
+	assert_int_equal(eventfd_read(((struct source *)arg)->watch.fd, &n), 0);
+	atomic_fetch_add(&((struct source *)arg)->calls, (unsigned int)n);
+}
+
+static void wait_calls(unsigned int n)
+{
+	for (unsigned int ms = 0; atomic_load(&sources[0].calls) < n; ms++) {
+		if (ms == 20000)
+			fail_msg("the loop does not run");
+		usleep(1000);
+	}
+}
+
+/* Started again after each kind of stop, the loop really runs. */
+static void test_start_again(void **state)
+{
+	(void)state;
+	loop_join(loop); /* not started: nothing to wait for */
+	sources[0] = (struct source){
+		.watch = { .fd = eventfd(0, EFD_NONBLOCK), .ready = count, .arg = &sources[0] }
+	};
+	assert_int_equal(loop_watch(loop, &sources[0].watch, EPOLLIN), 0);
+	for (unsigned int i = 0; i < 40; i++) {
+		assert_int_equal(loop_start(loop), 0);
+		eventfd_write(sources[0].watch.fd, 1);
+		wait_calls(i + 1);
+		for (unsigned int stops = 0; stops < i % 4; stops++) {
+			loop_stop(loop);
+			usleep(2000); /* the thread has ended by itself, most likely */
+		}
+		loop_join(loop);
+		loop_join(loop);
+	}
+	close(sources[0].watch.fd);
+}
+
+static void test_stop_before_start(void **state)
+{
+	(void)state;
+	loop_stop(loop);
+	loop_stop(loop);
+	loop_run(loop); /* returns at once */
+	loop_stop(loop);
+	assert_int_equal(loop_start(loop), 0);
+	loop_join(loop);
+}
+
+static void test_no_descriptors(void **state)
+{
+	struct rlimit old, few = { 3, 0 };
+	struct loop *none = NULL;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few.rlim_max = old.rlim_max;
+	messages_begin();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(loop_create(&none, "net0"), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_string_equal(messages_end(),
+			    "minivmm: cannot create event loop net0: Too many open files\n");
+	assert_null(none);
+	loop_destroy(NULL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_watches),	      TEST(test_ended_in_batch), TEST(test_start_again),
+		TEST(test_stop_before_start), TEST(test_no_descriptors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,46 @@
+/* Small macros that every part uses. */
+#ifndef VMM_BASE_UTIL_H
+#define VMM_BASE_UTIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#define ARRAY_SIZE(a)		      (sizeof(a) / sizeof((a)[0]))
+#define BIT(n)			      (1u << (n))
+#define BIT_ULL(n)		      (1ull << (n))
+#define ALIGN_UP(x, a)		      (((x) + (a)-1) & ~((__typeof__(x))(a)-1))
+#define ALIGN_DOWN(x, a)	      ((x) & ~((__typeof__(x))(a)-1))
+#define IS_POWER_OF_2(x)	      ((x) != 0 && ((x) & ((x)-1)) == 0)
+#define likely(x)		      __builtin_expect(!!(x), 1)
+#define unlikely(x)		      __builtin_expect(!!(x), 0)
+#define must_check		      __attribute__((warn_unused_result))
+#define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
+
+#define MIN(a, b)                       \
+	({                              \
+		__typeof__(a) a_ = (a); \
+		__typeof__(b) b_ = (b); \
+		a_ < b_ ? a_ : b_;      \
+	})
+#define MAX(a, b)                       \
+	({                              \
+		__typeof__(a) a_ = (a); \
+		__typeof__(b) b_ = (b); \
+		a_ > b_ ? a_ : b_;      \
+	})
+
+/* Nanoseconds of the monotonic clock. */
+static inline uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+#define KIB (1ull << 10)
+#define MIB (1ull << 20)
+#define GIB (1ull << 30)
+
+#endif
