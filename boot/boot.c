@@ -18,10 +18,10 @@
 
 int boot_no_room(const struct boot_file *f, const struct guestmem *mem, uint64_t at, uint64_t len)
 {
-	log_error("kernel '%s' needs %llu KiB of RAM at %#llx, the guest has %llu KiB below 3 GiB "
-		  "(give it more memory)",
-		  f->path, (unsigned long long)(len / KIB + (len % KIB != 0)),
-		  (unsigned long long)at, (unsigned long long)(boot_low_ram(mem) / KIB));
+	log_error(
+		"kernel '%s' needs %llu KiB of RAM at %#llx, the guest has %llu KiB below 3 GiB (give it more memory)",
+		f->path, (unsigned long long)(len / KIB + (len % KIB != 0)), (unsigned long long)at,
+		(unsigned long long)(boot_low_ram(mem) / KIB));
 	return -ENOMEM;
 }
 
@@ -61,10 +61,10 @@ static int load_initrd(const char *path, const struct guestmem *mem,
 	in->initrd = ALIGN_DOWN(limit - f.size, PAGE);
 	to = f.size <= room ? guestmem_ptr(mem, in->initrd, f.size) : NULL;
 	if (!to) {
-		log_error("initrd '%s' is too large for the memory: it has %llu KiB, the kernel "
-			  "leaves room for %llu KiB (give the guest more memory)",
-			  path, (unsigned long long)(ALIGN_UP(f.size, KIB) / KIB),
-			  (unsigned long long)(room / KIB));
+		log_error(
+			"initrd '%s' is too large for the memory: it has %llu KiB, the kernel leaves room for %llu KiB (give the guest more memory)",
+			path, (unsigned long long)(ALIGN_UP(f.size, KIB) / KIB),
+			(unsigned long long)(room / KIB));
 		ret = -ENOMEM;
 	} else {
 		ret = boot_file_read(&f, 0, to, f.size);

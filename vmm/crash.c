@@ -92,8 +92,7 @@ void vcpu_report_crash(struct vcpu *vcpu)
 	for (unsigned int i = 0; i < n; i++)
 		snprintf(hex + 3 * i, 4, " %02x", bytes[i]);
 	log_error(
-		"the guest crashed on vCPU %u: %s; at RIP %#llx, %s mode, ring %u, instruction%s, "
-		"CR0 %#llx CR2 %#llx CR3 %#llx CR4 %#llx EFER %#llx",
+		"the guest crashed on vCPU %u: %s; at RIP %#llx, %s mode, ring %u, instruction%s, CR0 %#llx CR2 %#llx CR3 %#llx CR4 %#llx EFER %#llx",
 		vcpu->id, what, (unsigned long long)regs.rip,
 		!(sregs.cr0 & 1) ? "real"
 		: !long_mode	 ? "32-bit protected"

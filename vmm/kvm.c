@@ -38,8 +38,7 @@ static const char *why_not_open(int err)
 		       "the firmware, or run on bare metal or with nested virtualisation)";
 	case EACCES:
 	case EPERM:
-		return " (join the group of the node: sudo usermod -aG kvm $USER, then log in "
-		       "again)";
+		return " (join the group of the node: sudo usermod -aG kvm $USER, then log in again)";
 	case ENODEV:
 	case ENXIO:
 		return " (the node is there but no KVM module behind it: see dmesg)";

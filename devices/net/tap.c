@@ -89,9 +89,9 @@ static void report_attach(const char *name, int err)
 			  name, strerror(err), name);
 		break;
 	case EBUSY:
-		log_error("cannot open tap '%s': another program holds it (and it has no queue to "
-			  "spare)",
-			  name);
+		log_error(
+			"cannot open tap '%s': another program holds it (and it has no queue to spare)",
+			name);
 		break;
 	case EINVAL:
 		log_error("cannot open tap '%s': an interface of that name exists and is not a tap "
@@ -154,8 +154,7 @@ static int adopt(struct tap *tap, int fd)
 	/* Whether it has IFF_NO_PI cannot be asked: in the answer that bit means another thing. */
 	if (!(ifr.ifr_flags & IFF_VNET_HDR)) {
 		log_error(
-			"fd=%d, tap '%s', was opened without IFF_VNET_HDR: open it with IFF_TAP | "
-			"IFF_NO_PI | IFF_VNET_HDR",
+			"fd=%d, tap '%s', was opened without IFF_VNET_HDR: open it with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR",
 			fd, ifr.ifr_name);
 		return -EINVAL;
 	}

@@ -182,8 +182,9 @@ static void activate(struct virtio_dev *dev)
 		struct virtq *vq = &dev->vq[i];
 
 		if (vq->ready && virtq_start(vq, dev->mem, event_idx)) {
-			virtio_fail(dev, "a queue is not a power of two in size, misaligned or "
-					 "outside memory");
+			virtio_fail(
+				dev,
+				"a queue is not a power of two in size, misaligned or outside memory");
 			return;
 		}
 	}

@@ -25,18 +25,13 @@
 
 static const char usage[] =
 	"usage: launch [OPTION]... -- PROGRAM [ARG]...\n"
-	"Runs PROGRAM with an input that never ends, and notes when things happen, in ms since its "
-	"start:\n"
-	"  --marks FILE        one line KEY<TAB>MS each, written as they happen; first_output_ms "
-	"is one\n"
+	"Runs PROGRAM with an input that never ends, and notes when things happen, in ms since its start:\n"
+	"  --marks FILE        one line KEY<TAB>MS each, written as they happen; first_output_ms is one\n"
 	"  --mark KEY=TEXT     when a line with TEXT in it comes from PROGRAM (up to 8)\n"
-	"  --probe KEY=IP:PORT  when a UDP datagram to there is first answered; one is sent each "
-	"ms\n"
-	"  --console FILE      keep PROGRAM's output (default: standard output); errors go to "
-	"FILE.err\n"
+	"  --probe KEY=IP:PORT  when a UDP datagram to there is first answered; one is sent each ms\n"
+	"  --console FILE      keep PROGRAM's output (default: standard output); errors go to FILE.err\n"
 	"  --pid FILE          PROGRAM's process id\n"
-	"SIGTERM and SIGINT end PROGRAM with SIGTERM, after five seconds with SIGKILL. The status "
-	"is PROGRAM's,\n"
+	"SIGTERM and SIGINT end PROGRAM with SIGTERM, after five seconds with SIGKILL. The status is PROGRAM's,\n"
 	"128+N when it died of signal N, 125 when it could not be run.\n";
 
 struct mark {

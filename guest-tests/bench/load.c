@@ -554,8 +554,7 @@ int load_run(const struct client_opts *o, const atomic_int *stop, struct load_re
 
 	if (!rc && files < o->connections + 16 + o->threads) {
 		fprintf(stderr,
-			"crr: %u connections need more open files than the %llu allowed here "
-			"(ulimit -n)\n",
+			"crr: %u connections need more open files than the %llu allowed here (ulimit -n)\n",
 			o->connections, (unsigned long long)files);
 		rc = -EMFILE;
 		goto out;

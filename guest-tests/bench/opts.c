@@ -86,23 +86,16 @@ static const struct option_row server_rows[] = {
 static const char client_notes[] =
 	"\n"
 	"Who closes. The side that closes first keeps the connection in TIME_WAIT for a minute.\n"
-	"  server  the server closes after its response, as netperf's TCP_CRR: TIME_WAIT stays "
-	"there, the\n"
-	"          client's ports are free at once and no run length exhausts them. Needs a server "
-	"that\n"
+	"  server  the server closes after its response, as netperf's TCP_CRR: TIME_WAIT stays there, the\n"
+	"          client's ports are free at once and no run length exhausts them. Needs a server that\n"
 	"          closes (crr server's port 5001).\n"
-	"  client  the client closes after the response (an echo server). TIME_WAIT stays here: "
-	"beyond 400\n"
-	"          connections/s set net.ipv4.tcp_tw_reuse=1 (needs TCP timestamps on both sides) "
-	"or give\n"
+	"  client  the client closes after the response (an echo server). TIME_WAIT stays here: beyond 400\n"
+	"          connections/s set net.ipv4.tcp_tw_reuse=1 (needs TCP timestamps on both sides) or give\n"
 	"          several --source addresses; what fails is counted as EADDRNOTAVAIL.\n"
-	"  reset   the client resets after the response: no TIME_WAIT, but fewer packets per "
-	"connection\n"
+	"  reset   the client resets after the response: no TIME_WAIT, but fewer packets per connection\n"
 	"          than a real close, so not comparable with netperf.\n"
-	"Retransmissions and listen drops are those of the whole network namespace during the "
-	"run.\n"
-	"Percentiles are at most 0.8% too high, never too low. SIGINT or SIGTERM ends the run "
-	"early.\n"
+	"Retransmissions and listen drops are those of the whole network namespace during the run.\n"
+	"Percentiles are at most 0.8% too high, never too low. SIGINT or SIGTERM ends the run early.\n"
 	"Exit status: 0 measured, 1 nothing completed, 2 usage or set-up.\n";
 
 int opts_number(const char *text, uint32_t low, uint32_t high, uint32_t *out)
@@ -352,9 +345,9 @@ static void print_rows(FILE *f, const struct option_row *rows)
 
 void opts_help(FILE *f)
 {
-	fprintf(f, "crr: connection and transaction rates over TCP and UDP, client and server in "
-		   "one\n\n"
-		   "crr server [options]\n");
+	fprintf(f,
+		"crr: connection and transaction rates over TCP and UDP, client and server in one\n\n"
+		"crr server [options]\n");
 	print_rows(f, server_rows);
 	fprintf(f, "\ncrr client HOST [options]\n");
 	print_rows(f, client_rows);

@@ -282,8 +282,7 @@ static int read_files(struct results *r, char **paths)
 
 static const char usage[] =
 	"usage: report [--base CONFIG] [--html FILE] [--json FILE] [--csv FILE] RESULTS...\n"
-	"Prints results (lines config/test/round<TAB>key<TAB>value) as tables, and writes them as "
-	"asked.\n"
+	"Prints results (lines config/test/round<TAB>key<TAB>value) as tables, and writes them as asked.\n"
 	"CONFIG is what the others are compared with, the first one by default.\n";
 
 int main(int argc, char **argv)

@@ -15,16 +15,14 @@
 #define CURVE_WIDE  560
 
 static const char head[] =
-	"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>minivmm "
-	"benchmark</title>\n"
+	"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>minivmm benchmark</title>\n"
 	"<style>\n"
 	"body { font: 14px/1.4 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; "
 	"color: #111; "
 	"background: #fff }\n"
 	"h2 { margin: 1.6em 0 .3em; border-bottom: 1px solid #999; break-after: avoid }\n"
 	"table { border-collapse: collapse; font-size: 12px; margin: .5em 0 }\n"
-	"th, td { padding: .15em .6em; text-align: right; border-bottom: 1px solid #ddd; "
-	"font-variant-numeric: tabular-nums }\n"
+	"th, td { padding: .15em .6em; text-align: right; border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums }\n"
 	"th:first-child, td:first-child { text-align: left }\n"
 	"th { vertical-align: bottom }\n"
 	"section { break-inside: avoid }\n"
@@ -185,8 +183,7 @@ static void curve_line(const struct results *r, unsigned int config, unsigned in
 	}
 	fprintf(f, "\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\"/>", colour, dash);
 	fprintf(f,
-		"<path d=\"M%d %.1fh30\" stroke=\"%s\" stroke-width=\"2\" "
-		"stroke-dasharray=\"%s\"/>",
+		"<path d=\"M%d %.1fh30\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\"/>",
 		CURVE_LEFT + CURVE_WIDE + 20, legend_y - 4, colour, dash);
 	fprintf(f, "<text x=\"%d\" y=\"%.1f\">", CURVE_LEFT + CURVE_WIDE + 56, legend_y);
 	text(f, r->configs.name[config]);
