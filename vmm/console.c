@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "vmm/base/event.h"
 #include "vmm/base/log.h"
 
 #define ESCAPE 1 /* Ctrl-A */
@@ -36,10 +36,8 @@ struct console {
 void console_room(void *arg)
 {
 	struct console *c = arg;
-	const uint64_t one = 1;
-	ssize_t n = write(c->room_watch.fd, &one, sizeof(one));
 
-	(void)n;
+	event_signal(c->room_watch.fd);
 }
 
 /* Take the escape sequences out of what a terminal sent; returns the bytes left for the guest. */
@@ -122,11 +120,9 @@ static void stdin_ready(void *arg, uint32_t events)
 static void room_ready(void *arg, uint32_t events)
 {
 	struct console *c = arg;
-	uint64_t n;
-	ssize_t r = read(c->room_watch.fd, &n, sizeof(n));
 
-	(void)r;
 	(void)events;
+	event_clear(c->room_watch.fd);
 	if (!give(c))
 		return; /* the port will tell of room again */
 	if (c->open && c->always_ready)
@@ -201,9 +197,9 @@ int console_create(struct console **out, const char *where, struct loop *loop,
 	c->quit = quit;
 	c->arg = arg;
 	c->out_fd = where ? -1 : STDOUT_FILENO;
-	c->room_watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->room_watch.fd = event_create();
 	if (c->room_watch.fd < 0) {
-		ret = -errno;
+		ret = c->room_watch.fd;
 		log_error("cannot create an eventfd for the console: %s", strerror(-ret));
 		goto fail;
 	}

@@ -13,7 +13,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 
-#include "vmm/base/guestmem.h"
+#include "vmm/base/iov.h"
 #include "vmm/base/log.h"
 
 #define ZEROES_SIZE (64 * KIB)

@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "devices/net/filter.h"
+#include "vmm/base/event.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 
@@ -571,7 +571,7 @@ static void on_ctrl_kick(void *arg, uint32_t events)
 	if (ret == -EPROTO)
 		virtio_fail(&n->dev, "its control ring is broken");
 	if (!left) /* the frames' turn; then come back */
-		eventfd_write(vq->kick_fd, 1);
+		event_signal(vq->kick_fd);
 }
 
 /* ---- life ---- */
@@ -601,7 +601,7 @@ static int net_activate(struct virtio_dev *dev)
 	n->ctrl_kick =
 		(struct loop_watch){ .fd = n->vq[CTRL].kick_fd, .ready = on_ctrl_kick, .arg = n };
 	n->backend = (struct loop_watch){ .fd = n->be->fd, .ready = on_backend, .arg = n };
-	loop_set_poll(n->loop, net_work, n);
+	loop_set_work(n->loop, net_work, n);
 	ret = loop_watch(n->loop, &n->rx_kick, EPOLLIN);
 	if (!ret)
 		ret = loop_watch(n->loop, &n->tx_kick, EPOLLIN);

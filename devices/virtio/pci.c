@@ -8,6 +8,7 @@
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 
+#include "vmm/base/event.h"
 #include "vmm/base/log.h"
 
 #define VENDOR_VIRTIO	 0x1af4
@@ -240,12 +241,10 @@ static void common_write(struct virtio_pci *vpci, uint64_t offset, unsigned int 
 
 static void ring(struct virtio_pci *vpci, uint64_t offset)
 {
-	const uint64_t queue = offset / NOTIFY_MULT, one = 1;
+	const uint64_t queue = offset / NOTIFY_MULT;
 
-	if (offset % NOTIFY_MULT || queue >= vpci->dev->nr_vqs)
-		return;
-	ssize_t n = write(vpci->dev->vq[queue].kick_fd, &one, sizeof(one));
-	(void)n; /* full: the wake-up is pending anyway */
+	if (offset % NOTIFY_MULT == 0 && queue < vpci->dev->nr_vqs)
+		event_signal(vpci->dev->vq[queue].kick_fd);
 }
 
 static uint64_t registers_read(void *arg, uint64_t offset, unsigned int size)

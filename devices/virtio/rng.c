@@ -129,7 +129,7 @@ int virtio_rng_create(struct virtio_dev **out, const char *name, const struct gu
 		cannot_create(name, err);
 		goto err_loop;
 	}
-	loop_set_poll(rng->loop, serve, rng);
+	loop_set_work(rng->loop, serve, rng);
 	rng->dev = (struct virtio_dev){
 		.ops = &ops,
 		.name = name,

@@ -3,8 +3,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "vmm/base/event.h"
 
 /* What the driver may rewrite under our eyes is read exactly once. */
 #define READ_ONCE(x)	 __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -20,9 +21,9 @@ int virtq_init(struct virtq *vq, uint16_t size_max)
 {
 	memset(vq, 0, sizeof(*vq));
 	vq->size_max = size_max;
-	vq->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	vq->kick_fd = event_create();
 	if (vq->kick_fd < 0)
-		return -errno;
+		return vq->kick_fd;
 	virtq_reset(vq);
 	return 0;
 }
@@ -246,8 +247,6 @@ bool virtq_kicks_on(struct virtq *vq)
 
 void virtq_ack_kick(struct virtq *vq)
 {
-	uint64_t n;
-
-	if (read(vq->kick_fd, &n, sizeof(n)) == sizeof(n))
+	if (event_clear(vq->kick_fd))
 		vq->counters.kicks++;
 }

@@ -22,6 +22,7 @@
 
 #include "vmm/base/counters.h"
 #include "vmm/base/guestmem.h"
+#include "vmm/base/iov.h"
 #include "vmm/base/util.h"
 
 #define VIRTQ_SIZE_MAX 1024u /* a device may offer less; also bounds a chain's descriptors */

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "vmm/base/event.h"
 
 void bus_init(struct bus *bus)
 {
@@ -122,7 +123,6 @@ bool bus_read(struct bus *bus, uint64_t addr, unsigned int size, uint64_t *value
 
 static bool ring_doorbell(struct bus *bus, uint64_t addr, unsigned int size, uint64_t value)
 {
-	const uint64_t one = 1;
 	int fd = -1;
 
 	pthread_rwlock_rdlock(&bus->lock);
@@ -134,11 +134,9 @@ static bool ring_doorbell(struct bus *bus, uint64_t addr, unsigned int size, uin
 			fd = b->fd;
 	}
 	pthread_rwlock_unlock(&bus->lock);
-	if (fd < 0)
-		return false;
-	ssize_t n = write(fd, &one, sizeof(one));
-	(void)n; /* full: the wake-up is pending anyway */
-	return true;
+	if (fd >= 0)
+		event_signal(fd);
+	return fd >= 0;
 }
 
 bool bus_write(struct bus *bus, uint64_t addr, unsigned int size, uint64_t value)

@@ -11,7 +11,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include "vmm/base/util.h"
 
@@ -48,19 +47,5 @@ void *guestmem_ptr(const struct guestmem *mem, uint64_t gpa, uint64_t len);
 int must_check guestmem_read(const struct guestmem *mem, uint64_t gpa, void *dst, size_t len);
 int must_check guestmem_write(const struct guestmem *mem, uint64_t gpa, const void *src,
 			      size_t len);
-
-/*
- * Copy between a buffer and an iovec, starting @offset bytes into the iovec. Return the bytes
- * copied, fewer than @len where the iovec ends first.
- */
-size_t iov_to_buf(const struct iovec *iov, unsigned int n, size_t offset, void *dst, size_t len);
-size_t iov_from_buf(const struct iovec *iov, unsigned int n, size_t offset, const void *src,
-		    size_t len);
-
-/* Drop the first @len bytes (or all) of an iovec, changing it. */
-void iov_skip(struct iovec **iov, unsigned int *n, size_t len);
-
-/* Bytes that an iovec spans. */
-size_t iov_size(const struct iovec *iov, unsigned int n);
 
 #endif

@@ -5,7 +5,6 @@
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #include "vmm/base/log.h"
@@ -106,9 +105,9 @@ static int init_source(struct irq *irq, struct irqchip *chip, unsigned int gsi)
 
 	irq->chip = chip;
 	irq->gsi = gsi;
-	irq->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	irq->fd = event_create();
 	if (irq->fd < 0) {
-		ret = -errno;
+		ret = irq->fd;
 		log_error("cannot create an eventfd for interrupt %u: %s", gsi, strerror(-ret));
 		return ret;
 	}

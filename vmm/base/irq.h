@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/base/event.h"
 #include "vmm/base/util.h"
 
 /* The VM's interrupt routing. With vm_fd -1 nothing is routed (unit tests): raising a source then
@@ -38,7 +39,10 @@ int must_check irq_init_msi(struct irq *irq, struct irqchip *chip);
 int must_check irq_set_msi(struct irq *irq, uint64_t address, uint32_t data);
 
 /* Raise an edge or MSI source; from any thread, never blocks. */
-static inline void irq_raise(struct irq *irq);
+static inline void irq_raise(struct irq *irq)
+{
+	event_signal(irq->fd);
+}
 
 /* Undo irq_init_*(). Nothing may raise it any more. */
 void irq_destroy(struct irq *irq);
@@ -48,16 +52,5 @@ void irq_destroy(struct irq *irq);
  * while any of them asserts. @asserted is the source's own state, kept by it, starting false.
  */
 void irq_set_level(struct irqchip *chip, unsigned int gsi, bool *asserted, bool level);
-
-#include <unistd.h>
-
-static inline void irq_raise(struct irq *irq)
-{
-	uint64_t one = 1;
-
-	/* An eventfd that is full still has its interrupt pending: nothing is lost. */
-	ssize_t n = write(irq->fd, &one, sizeof(one));
-	(void)n;
-}
 
 #endif

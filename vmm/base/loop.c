@@ -1,35 +1,47 @@
-/* An epoll loop with its stop event. */
+/* An epoll loop. */
 #include "vmm/base/loop.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "vmm/base/event.h"
 #include "vmm/base/log.h"
 
 #define BATCH 8
 
 struct loop {
-	int epoll_fd, stop_fd;
-	bool stopped; /* seen on the loop's thread */
+	int epoll_fd;
+	struct loop_watch wake; /* an event: there is a call, or a stop */
+	bool woken;
+	atomic_bool stop;
+	bool (*work)(void *arg);
+	void *work_arg;
+	char name[16];
 	bool joinable;
 	pthread_t thread;
-	struct loop_watch stop_watch;
-	bool (*poll)(void *arg);
-	void *poll_arg;
-	char name[16];
+
+	pthread_mutex_t callers; /* held for the whole of loop_call(): one at a time */
+	pthread_mutex_t lock;	 /* of what follows */
+	pthread_cond_t called;
+	bool running;
+	void (*call)(void *arg);
+	void *call_arg;
 };
 
-static void on_stop(void *arg, uint32_t events)
+static void on_wake(void *arg, uint32_t events)
 {
 	struct loop *loop = arg;
 
 	(void)events;
-	loop->stopped = true;
+	event_clear(loop->wake.fd);
+	loop->woken = true;
 }
 
 int loop_create(struct loop **out, const char *name)
@@ -39,16 +51,17 @@ int loop_create(struct loop **out, const char *name)
 
 	if (!loop)
 		goto fail;
-	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	loop->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (loop->epoll_fd < 0 || loop->stop_fd < 0) {
-		ret = -errno;
-		goto fail;
-	}
+	pthread_mutex_init(&loop->callers, NULL);
+	pthread_mutex_init(&loop->lock, NULL);
+	pthread_cond_init(&loop->called, NULL);
 	snprintf(loop->name, sizeof(loop->name), "%s", name);
-	loop->stop_watch =
-		(struct loop_watch){ .fd = loop->stop_fd, .ready = on_stop, .arg = loop };
-	ret = loop_watch(loop, &loop->stop_watch, EPOLLIN);
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	ret = loop->epoll_fd < 0 ? -errno : 0;
+	loop->wake = (struct loop_watch){ .fd = event_create(), .ready = on_wake, .arg = loop };
+	if (!ret)
+		ret = MIN(loop->wake.fd, 0);
+	if (!ret)
+		ret = loop_watch(loop, &loop->wake, EPOLLIN);
 	if (ret)
 		goto fail;
 	*out = loop;
@@ -63,61 +76,140 @@ void loop_destroy(struct loop *loop)
 {
 	if (!loop)
 		return;
-	if (loop->stop_fd >= 0)
-		close(loop->stop_fd);
+	loop_join(loop);
+	if (loop->wake.fd >= 0)
+		close(loop->wake.fd);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
+	pthread_cond_destroy(&loop->called);
+	pthread_mutex_destroy(&loop->lock);
+	pthread_mutex_destroy(&loop->callers);
 	free(loop);
 }
 
 int loop_watch(struct loop *loop, struct loop_watch *w, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.ptr = w };
-	int op;
+	int op = EPOLL_CTL_MOD;
 
 	if (w->events == events)
 		return 0;
 	if (!events)
 		op = EPOLL_CTL_DEL; /* with events 0 epoll would still report EPOLLHUP */
-	else
-		op = w->added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+	else if (!w->events)
+		op = EPOLL_CTL_ADD;
 	if (epoll_ctl(loop->epoll_fd, op, w->fd, &ev) < 0)
 		return -errno;
 	w->events = events;
-	w->added = events != 0;
 	return 0;
 }
 
-void loop_set_poll(struct loop *loop, bool (*poll)(void *arg), void *arg)
+void loop_set_work(struct loop *loop, bool (*work)(void *arg), void *arg)
 {
-	loop->poll = poll;
-	loop->poll_arg = arg;
+	loop->work = work;
+	loop->work_arg = arg;
+}
+
+/* ---- timers ---- */
+
+static void on_timer(void *arg, uint32_t events)
+{
+	struct loop_timer *t = arg;
+	uint64_t expirations;
+
+	(void)events;
+	/* Nothing to read: it was set anew since. */
+	if (read(t->watch.fd, &expirations, sizeof(expirations)) == sizeof(expirations))
+		t->expired(t->arg);
+}
+
+int loop_timer_init(struct loop *loop, struct loop_timer *t)
+{
+	const int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	t->watch = (struct loop_watch){ .fd = fd, .ready = on_timer, .arg = t };
+	ret = loop_watch(loop, &t->watch, EPOLLIN);
+	if (ret)
+		loop_timer_destroy(loop, t);
+	return ret;
+}
+
+void loop_timer_set(struct loop_timer *t, uint64_t ns)
+{
+	const struct itimerspec when = {
+		.it_value = { .tv_sec = (time_t)(ns / 1000000000),
+			      .tv_nsec = (long)(ns % 1000000000) },
+	};
+
+	timerfd_settime(t->watch.fd, 0, &when, NULL);
+}
+
+void loop_timer_destroy(struct loop *loop, struct loop_timer *t)
+{
+	if (!t->watch.ready)
+		return;
+	loop_watch(loop, &t->watch, 0);
+	close(t->watch.fd);
+	t->watch.ready = NULL;
+}
+
+/* ---- running ---- */
+
+/* Under the lock. */
+static void serve_call(struct loop *loop)
+{
+	if (!loop->call)
+		return;
+	loop->call(loop->call_arg);
+	loop->call = NULL;
+	pthread_cond_signal(&loop->called);
+}
+
+static void set_running(struct loop *loop, bool running)
+{
+	pthread_mutex_lock(&loop->lock);
+	serve_call(loop); /* one that came with the stop */
+	loop->running = running;
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void one_round(struct loop *loop)
+{
+	const bool busy = loop->work && loop->work(loop->work_arg);
+	struct epoll_event ev[BATCH];
+	const int n = epoll_wait(loop->epoll_fd, ev, BATCH, busy ? 0 : -1);
+
+	for (int i = 0; i < n; i++) {
+		struct loop_watch *w = ev[i].data.ptr;
+
+		/* An earlier callback of this round may have ended the watch. */
+		if (w->events)
+			w->ready(w->arg, ev[i].events);
+	}
+	/* Last: the caller may free what this round still looked at. */
+	if (loop->woken) {
+		loop->woken = false;
+		pthread_mutex_lock(&loop->lock);
+		serve_call(loop);
+		pthread_mutex_unlock(&loop->lock);
+	}
 }
 
 static void forget_stops(struct loop *loop)
 {
-	uint64_t stops;
-	ssize_t r = read(loop->stop_fd, &stops, sizeof(stops));
-	(void)r;
+	atomic_store(&loop->stop, false);
+	event_clear(loop->wake.fd);
 }
 
 void loop_run(struct loop *loop)
 {
-	struct epoll_event ev[BATCH];
-
-	loop->stopped = false;
-	while (!loop->stopped) {
-		const bool busy = loop->poll && loop->poll(loop->poll_arg);
-		const int n = epoll_wait(loop->epoll_fd, ev, BATCH, busy ? 0 : -1);
-
-		for (int i = 0; i < n; i++) {
-			struct loop_watch *w = ev[i].data.ptr;
-
-			/* An earlier callback of this batch may have ended the watch. */
-			if (w->events)
-				w->ready(w->arg, ev[i].events);
-		}
-	}
+	set_running(loop, true);
+	while (!atomic_load_explicit(&loop->stop, memory_order_acquire))
+		one_round(loop);
+	set_running(loop, false);
 	forget_stops(loop);
 }
 
@@ -129,9 +221,12 @@ static void *loop_thread(void *arg)
 
 int loop_start(struct loop *loop)
 {
-	int err = pthread_create(&loop->thread, NULL, loop_thread, loop);
+	int err;
 
+	set_running(loop, true); /* from now on a call waits for the thread */
+	err = pthread_create(&loop->thread, NULL, loop_thread, loop);
 	if (err) {
+		set_running(loop, false);
 		log_error("cannot start thread %s: %s", loop->name, strerror(err));
 		return -err;
 	}
@@ -140,11 +235,26 @@ int loop_start(struct loop *loop)
 	return 0;
 }
 
+void loop_call(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&loop->callers);
+	pthread_mutex_lock(&loop->lock);
+	loop->call_arg = arg;
+	loop->call = fn;
+	if (!loop->running)
+		serve_call(loop);
+	else
+		event_signal(loop->wake.fd);
+	while (loop->call)
+		pthread_cond_wait(&loop->called, &loop->lock);
+	pthread_mutex_unlock(&loop->lock);
+	pthread_mutex_unlock(&loop->callers);
+}
+
 void loop_stop(struct loop *loop)
 {
-	const uint64_t one = 1;
-	ssize_t n = write(loop->stop_fd, &one, sizeof(one));
-	(void)n;
+	atomic_store(&loop->stop, true);
+	event_signal(loop->wake.fd);
 }
 
 void loop_join(struct loop *loop)

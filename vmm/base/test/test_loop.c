@@ -1,11 +1,14 @@
-/* The event loop: watches, stops, and stops that come early, late or twice. */
+/* The event loop: watches, calls, timers, and stops that come early, late or twice. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -57,7 +60,7 @@ static void ready(void *arg, uint32_t events)
 	assert_int_equal(eventfd_write(s->watch.fd, 1), 0);
 }
 
-static bool poll_until(void *arg)
+static bool work_until(void *arg)
 {
 	(void)arg;
 	atomic_fetch_add(&polls, 1);
@@ -78,7 +81,7 @@ static void test_watches(void **state)
 		assert_int_equal(loop_watch(loop, &sources[i].watch, EPOLLIN), 0);
 		assert_int_equal(loop_watch(loop, &sources[i].watch, EPOLLIN), 0);
 	}
-	loop_set_poll(loop, poll_until, NULL);
+	loop_set_work(loop, work_until, NULL);
 	loop_run(loop);
 	for (unsigned int i = 0; i < NR; i++) {
 		assert_int_equal(sources[i].calls, 3);
@@ -86,7 +89,7 @@ static void test_watches(void **state)
 		close(sources[i].watch.fd);
 	}
 	assert_true(polls > 3);
-	loop_set_poll(loop, NULL, NULL);
+	loop_set_work(loop, NULL, NULL);
 }
 
 /* A callback ends the watch of another that is ready in the same batch. */
@@ -191,6 +194,155 @@ static void test_stop_before_start(void **state)
 	loop_join(loop);
 }
 
+/* ---- calls ---- */
+
+static struct {
+	pthread_t on;
+	atomic_uint calls;
+	bool lost; /* one call began before another had ended */
+	atomic_bool in;
+} called;
+
+static void note_call(void *arg)
+{
+	called.lost |= atomic_exchange(&called.in, true);
+	called.on = pthread_self();
+	(*(unsigned int *)arg)++;
+	atomic_fetch_add(&called.calls, 1);
+	atomic_store(&called.in, false);
+}
+
+static void test_call(void **state)
+{
+	unsigned int calls = 0;
+
+	(void)state;
+	loop_call(loop, note_call, &calls); /* not running: on the caller's thread */
+	assert_true(calls == 1 && pthread_equal(called.on, pthread_self()));
+	for (unsigned int i = 0; i < 50; i++) {
+		assert_int_equal(loop_start(loop), 0);
+		loop_call(loop, note_call, &calls);
+		loop_call(loop, note_call, &calls);
+		assert_false(pthread_equal(called.on, pthread_self()));
+		if (i % 2) {
+			loop_stop(loop);
+			loop_call(loop, note_call, &calls); /* there or here, but not lost */
+		}
+		loop_join(loop);
+		loop_call(loop, note_call, &calls);
+		assert_true(pthread_equal(called.on, pthread_self()));
+		assert_int_equal(calls, 1 + 3 * (i + 1) + (i + 1) / 2);
+	}
+}
+
+static void *call_often(void *arg)
+{
+	for (unsigned int i = 0; i < 500; i++)
+		loop_call(loop, note_call, arg);
+	return NULL;
+}
+
+/* Many callers, while the loop is busy, starts and stops. */
+static void test_callers(void **state)
+{
+	unsigned int calls[4] = { 0 };
+	pthread_t callers[4];
+
+	(void)state;
+	atomic_store(&called.calls, 0);
+	called.lost = false;
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&callers[i], NULL, call_often, &calls[i]), 0);
+	while (atomic_load(&called.calls) < 2000) {
+		assert_int_equal(loop_start(loop), 0);
+		usleep(500);
+		loop_join(loop);
+	}
+	for (unsigned int i = 0; i < 4; i++) {
+		pthread_join(callers[i], NULL);
+		assert_int_equal(calls[i], 500);
+	}
+	assert_false(called.lost);
+}
+
+static void never_drained(void *arg, uint32_t events)
+{
+	(void)events;
+	atomic_fetch_add(&((struct source *)arg)->calls, 1);
+}
+
+static void watch_in(void *arg)
+{
+	struct source *s = arg;
+
+	if (loop_watch(loop, &s->watch, EPOLLIN))
+		abort();
+}
+
+static void unwatch(void *arg)
+{
+	struct source *s = arg;
+
+	loop_watch(loop, &s->watch, 0);
+}
+
+/* A watch that a call has removed is not looked at again: its memory may be gone. */
+static void test_call_removes(void **state)
+{
+	(void)state;
+	assert_int_equal(loop_start(loop), 0);
+	for (unsigned int i = 0; i < 200; i++) {
+		struct source *s = calloc(1, sizeof(*s));
+
+		s->watch = (struct loop_watch){ .fd = eventfd(1, 0),
+						.ready = never_drained,
+						.arg = s };
+		loop_call(loop, watch_in, s);
+		loop_call(loop, unwatch, s);
+		close(s->watch.fd);
+		memset(s, 0xff, sizeof(*s));
+		free(s);
+	}
+}
+
+/* ---- timers ---- */
+
+static void expired(void *arg)
+{
+	atomic_fetch_add(&((struct source *)arg)->calls, 1);
+}
+
+static void test_timers(void **state)
+{
+	struct loop_timer t = { .expired = expired, .arg = &sources[0] };
+
+	(void)state;
+	sources[0] = (struct source){ 0 };
+	loop_timer_destroy(loop, &t); /* not made as yet */
+	assert_int_equal(loop_timer_init(loop, &t), 0);
+	assert_int_equal(loop_start(loop), 0);
+	for (unsigned int i = 1; i <= 20; i++) {
+		loop_timer_set(&t, 3600 * 1000000000ull);
+		loop_timer_set(&t, i % 2 ? 1 : 1000000); /* the last counts */
+		wait_calls(i);
+	}
+	loop_join(loop);
+	assert_int_equal(sources[0].calls, 20); /* each once */
+
+	/* Expired already, and taken back or set anew before the loop looks. */
+	for (unsigned int i = 0; i < 2; i++) {
+		loop_timer_set(&t, 1);
+		usleep(1000);
+		loop_timer_set(&t, i * 3600 * 1000000000ull);
+		assert_int_equal(loop_start(loop), 0);
+		usleep(10000);
+		loop_join(loop);
+		assert_int_equal(sources[0].calls, 20);
+	}
+	loop_timer_destroy(loop, &t);
+	loop_timer_destroy(loop, &t);
+}
+
 static void test_no_descriptors(void **state)
 {
 	struct rlimit old, few = { 3, 0 };
@@ -215,7 +367,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_watches),	      TEST(test_ended_in_batch), TEST(test_start_again),
-		TEST(test_stop_before_start), TEST(test_no_descriptors),
+		TEST(test_stop_before_start), TEST(test_call),		 TEST(test_callers),
+		TEST(test_call_removes),      TEST(test_timers),	 TEST(test_no_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
