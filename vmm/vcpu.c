@@ -219,7 +219,7 @@ static void on_kick(int signal)
 	(void)signal; /* its arrival is all that matters */
 }
 
-static void *vcpu_thread(void *arg)
+static void vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	sigset_t set;
@@ -241,23 +241,15 @@ static void *vcpu_thread(void *arg)
 			break;
 		}
 	}
-	return NULL;
 }
 
 int vcpu_start(struct vcpu *vcpu)
 {
 	struct sigaction sa = { .sa_handler = on_kick };
-	int err;
 
 	sigaction(KICK_SIGNAL, &sa, NULL);
-	err = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
-	if (err) {
-		log_error("cannot start the thread of vCPU %u: %s", vcpu->id, strerror(err));
-		return -err;
-	}
-	pthread_setname_np(vcpu->thread, vcpu->name);
-	vcpu->started = true;
-	return 0;
+	vcpu->thread = (struct thread){ .kind = THREAD_VCPU, .name = vcpu->name, .fd = vcpu->fd };
+	return thread_start(&vcpu->thread, vcpu_thread, vcpu);
 }
 
 void vcpu_leave(struct vcpu *vcpu)
@@ -269,15 +261,15 @@ void vcpu_leave(struct vcpu *vcpu)
 
 void vcpu_stop(struct vcpu *vcpu)
 {
-	if (!vcpu->started)
+	if (!vcpu->thread.started)
 		return;
 	vcpu_leave(vcpu);
-	pthread_kill(vcpu->thread, KICK_SIGNAL);
+	pthread_kill(vcpu->thread.id, KICK_SIGNAL);
 }
 
 void vcpu_join(struct vcpu *vcpu)
 {
-	if (!vcpu->started)
+	if (!vcpu->thread.started)
 		return;
 	for (int seconds = 1;; seconds++) {
 		struct timespec deadline;
@@ -285,11 +277,11 @@ void vcpu_join(struct vcpu *vcpu)
 		vcpu_stop(vcpu);
 		clock_gettime(CLOCK_REALTIME, &deadline);
 		deadline.tv_sec++;
-		if (pthread_timedjoin_np(vcpu->thread, NULL, &deadline) != ETIMEDOUT)
+		if (pthread_timedjoin_np(vcpu->thread.id, NULL, &deadline) != ETIMEDOUT)
 			break;
 		log_warn("vCPU %u has not stopped for %d s", vcpu->id, seconds);
 	}
-	vcpu->started = false;
+	vcpu->thread.started = false;
 }
 
 void vcpu_destroy(struct vcpu *vcpu)

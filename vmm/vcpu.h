@@ -5,13 +5,13 @@
 #define VMM_VCPU_H
 
 #include <linux/kvm.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "boot/boot.h"
 #include "vmm/base/bus.h"
 #include "vmm/base/counters.h"
+#include "vmm/base/thread.h"
 #include "vmm/kvm.h"
 
 struct vcpu_counters {
@@ -30,8 +30,7 @@ struct vcpu {
 	 * not when it was asked to stop. */
 	void (*crashed)(void *arg, struct vcpu *vcpu);
 	void *arg;
-	pthread_t thread;
-	bool started;
+	struct thread thread;
 	bool stop;     /* atomic: leave the loop */
 	int run_error; /* errno with which KVM_RUN failed for good, or 0 */
 	struct vcpu_counters counters;

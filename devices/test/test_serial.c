@@ -205,7 +205,7 @@ static void test_line_is_written_at_once(void **state)
 static void test_prompt_appears_soon(void **state)
 {
 	(void)state;
-	assert_int_equal(loop_start(loop), 0);
+	assert_int_equal(loop_start(loop, THREAD_NET, NULL), 0);
 	send("login: ");
 	assert_output("login: ");
 	send("x"); /* and the timer works more than once */

@@ -38,7 +38,8 @@ static const struct counter_desc counter_desc[] = {
 
 struct worker {
 	struct virtio_blk *blk;
-	pthread_t thread;
+	struct thread thread;
+	char name[16];
 	struct iovec iov[VIRTQ_SIZE_MAX];
 };
 
@@ -263,7 +264,7 @@ static void serve(struct virtio_blk *blk, const struct virtq_chain *chain, struc
  * kicks, and wakes one of them where there is more already; when all are busy, kicks are for nothing,
  * for each looks again when it is done.
  */
-static void *work(void *arg)
+static void work(void *arg)
 {
 	struct worker *w = arg;
 	struct virtio_blk *blk = w->blk;
@@ -291,7 +292,6 @@ static void *work(void *arg)
 		blk->idle--;
 	}
 	pthread_mutex_unlock(&blk->lock);
-	return NULL;
 }
 
 static void on_kick(void *arg, uint32_t events)
@@ -321,24 +321,21 @@ static void reset(struct virtio_dev *dev)
 	pthread_cond_broadcast(&blk->work);
 	pthread_mutex_unlock(&blk->lock);
 	while (blk->nr_workers)
-		pthread_join(blk->worker[--blk->nr_workers].thread, NULL);
+		thread_join(&blk->worker[--blk->nr_workers].thread);
 }
 
 static int start_worker(struct virtio_blk *blk)
 {
 	struct worker *w = &blk->worker[blk->nr_workers];
-	char name[16];
 	int err;
 
 	w->blk = blk;
-	err = pthread_create(&w->thread, NULL, work, w);
-	if (err) {
-		log_error("cannot start a thread for %s: %s", blk->dev.name, strerror(err));
-		return -err;
-	}
-	snprintf(name, sizeof(name), "%s.%u", blk->dev.name, blk->nr_workers++);
-	pthread_setname_np(w->thread, name);
-	return 0;
+	snprintf(w->name, sizeof(w->name), "%s.%u", blk->dev.name, blk->nr_workers);
+	w->thread = (struct thread){ .kind = THREAD_DISK, .name = w->name };
+	err = thread_start(&w->thread, work, w);
+	if (!err)
+		blk->nr_workers++;
+	return err;
 }
 
 static int activate(struct virtio_dev *dev)
@@ -350,7 +347,7 @@ static int activate(struct virtio_dev *dev)
 	for (unsigned int i = 0; i < WORKERS && !err; i++)
 		err = start_worker(blk);
 	if (!err)
-		err = loop_start(blk->loop);
+		err = loop_start(blk->loop, THREAD_DISK, NULL);
 	if (err)
 		reset(dev);
 	return err;

@@ -610,7 +610,7 @@ static int net_activate(struct virtio_dev *dev)
 	if (!ret && !n->backend_gone)
 		ret = loop_watch(n->loop, &n->backend, EPOLLIN);
 	if (!ret)
-		ret = loop_start(n->loop);
+		ret = loop_start(n->loop, THREAD_NET, NULL);
 	if (ret) {
 		loop_destroy(n->loop);
 		n->loop = NULL;

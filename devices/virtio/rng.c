@@ -91,7 +91,7 @@ static struct virtio_rng *to_rng(struct virtio_dev *dev)
 
 static int activate(struct virtio_dev *dev)
 {
-	return loop_start(to_rng(dev)->loop);
+	return loop_start(to_rng(dev)->loop, THREAD_RNG, NULL);
 }
 
 static void reset(struct virtio_dev *dev)

@@ -2,7 +2,6 @@
 #include "vmm/base/loop.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +23,7 @@ struct loop {
 	bool (*work)(void *arg);
 	void *work_arg;
 	char name[16];
-	bool joinable;
-	pthread_t thread;
+	struct thread thread;
 
 	pthread_mutex_t callers; /* held for the whole of loop_call(): one at a time */
 	pthread_mutex_t lock;	 /* of what follows */
@@ -213,26 +211,21 @@ void loop_run(struct loop *loop)
 	forget_stops(loop);
 }
 
-static void *loop_thread(void *arg)
+static void loop_thread(void *arg)
 {
 	loop_run(arg);
-	return NULL;
 }
 
-int loop_start(struct loop *loop)
+int loop_start(struct loop *loop, enum thread_kind kind, const struct thread_guard *guard)
 {
 	int err;
 
 	set_running(loop, true); /* from now on a call waits for the thread */
-	err = pthread_create(&loop->thread, NULL, loop_thread, loop);
-	if (err) {
+	loop->thread = (struct thread){ .kind = kind, .name = loop->name, .guard = guard };
+	err = thread_start(&loop->thread, loop_thread, loop);
+	if (err)
 		set_running(loop, false);
-		log_error("cannot start thread %s: %s", loop->name, strerror(err));
-		return -err;
-	}
-	pthread_setname_np(loop->thread, loop->name);
-	loop->joinable = true;
-	return 0;
+	return err;
 }
 
 void loop_call(struct loop *loop, void (*fn)(void *arg), void *arg)
@@ -259,10 +252,9 @@ void loop_stop(struct loop *loop)
 
 void loop_join(struct loop *loop)
 {
-	if (!loop->joinable)
+	if (!loop->thread.started)
 		return;
 	loop_stop(loop);
-	pthread_join(loop->thread, NULL);
+	thread_join(&loop->thread);
 	forget_stops(loop); /* the thread may have ended before our own */
-	loop->joinable = false;
 }

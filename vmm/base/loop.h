@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/base/thread.h"
 #include "vmm/base/util.h"
 
 struct loop;
@@ -59,8 +60,9 @@ void loop_timer_destroy(struct loop *loop, struct loop_timer *t);
 /* Run on the calling thread until loop_stop(). */
 void loop_run(struct loop *loop);
 
-/* Run on a thread of its own. -errno with a message. */
-int must_check loop_start(struct loop *loop);
+/* Run on a thread of its own, of that kind and behind that guard. -errno with a message. */
+int must_check loop_start(struct loop *loop, enum thread_kind kind,
+			  const struct thread_guard *guard);
 
 /*
  * Run @fn on the loop's thread, between two rounds of callbacks, and wait until it has returned. Where

@@ -170,7 +170,7 @@ static void test_start_again(void **state)
 	};
 	assert_int_equal(loop_watch(loop, &sources[0].watch, EPOLLIN), 0);
 	for (unsigned int i = 0; i < 40; i++) {
-		assert_int_equal(loop_start(loop), 0);
+		assert_int_equal(loop_start(loop, THREAD_NET, NULL), 0);
 		eventfd_write(sources[0].watch.fd, 1);
 		wait_calls(i + 1);
 		for (unsigned int stops = 0; stops < i % 4; stops++) {
@@ -190,7 +190,7 @@ static void test_stop_before_start(void **state)
 	loop_stop(loop);
 	loop_run(loop); /* returns at once */
 	loop_stop(loop);
-	assert_int_equal(loop_start(loop), 0);
+	assert_int_equal(loop_start(loop, THREAD_NET, NULL), 0);
 	loop_join(loop);
 }
 
@@ -220,7 +220,7 @@ static void test_call(void **state)
 	loop_call(loop, note_call, &calls); /* not running: on the caller's thread */
 	assert_true(calls == 1 && pthread_equal(called.on, pthread_self()));
 	for (unsigned int i = 0; i < 50; i++) {
-		assert_int_equal(loop_start(loop), 0);
+		assert_int_equal(loop_start(loop, THREAD_NET, NULL), 0);
 		loop_call(loop, note_call, &calls);
 		loop_call(loop, note_call, &calls);
 		assert_false(pthread_equal(called.on, pthread_self()));
@@ -254,7 +254,7 @@ static void test_callers(void **state)
 	for (unsigned int i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&callers[i], NULL, call_often, &calls[i]), 0);
 	while (atomic_load(&called.calls) < 2000) {
-		assert_int_equal(loop_start(loop), 0);
+		assert_int_equal(loop_start(loop, THREAD_NET, NULL), 0);
 		usleep(500);
 		loop_join(loop);
 	}
@@ -290,7 +290,7 @@ static void unwatch(void *arg)
 static void test_call_removes(void **state)
 {
 	(void)state;
-	assert_int_equal(loop_start(loop), 0);
+	assert_int_equal(loop_start(loop, THREAD_NET, NULL), 0);
 	for (unsigned int i = 0; i < 200; i++) {
 		struct source *s = calloc(1, sizeof(*s));
 
@@ -320,7 +320,7 @@ static void test_timers(void **state)
 	sources[0] = (struct source){ 0 };
 	loop_timer_destroy(loop, &t); /* not made as yet */
 	assert_int_equal(loop_timer_init(loop, &t), 0);
-	assert_int_equal(loop_start(loop), 0);
+	assert_int_equal(loop_start(loop, THREAD_NET, NULL), 0);
 	for (unsigned int i = 1; i <= 20; i++) {
 		loop_timer_set(&t, 3600 * 1000000000ull);
 		loop_timer_set(&t, i % 2 ? 1 : 1000000); /* the last counts */
@@ -334,7 +334,7 @@ static void test_timers(void **state)
 		loop_timer_set(&t, 1);
 		usleep(1000);
 		loop_timer_set(&t, i * 3600 * 1000000000ull);
-		assert_int_equal(loop_start(loop), 0);
+		assert_int_equal(loop_start(loop, THREAD_NET, NULL), 0);
 		usleep(10000);
 		loop_join(loop);
 		assert_int_equal(sources[0].calls, 20);

@@ -1,0 +1,76 @@
+/* Threads: named, and behind their guard before their work begins. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "vmm/base/thread.h"
+
+static atomic_int guarded, worked;
+static char name[16];
+
+static int confine(void *arg, const struct thread *t)
+{
+	usleep(10000); /* whoever did not wait would see it */
+	guarded = t->kind == THREAD_VCPU && t->fd == 7;
+	return *(int *)arg;
+}
+
+static void work(void *arg)
+{
+	prctl(PR_GET_NAME, name);
+	worked = guarded ? *(int *)arg : -1;
+}
+
+static void test_guard(void **state)
+{
+	int verdict = 0, value = 5;
+	const struct thread_guard guard = { confine, &verdict };
+	struct thread t = { .kind = THREAD_VCPU, .name = "vcpu0", .fd = 7, .guard = &guard };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		guarded = worked = 0;
+		assert_int_equal(thread_start(&t, work, &value), 0);
+		assert_true(guarded);
+		thread_join(&t);
+		thread_join(&t); /* nothing to wait for */
+		assert_int_equal(worked, 5);
+		assert_string_equal(name, "vcpu0");
+	}
+	/* A guard that fails: no work, and nothing to join. */
+	worked = 0;
+	verdict = -EPERM;
+	assert_int_equal(thread_start(&t, work, &value), -EPERM);
+	assert_false(t.started);
+	thread_join(&t);
+	assert_int_equal(worked, 0);
+}
+
+static void test_unguarded(void **state)
+{
+	int value = 6;
+	struct thread t = { .kind = THREAD_NET, .name = "net0" };
+
+	(void)state;
+	guarded = 1;
+	assert_int_equal(thread_start(&t, work, &value), 0);
+	thread_join(&t);
+	assert_int_equal(worked, 6);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_guard),
+		cmocka_unit_test(test_unguarded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

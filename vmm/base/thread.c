@@ -1,0 +1,49 @@
+/* Threads with a name and a guard. */
+#include "vmm/base/thread.h"
+
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "vmm/base/log.h"
+
+static void *begin(void *arg)
+{
+	struct thread *t = arg;
+	int error = 0;
+
+	prctl(PR_SET_NAME, t->name);
+	if (t->guard)
+		error = t->guard->confine(t->guard->arg, t);
+	t->error = error;
+	sem_post(&t->guarded);
+	if (!error)
+		t->work(t->arg);
+	return NULL;
+}
+
+int thread_start(struct thread *t, void (*work)(void *arg), void *arg)
+{
+	int err;
+
+	t->work = work;
+	t->arg = arg;
+	sem_init(&t->guarded, 0, 0);
+	err = pthread_create(&t->id, NULL, begin, t);
+	if (err) {
+		log_error("cannot start thread %s: %s", t->name, strerror(err));
+		return -err;
+	}
+	t->started = true;
+	while (sem_wait(&t->guarded) < 0)
+		; /* a signal came */
+	if (t->error)
+		thread_join(t);
+	return t->error;
+}
+
+void thread_join(struct thread *t)
+{
+	if (t->started)
+		pthread_join(t->id, NULL);
+	t->started = false;
+}

@@ -1,0 +1,45 @@
+/*
+ * Threads: each has a name and a kind, and is behind its kind's guard before its work begins.
+ */
+#ifndef VMM_BASE_THREAD_H
+#define VMM_BASE_THREAD_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+
+#include "vmm/base/util.h"
+
+/* What a thread is for decides which system calls it may make: vmm/seccomp.c has the list. */
+enum thread_kind { THREAD_MAIN, THREAD_VCPU, THREAD_NET, THREAD_DISK, THREAD_RNG };
+
+struct thread;
+
+/* What confines a thread, called on it; -errno with a message. */
+struct thread_guard {
+	int (*confine)(void *arg, const struct thread *thread);
+	void *arg;
+};
+
+/* Owned by the caller, who sets the first four; must stay where it is until it is joined. */
+struct thread {
+	enum thread_kind kind;
+	const char *name;		  /* up to 15 bytes */
+	int fd;				  /* a vCPU's own descriptor */
+	const struct thread_guard *guard; /* or NULL: unguarded (unit tests) */
+
+	pthread_t id;
+	bool started;
+	int error;
+	sem_t guarded;
+	void (*work)(void *arg);
+	void *arg;
+};
+
+/* Returns once @work is about to begin, behind the guard. -errno with a message. */
+int must_check thread_start(struct thread *thread, void (*work)(void *arg), void *arg);
+
+/* Wait for its end, if it was started. It can be started again. */
+void thread_join(struct thread *thread);
+
+#endif
