@@ -1,0 +1,205 @@
+/* No new rights, no capabilities, Landlock, seccomp. */
+#include "vmm/sandbox.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "vmm/base/log.h"
+#include "vmm/seccomp.h"
+
+static const struct counter_desc counter_desc[] = {
+	COUNTER(struct sandbox_counters, seccomp),
+	COUNTER(struct sandbox_counters, landlock),
+	COUNTER_END,
+};
+
+/* ---- Landlock: Documentation/userspace-api/landlock.rst ---- */
+
+/* What the newest ABI known here handles; libc's headers may be older. */
+struct landlock_ruleset {
+	uint64_t access_fs, access_net, scoped;
+};
+
+#define LANDLOCK_VERSION 1u
+
+/* A ruleset without rules: of all that the kernel's ABI can forbid, nothing is allowed. */
+static int landlock_ruleset(uint64_t *abi)
+{
+	const long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
+	/* Bits of access to files, by ABI: device ioctls came with 5, truncation with 3, linking elsewhere with 2. */
+	const unsigned int fs = version >= 5 ? 16 : version >= 3 ? 15 : version == 2 ? 14 : 13;
+	const struct landlock_ruleset ruleset = {
+		.access_fs = BIT_ULL(fs) - 1,
+		.access_net = version >= 4 ? 3 : 0, /* to bind and to connect a TCP port */
+		/* Abstract sockets; and signals, which with 6 would not reach our own threads. */
+		.scoped = version >= 7	 ? 3
+			  : version == 6 ? 1
+					 : 0,
+	};
+
+	*abi = version > 0 ? (uint64_t)version : 0;
+	if (!*abi)
+		return -1;
+	return (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
+}
+
+/* ---- going in ---- */
+
+static void drop_capabilities(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct none[2] = { 0 };
+
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	/* Takes CAP_SETPCAP: without it the set stays, and with no_new_privs gives nothing to anybody. */
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		;
+	syscall(SYS_capset, &head, none);
+}
+
+static int cannot(const char *what, const char *name)
+{
+	const int err = errno;
+
+	log_error("cannot confine thread %s: %s: %s (--sandbox off runs without)", name, what,
+		  strerror(err));
+	return -err;
+}
+
+static int enter(struct sandbox *s, enum thread_kind kind, const char *name, int vcpu_fd)
+{
+	const bool log = s->mode == SANDBOX_LOG;
+	struct sock_filter code[SECCOMP_MAX_CODE];
+	struct sock_fprog prog = { .filter = code };
+
+	if (s->mode == SANDBOX_OFF)
+		return 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return cannot("PR_SET_NO_NEW_PRIVS", name);
+	if (!log)
+		drop_capabilities();
+	if (s->ruleset_fd >= 0 && syscall(SYS_landlock_restrict_self, s->ruleset_fd, 0) < 0)
+		return cannot("landlock_restrict_self", name);
+	if (!s->seccomp)
+		return 0;
+	prog.len = (unsigned short)seccomp_filter(code, kind, s->vm_fd, vcpu_fd,
+						  log ? SECCOMP_RET_LOG : SECCOMP_RET_TRAP);
+	/* Kernels before 5.16 else slow the thread down against speculation, and the guest with it. */
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &prog))
+		return cannot("seccomp", name);
+	__atomic_add_fetch(&s->counters.seccomp, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int confine(void *arg, const struct thread *thread)
+{
+	return enter(arg, thread->kind, thread->name, thread->fd);
+}
+
+int sandbox_enter_main(struct sandbox *s)
+{
+	return enter(s, THREAD_MAIN, "main", -1);
+}
+
+int sandbox_create(struct sandbox *s, enum sandbox_mode mode)
+{
+	const uint32_t action = SECCOMP_RET_TRAP;
+
+	*s = (struct sandbox){
+		.mode = mode,
+		.vm_fd = -1,
+		.ruleset_fd = -1,
+		.group = { .name = "sandbox", .desc = counter_desc, .base = &s->counters },
+		.guard = { .confine = confine, .arg = s },
+	};
+	counters_register(&s->group);
+	if (mode == SANDBOX_OFF)
+		return 0;
+	mallopt(M_ARENA_MAX, 1); /* an arena for each thread would take mprotect() */
+	s->seccomp = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+	if (!s->seccomp && mode != SANDBOX_DEFAULT) {
+		log_error(
+			"this host's kernel has no seccomp, which --sandbox needs (without the option minivmm runs without it)");
+		return -ENOSYS;
+	}
+	if (mode != SANDBOX_LOG)
+		s->ruleset_fd = landlock_ruleset(&s->counters.landlock);
+	return 0;
+}
+
+void sandbox_destroy(struct sandbox *s)
+{
+	counters_unregister(&s->group);
+	if (s->ruleset_fd >= 0)
+		close(s->ruleset_fd);
+}
+
+/* ---- the line about a forbidden call; in a signal handler, so by hand ---- */
+
+static const char *const call_names[] = {
+#include "syscall_names.h"
+};
+
+struct line {
+	char text[256];
+	size_t len;
+};
+
+static void put(struct line *l, const char *text)
+{
+	while (*text && l->len < sizeof(l->text))
+		l->text[l->len++] = *text++;
+}
+
+static void put_hex(struct line *l, uint64_t v)
+{
+	char digits[19];
+	char *at = digits + sizeof(digits);
+
+	*--at = '\0';
+	do
+		*--at = "0123456789abcdef"[v % 16];
+	while (v /= 16);
+	*--at = 'x';
+	*--at = '0';
+	put(l, at);
+}
+
+void sandbox_report(const siginfo_t *info, const void *context)
+{
+	const greg_t *reg = ((const ucontext_t *)context)->uc_mcontext.gregs;
+	const unsigned int nr = (unsigned int)info->si_syscall;
+	struct pollfd err = { .fd = STDERR_FILENO, .events = POLLOUT };
+	struct line l = { .len = 0 };
+	char name[16] = "main"; /* the process has a name of its own */
+
+	if (gettid() != getpid())
+		prctl(PR_GET_NAME, name);
+	put(&l, "minivmm: the sandbox stopped thread ");
+	put(&l, name);
+	put(&l, ": system call ");
+	if (nr < ARRAY_SIZE(call_names) && call_names[nr])
+		put(&l, call_names[nr]);
+	else
+		put_hex(&l, nr);
+	put(&l, " (");
+	put_hex(&l, (uint64_t)reg[REG_RDI]);
+	put(&l, ", ");
+	put_hex(&l, (uint64_t)reg[REG_RSI]);
+	put(&l, ", ");
+	put_hex(&l, (uint64_t)reg[REG_RDX]);
+	put(&l, ")\n");
+	/* Nobody may be reading, and the process is to end. */
+	if (poll(&err, 1, 0) == 1) {
+		const ssize_t n = write(err.fd, l.text, l.len);
+		(void)n;
+	}
+}

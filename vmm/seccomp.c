@@ -1,0 +1,191 @@
+/* The list of allowed system calls, and a filter of it. */
+#include "vmm/seccomp.h"
+
+#include <limits.h>
+#include <linux/audit.h>
+#include <linux/falloc.h>
+#include <linux/futex.h>
+#include <linux/if_tun.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+	MAIN = BIT(THREAD_MAIN),
+	VCPU = BIT(THREAD_VCPU),
+	NET = BIT(THREAD_NET),
+	DISK = BIT(THREAD_DISK),
+	RNG = BIT(THREAD_RNG),
+	ALL = MAIN | VCPU | NET | DISK | RNG,
+};
+
+/* Values that are known only when the filter is made; no descriptor, process or signal has such a number. */
+enum { VM_FD = INT_MIN, VCPU_FD, OWN_PID, KICK_SIGNAL };
+
+/* Argument @arg, in the bits of @mask, is @value. Of 64 bits the lower: these calls look at no more. */
+struct check {
+	uint32_t mask, value;
+	uint8_t arg;
+};
+
+struct rule {
+	int nr;
+	unsigned int kinds;
+	struct check check[2]; /* both hold; mask 0: none */
+	const char *reason;    /* "rare: ..." need not occur in an ordinary run */
+};
+
+/* clang-format off */
+#define IS(n, v)	{ .arg = n, .mask = ~0u, .value = v }
+#define ONLY(n, bits)	{ .arg = n, .mask = ~(uint32_t)(bits), .value = 0 }
+#define FUTEX(op)	{ .arg = 1, .mask = ~(uint32_t)(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME), .value = op }
+#define NEW_MEMORY	{ .arg = 3, .mask = ~(uint32_t)MAP_NORESERVE, .value = MAP_PRIVATE | MAP_ANONYMOUS }
+
+/*
+ * The hot ones first, as the kernel asks in this order. Calls without conditions cost nothing from
+ * Linux 5.11 on, which keeps them in a bitmap; so the hot ones have none, but for the one that enters
+ * the guest. No other mapping than of new memory, none that can be executed; no thread, no file.
+ */
+static const struct rule rules[] = {
+	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_RUN) }, "enter the guest" },
+	{ SYS_epoll_wait, MAIN | NET | RNG, {}, "wait for work" },
+	{ SYS_readv, NET, {}, "a frame from the tap" },
+	{ SYS_writev, NET, {}, "a frame to the tap" },
+	{ SYS_write, ALL, {}, "interrupts and kicks, serial output, accounts, messages" },
+	{ SYS_read, ALL, {}, "kicks, timers, signals, standard input" },
+	{ SYS_epoll_ctl, MAIN | NET | RNG, {}, "stop and resume watching" },
+	{ SYS_preadv, DISK, {}, "the guest reads" },
+	{ SYS_pwritev, DISK, {}, "the guest writes" },
+	{ SYS_getrandom, RNG, {}, "entropy" },
+	{ SYS_fdatasync, DISK, {}, "the guest flushes" },
+	{ SYS_poll, ALL, {}, "serial output that waits for its reader" },
+	{ SYS_futex, ALL, { FUTEX(FUTEX_WAIT) }, "locks" },
+	{ SYS_futex, ALL, { FUTEX(FUTEX_WAKE) }, "locks" },
+	{ SYS_futex, ALL, { FUTEX(FUTEX_WAIT_BITSET) }, "conditions, and the end of a thread" },
+	{ SYS_timerfd_settime, MAIN | VCPU | NET, {}, "the serial port's timer, a pause after errors" },
+	{ SYS_rt_sigreturn, ALL, {}, "rare: a stop request interrupts the guest" },
+	{ SYS_clock_gettime, ALL, {}, "rare: where the host's clock cannot be read without a call" },
+
+	{ SYS_ioctl, VCPU | MAIN, { IS(0, VM_FD), IS(1, KVM_IRQFD) }, "interrupts are bound, masked and released" },
+	{ SYS_ioctl, VCPU | MAIN, { IS(0, VM_FD), IS(1, KVM_IOEVENTFD) }, "doorbells move with their BAR" },
+	{ SYS_ioctl, VCPU, { IS(0, VM_FD), IS(1, KVM_SET_GSI_ROUTING) }, "the guest moves an MSI" },
+	{ SYS_ioctl, VCPU | NET | DISK | RNG, { IS(0, VM_FD), IS(1, KVM_IRQ_LINE) }, "a pin that PCI devices share" },
+	{ SYS_ioctl, VCPU | NET, { IS(1, TUNSETOFFLOAD) }, "the guest negotiates offloads" },
+	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_GET_REGS) }, "rare: a crash is explained" },
+	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_GET_SREGS) }, "rare: a crash is explained" },
+	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_TRANSLATE) }, "rare: a crash is explained" },
+	{ SYS_fallocate, DISK, { ONLY(1, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) },
+	  "the guest discards and zeroes" },
+
+	{ SYS_lseek, MAIN, {}, "accounts are rewritten in place" },
+	{ SYS_ftruncate, MAIN, {}, "accounts are rewritten in place" },
+	{ SYS_pread64, MAIN, {}, "KVM's own statistics" },
+	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCSETS) }, "rare: a terminal is put back" },
+	{ SYS_tgkill, MAIN, { IS(0, OWN_PID), IS(2, KICK_SIGNAL) }, "the vCPUs are asked to stop" },
+	{ SYS_close, MAIN, {}, "the end" },
+	{ SYS_exit, ALL, {}, "the end of a thread" },
+	{ SYS_exit_group, ALL, {}, "the end" },
+
+	/* What the C library needs: memory, signals around the end of a thread, abort(). */
+	{ SYS_brk, ALL, {}, "rare: malloc" },
+	{ SYS_mmap, ALL, { ONLY(2, PROT_READ | PROT_WRITE), NEW_MEMORY }, "rare: malloc" },
+	{ SYS_mremap, MAIN, { IS(3, MREMAP_MAYMOVE) }, "rare: the accounts of very many vCPUs" },
+	{ SYS_munmap, ALL, {}, "rare: free; memory at the end" },
+	{ SYS_madvise, ALL, { IS(2, MADV_DONTNEED) }, "the stack of a thread that ends" },
+	{ SYS_rt_sigprocmask, ALL, {}, "a thread ends or is signalled" },
+	{ SYS_getpid, ALL, {}, "pthread_kill, abort" },
+	{ SYS_gettid, ALL, {}, "rare: abort" },
+	{ SYS_tgkill, ALL, { IS(0, OWN_PID), IS(2, SIGABRT) }, "rare: abort" },
+	{ SYS_restart_syscall, ALL, {}, "rare: a wait goes on after SIGSTOP and SIGCONT" },
+	{ SYS_prctl, ALL, { IS(0, PR_GET_NAME) }, "rare: the line that says what was forbidden" },
+};
+/* clang-format on */
+
+/* ---- the assembler: A holds what was loaded last ---- */
+
+struct filter {
+	struct sock_filter *code;
+	unsigned int len;
+};
+
+static void emit(struct filter *f, uint16_t op, uint32_t k, uint8_t jt, uint8_t jf)
+{
+	f->code[f->len++] = (struct sock_filter){ .code = op, .jt = jt, .jf = jf, .k = k };
+}
+
+static void load(struct filter *f, size_t offset)
+{
+	emit(f, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+/* Goes on if A is @k, else jumps over @over instructions. */
+static void want(struct filter *f, uint32_t k, unsigned int over)
+{
+	emit(f, BPF_JMP | BPF_JEQ | BPF_K, k, 0, (uint8_t)over);
+}
+
+static bool whole(const struct check *c)
+{
+	return c->mask == ~0u;
+}
+
+static unsigned int check_len(const struct check *c)
+{
+	return !c->mask ? 0 : whole(c) ? 2 : 3;
+}
+
+static uint32_t resolve(uint32_t value, int vm_fd, int vcpu_fd)
+{
+	switch ((int)value) {
+	case VM_FD:
+		return (uint32_t)vm_fd;
+	case VCPU_FD:
+		return (uint32_t)vcpu_fd;
+	case OWN_PID:
+		return (uint32_t)getpid();
+	case KICK_SIGNAL:
+		return (uint32_t)SIGRTMIN;
+	default:
+		return value;
+	}
+}
+
+static void add_rule(struct filter *f, const struct rule *r, int vm_fd, int vcpu_fd)
+{
+	unsigned int left = check_len(&r->check[0]) + check_len(&r->check[1]) + 1;
+
+	load(f, offsetof(struct seccomp_data, nr));
+	want(f, (uint32_t)r->nr, left);
+	for (unsigned int i = 0; i < ARRAY_SIZE(r->check) && r->check[i].mask; i++) {
+		const struct check *c = &r->check[i];
+
+		load(f, offsetof(struct seccomp_data, args[c->arg]));
+		if (!whole(c))
+			emit(f, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
+		left -= check_len(c);
+		want(f, resolve(c->value, vm_fd, vcpu_fd), left);
+	}
+	emit(f, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+}
+
+unsigned int seccomp_filter(struct sock_filter code[SECCOMP_MAX_CODE], enum thread_kind kind,
+			    int vm_fd, int vcpu_fd, uint32_t otherwise)
+{
+	struct filter f = { .code = code };
+
+	/* Numbers mean other calls in the 32-bit table; those of x32 have a bit of their own and match no rule. */
+	load(&f, offsetof(struct seccomp_data, arch));
+	emit(&f, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	emit(&f, BPF_RET | BPF_K, otherwise, 0, 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(rules); i++)
+		if (rules[i].kinds & BIT(kind))
+			add_rule(&f, &rules[i], vm_fd, vcpu_fd);
+	emit(&f, BPF_RET | BPF_K, otherwise, 0, 0);
+	return f.len;
+}
