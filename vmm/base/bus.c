@@ -108,12 +108,18 @@ static uint64_t size_mask(unsigned int size)
 	return size >= 8 ? ~0ull : (1ull << (size * 8)) - 1;
 }
 
+/* Any number of vCPUs at once; rare enough for an atomic. */
+static void count_miss(struct bus *bus)
+{
+	__atomic_fetch_add(&bus->misses, 1, __ATOMIC_RELAXED);
+}
+
 bool bus_read(struct bus *bus, uint64_t addr, unsigned int size, uint64_t *value)
 {
 	struct bus_range r;
 
 	if (!find(bus, addr, size, &r)) {
-		bus->misses++;
+		count_miss(bus);
 		*value = size_mask(size);
 		return false;
 	}
@@ -146,7 +152,7 @@ bool bus_write(struct bus *bus, uint64_t addr, unsigned int size, uint64_t value
 	if (ring_doorbell(bus, addr, size, value))
 		return true;
 	if (!find(bus, addr, size, &r)) {
-		bus->misses++;
+		count_miss(bus);
 		return false;
 	}
 	r.ops->write(r.dev, addr - r.base, size, value & size_mask(size));

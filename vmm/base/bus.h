@@ -52,7 +52,7 @@ struct bus {
 	 * rung by bus_write(). */
 	int (*kvm_doorbell)(void *arg, const struct bus_doorbell *bell, bool add);
 	void *kvm_arg;
-	uint64_t misses; /* accesses that nobody answered; written by vCPU threads without a lock */
+	uint64_t misses; /* accesses that nobody answered; counted by any vCPU (atomic) */
 };
 
 void bus_init(struct bus *bus);

@@ -258,7 +258,7 @@ static void test_doorbells(void **state)
 /* ---- threads ---- */
 
 static atomic_bool stop;
-static atomic_uint hits;
+static atomic_uint hits, missed;
 
 static void *access_bus(void *arg)
 {
@@ -269,9 +269,9 @@ static void *access_bus(void *arg)
 		/* The one that stays always answers, the one that comes and goes answers or not. */
 		assert_true(bus_read(&bus, 0x1000, 4, &v));
 		assert_int_equal(v, 0x55667788);
-		if (bus_read(&bus, 0x500, 4, &v))
-			atomic_fetch_add(&hits, 1);
-		bus_write(&bus, 0x3000, 4, 1);
+		atomic_fetch_add(bus_read(&bus, 0x500, 4, &v) ? &hits : &missed, 1);
+		if (!bus_write(&bus, 0x3000, 4, 1))
+			atomic_fetch_add(&missed, 1);
 	}
 	return NULL;
 }
@@ -310,6 +310,7 @@ static void test_threads(void **state)
 	atomic_store(&stop, true);
 	for (unsigned int i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
+	assert_int_equal(bus.misses, atomic_load(&missed)); /* none lost between two that count */
 	close(fd);
 }
 
