@@ -37,14 +37,10 @@ void virtq_destroy(struct virtq *vq)
 
 void virtq_reset(struct virtq *vq)
 {
-	const struct virtq old = *vq;
+	const size_t kept = offsetof(struct virtq, size);
 
-	*vq = (struct virtq){
-		.size_max = old.size_max,
-		.size = old.size_max,
-		.kick_fd = old.kick_fd,
-		.counters = old.counters,
-	};
+	memset((char *)vq + kept, 0, sizeof(*vq) - kept);
+	vq->size = vq->size_max;
 }
 
 int virtq_start(struct virtq *vq, const struct guestmem *mem, bool event_idx)

@@ -36,8 +36,12 @@ struct virtq_counters {
 };
 
 struct virtq {
-	/* What the driver configures, through the transport; fixed while the queue is live. */
+	/* For its whole life: any vCPU may ring while another one resets the device. */
+	int kick_fd;	   /* eventfd that the doorbell signals */
 	uint16_t size_max; /* offered by the device, a power of two */
+	struct virtq_counters counters;
+
+	/* What the driver configures, through the transport; fixed while the queue is live. */
 	uint16_t size;
 	bool ready;
 	uint64_t desc_addr, driver_addr, device_addr; /* descriptor table, avail ring, used ring */
@@ -53,9 +57,6 @@ struct virtq {
 	uint16_t avail_idx;  /* end of the entries known to be available */
 	uint16_t used_idx;   /* next used entry to fill */
 	uint16_t published;  /* what the driver has seen of it */
-
-	int kick_fd; /* eventfd that the doorbell signals; the queue's for its whole life */
-	struct virtq_counters counters;
 };
 
 /* A chain taken from the ring. The device-readable part comes first (2.7.4.2). */
