@@ -187,7 +187,7 @@ static void test_avail_index_jumps(void **state)
 {
 	(void)state;
 	vdriver_start(&d, 0);
-	d.queue[0].avail->idx = (uint16_t)(d.queue[0].size + 1);
+	__atomic_store_n(&d.queue[0].avail->idx, (uint16_t)(d.queue[0].size + 1), __ATOMIC_RELEASE);
 	assert_broken_until_reset();
 }
 
@@ -231,7 +231,7 @@ static void test_reset_under_flood(void **state)
 		vdriver_set_desc(&d, 0, i, 0x1000, 16, VRING_DESC_F_WRITE, 0);
 		d.queue[0].avail->ring[i] = i;
 	}
-	d.queue[0].avail->idx = 4;
+	__atomic_store_n(&d.queue[0].avail->idx, 4, __ATOMIC_RELEASE);
 	assert_int_equal(pthread_create(&thread, NULL, flood, &stop), 0);
 	vdriver_force_kick(&d, 0);
 	while (__atomic_load_n(&d.queue[0].used->idx, __ATOMIC_ACQUIRE) < 1000)
