@@ -53,15 +53,19 @@ static int landlock_ruleset(uint64_t *abi)
 
 /* ---- going in ---- */
 
+/* For all threads to come. Takes CAP_SETPCAP: without it the set stays, and gives nothing to anybody. */
+static void bound_capabilities(void)
+{
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		;
+}
+
 static void drop_capabilities(void)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	const struct __user_cap_data_struct none[2] = { 0 };
 
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	/* Takes CAP_SETPCAP: without it the set stays, and with no_new_privs gives nothing to anybody. */
-	for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
-		;
 	syscall(SYS_capset, &head, none);
 }
 
@@ -123,6 +127,8 @@ int sandbox_create(struct sandbox *s, enum sandbox_mode mode)
 	counters_register(&s->group);
 	if (mode == SANDBOX_OFF)
 		return 0;
+	if (mode != SANDBOX_LOG)
+		bound_capabilities();
 	mallopt(M_ARENA_MAX, 1); /* an arena for each thread would take mprotect() */
 	s->seccomp = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 	if (!s->seccomp && mode != SANDBOX_DEFAULT) {

@@ -107,11 +107,12 @@ static const struct rule rules[] = {
 };
 /* clang-format on */
 
-/* ---- the assembler: A holds what was loaded last ---- */
+/* ---- the assembler ---- */
 
 struct filter {
 	struct sock_filter *code;
 	unsigned int len;
+	bool nr_loaded; /* A holds the call's number */
 };
 
 static void emit(struct filter *f, uint16_t op, uint32_t k, uint8_t jt, uint8_t jf)
@@ -160,7 +161,9 @@ static void add_rule(struct filter *f, const struct rule *r, int vm_fd, int vcpu
 {
 	unsigned int left = check_len(&r->check[0]) + check_len(&r->check[1]) + 1;
 
-	load(f, offsetof(struct seccomp_data, nr));
+	if (!f->nr_loaded)
+		load(f, offsetof(struct seccomp_data, nr));
+	f->nr_loaded = !r->check[0].mask;
 	want(f, (uint32_t)r->nr, left);
 	for (unsigned int i = 0; i < ARRAY_SIZE(r->check) && r->check[i].mask; i++) {
 		const struct check *c = &r->check[i];
