@@ -33,6 +33,7 @@
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 #include "vmm/x86/memmap.h"
+#include "vmm/sandbox.h"
 #include "vmm/stats.h"
 #include "vmm/vcpu.h"
 
@@ -50,6 +51,7 @@ struct slot {
 struct machine {
 	const struct config *config;
 	struct stats *stats;
+	struct sandbox sandbox;
 	struct guestmem mem;
 	struct kvm kvm;
 	struct bus pio, mmio;
@@ -429,8 +431,10 @@ static void init_buses(struct machine *m)
 static int build(struct machine *m, uint64_t start_ns)
 {
 	struct boot_entry entry;
-	int ret;
+	int ret = sandbox_create(&m->sandbox, SANDBOX_OFF);
 
+	if (ret)
+		return ret;
 	if (m->config->stats) {
 		ret = stats_create(&m->stats, m->config->stats, start_ns);
 		if (ret)
@@ -443,6 +447,7 @@ static int build(struct machine *m, uint64_t start_ns)
 	ret = kvm_create(&m->kvm, &m->mem);
 	if (ret)
 		return ret;
+	m->sandbox.vm_fd = m->kvm.vm_fd;
 	ret = irqchip_create(&m->irqchip, m->kvm.vm_fd);
 	if (!ret)
 		ret = loop_create(&m->loop, "main");
@@ -462,7 +467,10 @@ static int build(struct machine *m, uint64_t start_ns)
 	stats_phase(m->stats, PHASE_VCPUS);
 	if (!ret)
 		ret = set_timeout(m);
-	return ret;
+	for (unsigned int i = 0; !ret && i < m->nr_vcpus; i++)
+		ret = vcpu_start(&m->vcpu[i], &m->sandbox.guard);
+	/* Last: from here on nothing can be opened, mapped or started. */
+	return ret ? ret : sandbox_enter_main(&m->sandbox);
 }
 
 /* ---- running and taking down ---- */
@@ -471,10 +479,7 @@ static void run(struct machine *m)
 {
 	/* The others wait in KVM for their start-up IPI; the boot processor goes last. */
 	for (unsigned int i = m->nr_vcpus; i-- > 0;)
-		if (vcpu_start(&m->vcpu[i])) {
-			end(m, "failure", STATUS_CANNOT);
-			return;
-		}
+		vcpu_go(&m->vcpu[i]);
 	loop_run(m->loop);
 }
 
@@ -515,6 +520,7 @@ static void take_down(struct machine *m)
 	bus_destroy(&m->mmio);
 	kvm_destroy(&m->kvm);
 	guestmem_destroy(&m->mem);
+	sandbox_destroy(&m->sandbox);
 	stats_destroy(m->stats);
 }
 

@@ -3,10 +3,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "vmm/config.h"
 #include "vmm/base/log.h"
 #include "vmm/machine.h"
+#include "vmm/sandbox.h"
 
 /* Threads need little; the usual 8 MiB would cost a huge page each where the host gives those freely. */
 static void limit_stacks(void)
@@ -20,6 +22,25 @@ static void limit_stacks(void)
 	pthread_attr_destroy(&attr);
 }
 
+/* A thread asked the kernel for what the sandbox forbids it. */
+static void on_forbidden_call(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	sandbox_report(info, context);
+	_exit(STATUS_CANNOT);
+}
+
+static void catch_forbidden_calls(void)
+{
+	const struct sigaction sa = { .sa_sigaction = on_forbidden_call, .sa_flags = SA_SIGINFO };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGSYS);
+	sigaction(SIGSYS, &sa, NULL);
+	sigprocmask(SIG_UNBLOCK, &set, NULL); /* a parent may have blocked it */
+}
+
 int main(int argc, char **argv)
 {
 	const uint64_t start_ns = now_ns();
@@ -30,6 +51,7 @@ int main(int argc, char **argv)
 	/* A reader that went away is an error of write(2), and a full file too, not our end. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	catch_forbidden_calls();
 	if (config_parse(&config, argc, argv, &action))
 		return STATUS_CANNOT;
 	switch (action) {

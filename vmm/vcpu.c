@@ -227,6 +227,8 @@ static void vcpu_thread(void *arg)
 	sigemptyset(&set);
 	sigaddset(&set, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	while (sem_wait(&vcpu->go) < 0)
+		; /* the signal came early */
 	vcpu->counters.first_entry = now_ns();
 	while (!__atomic_load_n(&vcpu->stop, __ATOMIC_ACQUIRE)) {
 		const int err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
@@ -243,13 +245,21 @@ static void vcpu_thread(void *arg)
 	}
 }
 
-int vcpu_start(struct vcpu *vcpu)
+int vcpu_start(struct vcpu *vcpu, const struct thread_guard *guard)
 {
 	struct sigaction sa = { .sa_handler = on_kick };
 
 	sigaction(KICK_SIGNAL, &sa, NULL);
-	vcpu->thread = (struct thread){ .kind = THREAD_VCPU, .name = vcpu->name, .fd = vcpu->fd };
+	sem_init(&vcpu->go, 0, 0);
+	vcpu->thread = (struct thread){
+		.kind = THREAD_VCPU, .name = vcpu->name, .fd = vcpu->fd, .guard = guard
+	};
 	return thread_start(&vcpu->thread, vcpu_thread, vcpu);
+}
+
+void vcpu_go(struct vcpu *vcpu)
+{
+	sem_post(&vcpu->go);
 }
 
 void vcpu_leave(struct vcpu *vcpu)
@@ -264,6 +274,7 @@ void vcpu_stop(struct vcpu *vcpu)
 	if (!vcpu->thread.started)
 		return;
 	vcpu_leave(vcpu);
+	vcpu_go(vcpu);
 	pthread_kill(vcpu->thread.id, KICK_SIGNAL);
 }
 

@@ -31,6 +31,7 @@ struct vcpu {
 	void (*crashed)(void *arg, struct vcpu *vcpu);
 	void *arg;
 	struct thread thread;
+	sem_t go;      /* until then the thread waits */
 	bool stop;     /* atomic: leave the loop */
 	int run_error; /* errno with which KVM_RUN failed for good, or 0 */
 	struct vcpu_counters counters;
@@ -48,8 +49,9 @@ int must_check vcpu_create(struct vcpu *vcpu, struct kvm_cpuid2 *cpuid);
 /* Put the registers of the boot processor as @entry says. -errno with a message. */
 int must_check vcpu_set_entry(struct vcpu *vcpu, const struct boot_entry *entry);
 
-/* Let it run, on a thread of its own. -errno with a message. */
-int must_check vcpu_start(struct vcpu *vcpu);
+/* Give it its thread, behind @guard, which waits to be let go into the guest. -errno with a message. */
+int must_check vcpu_start(struct vcpu *vcpu, const struct thread_guard *guard);
+void vcpu_go(struct vcpu *vcpu);
 
 /* Not to enter the guest again after the exit that it is serving; any thread, also its own. */
 void vcpu_leave(struct vcpu *vcpu);
