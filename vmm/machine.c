@@ -16,7 +16,7 @@
 
 #include "boot/x86/acpi.h"
 #include "boot/boot.h"
-#include "devices/net/netbe.h"
+#include "devices/net/tap.h"
 #include "devices/pci.h"
 #include "devices/power.h"
 #include "devices/serial.h"
@@ -253,19 +253,6 @@ static struct slot *next_slot(struct machine *m, const char *kind, unsigned int 
 	return s;
 }
 
-/* An address that is the same from run to run, and differs from tap to tap. */
-static void default_mac(uint8_t mac[6], const struct config_net *net, unsigned int n)
-{
-	const char *key = net->tap ? net->tap : net->bridge ? net->bridge : "";
-	uint32_t hash = 2166136261u; /* FNV-1a */
-
-	for (; *key; key++)
-		hash = (hash ^ (uint8_t)*key) * 16777619u;
-	hash = (hash ^ n) * 16777619u;
-	memcpy(mac, (const uint8_t[]){ 0x52, 0x54, 0x00 }, 3); /* locally administered */
-	memcpy(mac + 3, &hash, 3);
-}
-
 static int add_net(struct machine *m, unsigned int n)
 {
 	const struct config_net *net = &m->config->net[n];
@@ -283,8 +270,6 @@ static int add_net(struct machine *m, unsigned int n)
 	int ret;
 
 	memcpy(params.mac, net->mac, sizeof(params.mac));
-	if (!memcmp(params.mac, (const uint8_t[6]){ 0 }, sizeof(params.mac)))
-		default_mac(params.mac, net, n);
 	ret = netbe_tap_open(&be, &tap);
 	if (ret)
 		return ret;

@@ -2,13 +2,20 @@
 #include "devices/net/filter.h"
 
 #include <errno.h>
-#include <linux/virtio_net.h>
+#include <linux/if_ether.h>
 #include <string.h>
 
-void net_filter_init(struct net_filter *f, const uint8_t mac[6], uint64_t features)
+#include "vmm/base/iov.h"
+
+#define VLAN_TAG 4u
+
+void net_filter_init(struct net_filter *f, const uint8_t mac[6], unsigned int mtu,
+		     uint64_t features)
 {
 	memset(f, 0, sizeof(*f));
 	f->features = features;
+	f->offloads = net_filter_offloads(features);
+	f->mtu = features & NET_F(MTU) ? mtu : 0;
 	f->promisc = true;
 	memcpy(f->mac, mac, 6);
 }
@@ -34,12 +41,57 @@ bool net_filter_accepts(const struct net_filter *f, const uint8_t *frame)
 	return !f->nouni && (f->alluni || !memcmp(frame, f->mac, 6) || in_table(&f->uni, frame));
 }
 
+uint64_t net_filter_offloads(uint64_t features)
+{
+	const uint64_t on = features & NET_GUEST_OFFLOADS;
+
+	if (!(on & NET_F(GUEST_CSUM)))
+		return 0;
+	return on & (NET_F(GUEST_TSO4) | NET_F(GUEST_TSO6)) ? on : on & ~NET_F(GUEST_ECN);
+}
+
+bool net_filter_offload_is_on(const struct net_filter *f, const struct virtio_net_hdr_v1 *hdr)
+{
+	uint64_t needs = hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ? NET_F(GUEST_CSUM) : 0;
+
+	switch (hdr->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+	case VIRTIO_NET_HDR_GSO_NONE:
+		break;
+	case VIRTIO_NET_HDR_GSO_TCPV4:
+		needs |= NET_F(GUEST_TSO4);
+		break;
+	case VIRTIO_NET_HDR_GSO_TCPV6:
+		needs |= NET_F(GUEST_TSO6);
+		break;
+	case VIRTIO_NET_HDR_GSO_UDP_L4: /* of either family, and both are on or none */
+		needs |= NET_F(GUEST_USO4) | NET_F(GUEST_USO6);
+		break;
+	default:
+		return false;
+	}
+	if (hdr->gso_type & VIRTIO_NET_HDR_GSO_ECN)
+		needs |= NET_F(GUEST_ECN);
+	return !(needs & ~f->offloads);
+}
+
+bool net_filter_within_mtu(const struct net_filter *f, const struct virtio_net_hdr_v1 *hdr,
+			   const uint8_t *frame, size_t len)
+{
+	const uint16_t type = (uint16_t)(frame[12] << 8 | frame[13]);
+	const bool tagged = type == ETH_P_8021Q || type == ETH_P_8021AD;
+
+	return !f->mtu || hdr->gso_type & ~VIRTIO_NET_HDR_GSO_ECN ||
+	       len <= f->mtu + ETH_HLEN + (tagged ? VLAN_TAG : 0);
+}
+
+/* ---- commands ---- */
+
 static bool negotiated(const struct net_filter *f, unsigned int bit)
 {
 	return f->features & BIT_ULL(bit);
 }
 
-static int set_mode(struct net_filter *f, uint8_t command, const uint8_t *data, size_t len)
+static int set_mode(struct net_filter *f, uint8_t command, const struct iovec *iov, unsigned int n)
 {
 	const unsigned int needs = command <= VIRTIO_NET_CTRL_RX_ALLMULTI
 					   ? VIRTIO_NET_F_CTRL_RX
@@ -52,53 +104,72 @@ static int set_mode(struct net_filter *f, uint8_t command, const uint8_t *data, 
 		[VIRTIO_NET_CTRL_RX_NOUNI] = &f->nouni,
 		[VIRTIO_NET_CTRL_RX_NOBCAST] = &f->nobcast,
 	};
+	uint8_t on = 0;
 
-	if (command >= ARRAY_SIZE(mode) || len != 1 || data[0] > 1 || !negotiated(f, needs))
+	if (command >= ARRAY_SIZE(mode) || !negotiated(f, needs) || iov_size(iov, n) != 1)
 		return -EINVAL;
-	*mode[command] = data[0];
+	iov_to_buf(iov, n, 0, &on, 1);
+	if (on > 1)
+		return -EINVAL;
+	*mode[command] = on;
 	return 0;
 }
 
-/* One table: a 32-bit count, then that many addresses. Returns the bytes it took, or 0. */
-static size_t read_table(struct net_filter_table *t, const uint8_t *data, size_t len)
+/*
+ * One table, @at into the data: a 32-bit count, then that many addresses. Returns the bytes it took, or 0.
+ * However long the driver's is, ours takes the start: the rest is for the coarser filter (5.1.6.5.2).
+ */
+static size_t read_table(struct net_filter_table *t, const struct iovec *iov, unsigned int n,
+			 size_t at)
 {
+	const size_t len = iov_size(iov, n);
 	uint32_t nr;
 
-	if (len < sizeof(nr))
-		return 0;
-	memcpy(&nr, data, sizeof(nr));
-	if (nr > (len - sizeof(nr)) / 6)
+	if (iov_to_buf(iov, n, at, &nr, sizeof(nr)) < sizeof(nr) ||
+	    nr > (len - at - sizeof(nr)) / 6)
 		return 0;
 	t->overflow = nr > NET_FILTER_MACS;
 	t->nr = MIN(nr, NET_FILTER_MACS);
-	memcpy(t->mac, data + sizeof(nr), t->nr * 6);
+	iov_to_buf(iov, n, at + sizeof(nr), t->mac, t->nr * 6ul);
 	return sizeof(nr) + (size_t)nr * 6;
 }
 
-static int set_tables(struct net_filter *f, const uint8_t *data, size_t len)
+static int set_tables(struct net_filter *f, const struct iovec *iov, unsigned int n)
 {
 	struct net_filter_table uni, multi;
-	const size_t first = read_table(&uni, data, len);
-	const size_t second = first ? read_table(&multi, data + first, len - first) : 0;
+	const size_t first = read_table(&uni, iov, n, 0);
+	const size_t second = first ? read_table(&multi, iov, n, first) : 0;
 
-	if (!second || first + second != len)
+	if (!second || first + second != iov_size(iov, n))
 		return -EINVAL;
 	f->uni = uni;
 	f->multi = multi;
 	return 0;
 }
 
-int net_filter_command(struct net_filter *f, uint8_t class, uint8_t command, const uint8_t *data,
-		       size_t len)
+static int set_address(struct net_filter *f, const struct iovec *iov, unsigned int n)
+{
+	static const uint8_t zero[6];
+	uint8_t mac[6];
+
+	if (iov_size(iov, n) != sizeof(mac))
+		return -EINVAL;
+	iov_to_buf(iov, n, 0, mac, sizeof(mac));
+	if (mac[0] & 1 ||
+	    !memcmp(mac, zero, sizeof(mac))) /* a card has one address, and it is unicast */
+		return -EINVAL;
+	memcpy(f->mac, mac, sizeof(mac));
+	return 0;
+}
+
+int net_filter_command(struct net_filter *f, uint8_t class, uint8_t command,
+		       const struct iovec *iov, unsigned int n)
 {
 	if (class == VIRTIO_NET_CTRL_RX)
-		return set_mode(f, command, data, len);
+		return set_mode(f, command, iov, n);
 	if (command == VIRTIO_NET_CTRL_MAC_TABLE_SET && negotiated(f, VIRTIO_NET_F_CTRL_RX))
-		return set_tables(f, data, len);
-	if (command == VIRTIO_NET_CTRL_MAC_ADDR_SET && negotiated(f, VIRTIO_NET_F_CTRL_MAC_ADDR) &&
-	    len == 6) {
-		memcpy(f->mac, data, 6);
-		return 0;
-	}
+		return set_tables(f, iov, n);
+	if (command == VIRTIO_NET_CTRL_MAC_ADDR_SET && negotiated(f, VIRTIO_NET_F_CTRL_MAC_ADDR))
+		return set_address(f, iov, n);
 	return -EINVAL;
 }

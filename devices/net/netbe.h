@@ -1,62 +1,79 @@
 /*
  * Net backends: where a network card's frames go to and come from.
  *
- * A frame is preceded by a struct virtio_net_hdr_v1 (12 bytes; virtio 1.2, 5.1.6), in both
- * directions. One thread at a time uses a backend's send and recv.
+ * A frame is preceded by a struct virtio_net_hdr_v1 (12 bytes; virtio 1.2, 5.1.6), in both directions.
+ * A backend has a descriptor for each queue pair; one thread at a time uses a pair's send and recv. It
+ * speaks of offloads in VIRTIO_NET_F_* bits, whatever its kernel interface calls them.
  */
 #ifndef DEVICES_NET_NETBE_H
 #define DEVICES_NET_NETBE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include <linux/virtio_net.h>
+
 #include "vmm/base/util.h"
+
+#ifndef VIRTIO_NET_F_GUEST_USO4 /* virtio 1.2, 5.1.3; Linux headers 6.2 */
+#define VIRTIO_NET_F_GUEST_USO4 54
+#define VIRTIO_NET_F_GUEST_USO6 55
+#define VIRTIO_NET_F_HOST_USO	56
+#endif
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#endif
+#define NET_F(bit) BIT_ULL(VIRTIO_NET_F_##bit)
+
+#define NETBE_MAX_PAIRS 8u
+
+/* The header that stands before every frame. */
+#define NETBE_HDR_LEN 12
 
 struct netbe;
 
 struct netbe_ops {
 	/*
 	 * Take one frame, header first, into @iov; its length, of which what did not fit is lost. Or
-	 * -EAGAIN: none waits; another -errno: a fault that may pass.
+	 * -EAGAIN: none waits; -EBADFD: there will be no more; another -errno: a
+	 * fault that may pass.
 	 */
-	ssize_t (*recv)(struct netbe *be, const struct iovec *iov, int n);
+	ssize_t (*recv)(struct netbe *be, unsigned int pair, const struct iovec *iov, int n);
 
 	/* Hand over one frame, header first. 0; -EAGAIN: it cannot be taken now, wait for EPOLLOUT;
-	 * another -errno: this frame cannot be sent. */
-	int (*send)(struct netbe *be, const struct iovec *iov, int n);
+	 * -EBADFD: none will be; another -errno: this frame cannot be sent. */
+	int (*send)(struct netbe *be, unsigned int pair, const struct iovec *iov, int n);
 
-	/* The guest copes with received frames that are as TUN_F_* say: set before the first frame
-	 * and on every change. -errno. */
-	int (*set_offload)(struct netbe *be, unsigned int tun_f);
+	/* The guest copes with received frames that are as VIRTIO_NET_F_GUEST_* say, each with those
+	 * that it rests on (5.1.3.1): set before the first frame and on every change. -errno. */
+	int (*set_features)(struct netbe *be, uint64_t features);
 
 	void (*close)(struct netbe *be);
 };
 
 struct netbe {
 	const struct netbe_ops *ops;
-	int fd;		      /* EPOLLIN: recv() has something; EPOLLOUT: send() can go on */
-	unsigned int offload; /* TUN_F_* that it is able to do, both ways */
-	unsigned int mtu;     /* 0: not known */
+	char name[32];		 /* for messages: "tap 'tap0'" */
+	uint64_t features;	 /* the offloads that it is able to do, of both directions */
+	unsigned int mtu;	 /* 0: not known */
+	uint8_t mac[6];		 /* an address for a card that was given none */
+	unsigned int pairs;	 /* at least 1 */
+	int fd[NETBE_MAX_PAIRS]; /* EPOLLIN: recv() has something; EPOLLOUT: send() can go on */
+	atomic_bool gone;	 /* carries no more frames */
 };
 
-/* The header that stands before every frame. */
-#define NETBE_HDR_LEN 12
+static inline bool netbe_is_gone(const struct netbe *be)
+{
+	return atomic_load_explicit(&be->gone, memory_order_relaxed);
+}
 
-struct netbe_tap_config {
-	const char
-		*tap; /* existing, or made with that name; NULL with a bridge: a name of its own */
-	const char *bridge; /* enslave the tap to it, or NULL */
-	int fd;		    /* an open tap, or -1; closed with the backend */
-	unsigned int mtu;   /* set on the tap, or 0 */
-};
+/* @be has given @card @err: true if it is gone for good (a tap that was deleted, say), which is said once. */
+bool netbe_lost(struct netbe *be, const char *card, int err);
 
-/*
- * Open a tap. One that does not exist is made, brought up, and is gone when minivmm ends; an existing
- * one is left as it was found. -errno with a message that says what is wrong with it (busy, forbidden,
- * made with other flags).
- */
-int must_check netbe_tap_open(struct netbe **out, const struct netbe_tap_config *config);
+/* Give @be an address of its own: the same for the same @key on this host, or any where that is NULL. */
+void netbe_pick_mac(struct netbe *be, const char *key);
 
 #endif

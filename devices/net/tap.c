@@ -1,16 +1,19 @@
 /* A tap interface as net backend (the kernel's Documentation/networking/tuntap.rst). */
-#include "devices/net/netbe.h"
+#include "devices/net/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/log.h"
@@ -20,11 +23,12 @@
 #define TUN_F_USO6 0x40
 #endif
 
-#define TUN_NODE "/dev/net/tun"
+#define TUN_NODE  "/dev/net/tun"
+#define OUR_NETNS "/proc/self/ns/net"
 
 struct tap {
 	struct netbe be;
-	char name[IFNAMSIZ];
+	char ifname[IFNAMSIZ];
 };
 
 /* What taps of different ages can do, the best first. */
@@ -34,33 +38,60 @@ static const unsigned int offload_sets[] = {
 	TUN_F_CSUM,
 };
 
-static ssize_t tap_recv(struct netbe *be, const struct iovec *iov, int n)
+/* An offload of the tap, what it is to a received frame and what it lets the guest send. */
+static const struct {
+	unsigned int tun_f;
+	uint64_t guest, host;
+} offload_map[] = {
+	{ TUN_F_CSUM, NET_F(GUEST_CSUM), NET_F(CSUM) },
+	{ TUN_F_TSO4, NET_F(GUEST_TSO4), NET_F(HOST_TSO4) },
+	{ TUN_F_TSO6, NET_F(GUEST_TSO6), NET_F(HOST_TSO6) },
+	{ TUN_F_TSO_ECN, NET_F(GUEST_ECN), NET_F(HOST_ECN) },
+	{ TUN_F_USO4, NET_F(GUEST_USO4), NET_F(HOST_USO) },
+	{ TUN_F_USO6, NET_F(GUEST_USO6), NET_F(HOST_USO) },
+};
+
+static ssize_t tap_recv(struct netbe *be, unsigned int pair, const struct iovec *iov, int n)
 {
-	const ssize_t len = readv(be->fd, iov, n);
+	const ssize_t len = readv(be->fd[pair], iov, n);
 
 	return len < 0 ? -errno : len;
 }
 
-static int tap_send(struct netbe *be, const struct iovec *iov, int n)
+static int tap_send(struct netbe *be, unsigned int pair, const struct iovec *iov, int n)
 {
-	return writev(be->fd, iov, n) < 0 ? -errno : 0;
+	return writev(be->fd[pair], iov, n) < 0 ? -errno : 0;
 }
 
-static int tap_set_offload(struct netbe *be, unsigned int tun_f)
+static int set_offload(const struct netbe *be, unsigned int tun_f)
 {
-	return ioctl(be->fd, TUNSETOFFLOAD, (unsigned long)tun_f) < 0 ? -errno : 0;
+	return ioctl(be->fd[0], TUNSETOFFLOAD, (unsigned long)tun_f) < 0 ? -errno : 0;
+}
+
+static int tap_set_features(struct netbe *be, uint64_t features)
+{
+	const unsigned int uso = TUN_F_USO4 | TUN_F_USO6;
+	unsigned int tun_f = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(offload_map); i++)
+		if (features & offload_map[i].guest)
+			tun_f |= offload_map[i].tun_f;
+	if ((tun_f & uso) != uso) /* for both families or none */
+		tun_f &= ~uso;
+	return set_offload(be, tun_f);
 }
 
 static void tap_close(struct netbe *be)
 {
-	close(be->fd);
+	if (be->fd[0] >= 0)
+		close(be->fd[0]);
 	free(be);
 }
 
 static const struct netbe_ops tap_ops = {
 	.recv = tap_recv,
 	.send = tap_send,
-	.set_offload = tap_set_offload,
+	.set_features = tap_set_features,
 	.close = tap_close,
 };
 
@@ -83,10 +114,9 @@ static void report_attach(const char *name, int err)
 	switch (err) {
 	case EPERM:
 	case EACCES:
-		log_error("cannot open tap '%s': %s (create it for your user: ip tuntap add %s "
-			  "mode tap "
-			  "user $USER)",
-			  name, strerror(err), name);
+		log_error(
+			"cannot open tap '%s': %s (create it for your user: ip tuntap add %s mode tap user $USER)",
+			name, strerror(err), name);
 		break;
 	case EBUSY:
 		log_error(
@@ -94,10 +124,9 @@ static void report_attach(const char *name, int err)
 			name);
 		break;
 	case EINVAL:
-		log_error("cannot open tap '%s': an interface of that name exists and is not a tap "
-			  "(ip "
-			  "-d link show %s)",
-			  name, name);
+		log_error(
+			"cannot open tap '%s': an interface of that name exists and is not a tap (ip -d link show %s)",
+			name, name);
 		break;
 	default:
 		log_error("cannot open tap '%s': %s", name, strerror(err));
@@ -110,18 +139,18 @@ static int attach(struct tap *tap, const char *name)
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 	int err;
 
-	tap->be.fd = open(TUN_NODE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (tap->be.fd < 0) {
+	tap->be.fd[0] = open(TUN_NODE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (tap->be.fd[0] < 0) {
 		err = errno;
 		log_error("cannot open %s: %s%s", TUN_NODE, strerror(err), why_no_node(err));
 		return -err;
 	}
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	if (ioctl(tap->be.fd, TUNSETIFF, &ifr) < 0) {
+	if (ioctl(tap->be.fd[0], TUNSETIFF, &ifr) < 0) {
 		err = errno;
 		if (err == EINVAL) {
 			ifr.ifr_flags |= IFF_MULTI_QUEUE;
-			if (ioctl(tap->be.fd, TUNSETIFF, &ifr) == 0) {
+			if (ioctl(tap->be.fd[0], TUNSETIFF, &ifr) == 0) {
 				log_info("tap '%s' has several queues; one is used", name);
 				goto attached;
 			}
@@ -131,7 +160,7 @@ static int attach(struct tap *tap, const char *name)
 		return -err;
 	}
 attached:
-	memcpy(tap->name, ifr.ifr_name, sizeof(tap->name));
+	memcpy(tap->ifname, ifr.ifr_name, sizeof(tap->ifname));
 	return 0;
 }
 
@@ -158,8 +187,8 @@ static int adopt(struct tap *tap, int fd)
 			fd, ifr.ifr_name);
 		return -EINVAL;
 	}
-	memcpy(tap->name, ifr.ifr_name, sizeof(tap->name));
-	tap->be.fd = fd;
+	memcpy(tap->ifname, ifr.ifr_name, sizeof(tap->ifname));
+	tap->be.fd[0] = fd;
 	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
 		int err = errno;
 
@@ -172,94 +201,278 @@ static int adopt(struct tap *tap, int fd)
 /* The header's length, and what the tap can do. */
 static int negotiate(struct tap *tap)
 {
+	unsigned int best = 0;
 	int len = NETBE_HDR_LEN;
 
-	if (ioctl(tap->be.fd, TUNSETVNETHDRSZ, &len) < 0) {
+	if (ioctl(tap->be.fd[0], TUNSETVNETHDRSZ, &len) < 0) {
 		int err = errno;
 
-		log_error("tap '%s' does not take a header of %d bytes: TUNSETVNETHDRSZ: %s",
-			  tap->name, len, strerror(err));
+		log_error("%s does not take a header of %d bytes: TUNSETVNETHDRSZ: %s",
+			  tap->be.name, len, strerror(err));
 		return -err;
 	}
-	for (unsigned int i = 0; i < ARRAY_SIZE(offload_sets) && !tap->be.offload; i++)
-		if (!tap_set_offload(&tap->be, offload_sets[i]))
-			tap->be.offload = offload_sets[i];
+	for (unsigned int i = 0; i < ARRAY_SIZE(offload_sets) && !best; i++)
+		if (!set_offload(&tap->be, offload_sets[i]))
+			best = offload_sets[i];
+	for (unsigned int i = 0; i < ARRAY_SIZE(offload_map); i++)
+		if (best & offload_map[i].tun_f)
+			tap->be.features |= offload_map[i].guest | offload_map[i].host;
 	/* None until the guest says what it copes with. */
-	tap_set_offload(&tap->be, 0);
+	set_offload(&tap->be, 0);
 	return 0;
+}
+
+/* ---- the interface, which its name tells only within its network namespace ---- */
+
+static int open_socket(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+}
+
+static int get_mtu(int sock, const char *ifname)
+{
+	struct ifreq ifr = { 0 };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
+	return ioctl(sock, SIOCGIFMTU, &ifr) < 0 ? 0 : ifr.ifr_mtu;
+}
+
+static bool same_netns(int ns)
+{
+	struct stat a, b;
+
+	return fstat(ns, &a) == 0 && stat(OUR_NETNS, &b) == 0 && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
+}
+
+/* Has our interface of that name the address of the tap behind the descriptor? */
+static bool same_address(const struct tap *tap, int sock)
+{
+	struct ifreq theirs = { 0 }, ours = { 0 };
+
+	memcpy(ours.ifr_name, tap->ifname, sizeof(ours.ifr_name));
+	return ioctl(tap->be.fd[0], SIOCGIFHWADDR, &theirs) == 0 &&
+	       ioctl(sock, SIOCGIFHWADDR, &ours) == 0 &&
+	       !memcmp(theirs.ifr_hwaddr.sa_data, ours.ifr_hwaddr.sa_data, 6);
+}
+
+/* A socket keeps the namespace that its maker was in. -EXDEV if there is no way back. */
+static int open_socket_in(int ns)
+{
+	const int home = open(OUR_NETNS, O_RDONLY | O_CLOEXEC);
+	int sock = -1;
+
+	if (home < 0)
+		return -1;
+	if (setns(ns, CLONE_NEWNET) == 0) {
+		sock = open_socket();
+		if (setns(home, CLONE_NEWNET) < 0) {
+			log_error("cannot return to the network namespace: %s", strerror(errno));
+			close(sock);
+			sock = -EXDEV;
+		}
+	}
+	close(home);
+	return sock;
+}
+
+/*
+ * A socket in whose namespace the tap's name means the tap, or -1 where that cannot be had. A descriptor
+ * from the user may be of a tap elsewhere, with a namesake here.
+ */
+static int socket_beside(const struct tap *tap, bool given)
+{
+	const int ns = given ? ioctl(tap->be.fd[0], TUNGETDEVNETNS) : -1;
+	int sock;
+
+	if (ns >= 0 && !same_netns(ns)) {
+		sock = open_socket_in(ns);
+	} else {
+		sock = open_socket();
+		/* Only an administrator is told the namespace; then the address must do. */
+		if (given && ns < 0 && sock >= 0 && !same_address(tap, sock)) {
+			close(sock);
+			sock = -1;
+		}
+	}
+	if (ns >= 0)
+		close(ns);
+	return sock;
+}
+
+static const struct rtattr *find_attr(const void *at, int len, unsigned short type)
+{
+	const struct rtattr *a = at;
+
+	while (RTA_OK(a, len)) {
+		if (a->rta_type == type)
+			return a;
+		a = RTA_NEXT(a, len);
+	}
+	return NULL;
+}
+
+static const struct rtattr *find_in(const struct rtattr *a, unsigned short type)
+{
+	return a ? find_attr(RTA_DATA(a), (int)RTA_PAYLOAD(a), type) : NULL;
+}
+
+/* How many have a queue of the tap open; 0: not known (before Linux 4.17, or no tap of this kind). */
+static uint32_t open_queues(const struct tap *tap, int sock)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg info;
+		struct rtattr name;
+		char ifname[IFNAMSIZ];
+	} ask = {
+		.h = { sizeof(ask), RTM_GETLINK, NLM_F_REQUEST, 1, 0 },
+		.name = { RTA_LENGTH(IFNAMSIZ), IFLA_IFNAME },
+	};
+	union {
+		struct nlmsghdr h;
+		uint8_t room[16384];
+	} answer;
+	ssize_t len;
+
+	memcpy(ask.ifname, tap->ifname, sizeof(ask.ifname));
+	if (send(sock, &ask, sizeof(ask), 0) < 0)
+		return 0;
+	len = recv(sock, &answer, sizeof(answer), 0);
+	if (len < (ssize_t)NLMSG_LENGTH(sizeof(ask.info)) || answer.h.nlmsg_type != RTM_NEWLINK)
+		return 0;
+	const struct rtattr *link =
+		find_attr(answer.room + NLMSG_LENGTH(sizeof(ask.info)),
+			  (int)len - (int)NLMSG_LENGTH(sizeof(ask.info)), IFLA_LINKINFO);
+	const struct rtattr *kind = find_in(link, IFLA_INFO_KIND);
+	const struct rtattr *nr = find_in(find_in(link, IFLA_INFO_DATA), IFLA_TUN_NUM_QUEUES);
+	uint32_t n = 0;
+
+	if (kind && nr && !strncmp(RTA_DATA(kind), "tun", RTA_PAYLOAD(kind)))
+		memcpy(&n, RTA_DATA(nr), sizeof(n));
+	return n;
+}
+
+static int cannot(const struct tap *tap, const char *what, const char *with)
+{
+	const int err = errno;
+
+	log_error("cannot %s: %s%s%s: %s", what, tap->be.name, with ? ", bridge " : "",
+		  with ? with : "", strerror(err));
+	return -err;
+}
+
+static int set_mtu(const struct tap *tap, int sock, unsigned int mtu)
+{
+	struct ifreq ifr = { .ifr_mtu = (int)mtu };
+
+	memcpy(ifr.ifr_name, tap->ifname, sizeof(ifr.ifr_name));
+	return ioctl(sock, SIOCSIFMTU, &ifr) < 0 ? cannot(tap, "set its MTU", NULL) : 0;
+}
+
+static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_config *config)
+{
+	struct ifreq br = { .ifr_ifindex = (int)if_nametoindex(tap->ifname) };
+	const int old = get_mtu(sock, tap->ifname), mtu = get_mtu(sock, config->bridge);
+	int ret = 0;
+
+	/* A bridge has the MTU of its smallest port: a new one must not pull it down. */
+	if (!config->mtu && mtu && mtu != old)
+		ret = set_mtu(tap, sock, (unsigned int)mtu);
+	snprintf(br.ifr_name, sizeof(br.ifr_name), "%s", config->bridge);
+	if (ret || ioctl(sock, SIOCBRADDIF, &br) == 0)
+		return ret;
+	if (errno != EBUSY)
+		return cannot(tap, "put it on the bridge", config->bridge);
+	log_warn("%s is on a bridge already; left there", tap->be.name);
+	return config->mtu ? 0 : set_mtu(tap, sock, (unsigned int)old);
+}
+
+static int bring_up(const struct tap *tap, int sock, bool made)
+{
+	struct ifreq ifr = { 0 };
+
+	memcpy(ifr.ifr_name, tap->ifname, sizeof(ifr.ifr_name));
+	if (ioctl(sock, SIOCGIFFLAGS, &ifr) < 0 || ifr.ifr_flags & IFF_UP)
+		return 0;
+	if (!made) {
+		log_warn("%s is down: no frame will pass (ip link set %s up)", tap->be.name,
+			 tap->ifname);
+		return 0;
+	}
+	ifr.ifr_flags |= IFF_UP;
+	return ioctl(sock, SIOCSIFFLAGS, &ifr) < 0 ? cannot(tap, "bring it up", NULL) : 0;
 }
 
 static int configure_interface(struct tap *tap, const struct netbe_tap_config *config, bool made)
 {
-	const int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { 0 };
-	const char *what = NULL;
-	int err = 0;
+	const int sock = socket_beside(tap, config->fd >= 0);
+	int ret = 0;
 
+	if (sock < 0 && (config->mtu || sock == -EXDEV)) {
+		log_error(
+			"cannot set the MTU of %s: it is in a network namespace out of reach (set it there, without mtu=)",
+			tap->be.name);
+		return -EXDEV;
+	}
 	if (sock < 0)
-		return 0; /* without IPv4 sockets the tap still carries frames */
-	memcpy(ifr.ifr_name, tap->name, sizeof(ifr.ifr_name));
-	if (config->mtu) {
-		ifr.ifr_mtu = (int)config->mtu;
-		if (ioctl(sock, SIOCSIFMTU, &ifr) < 0)
-			what = "set its MTU";
+		return 0; /* it still carries frames */
+	if (open_queues(tap, sock) > 1) {
+		log_error(
+			"%s is open in another program too, and each would get a part of its frames (give each machine a tap of its own: ip tuntap add NAME mode tap)",
+			tap->be.name);
+		ret = -EBUSY;
 	}
-	if (!what && config->bridge) {
-		struct ifreq br = { .ifr_ifindex = (int)if_nametoindex(tap->name) };
-
-		snprintf(br.ifr_name, sizeof(br.ifr_name), "%s", config->bridge);
-		if (ioctl(sock, SIOCBRADDIF, &br) < 0) {
-			if (errno == EBUSY)
-				log_warn("tap '%s' is on a bridge already; left there", tap->name);
-			else
-				what = "put it on the bridge";
-		}
-	}
-	if (!what && ioctl(sock, SIOCGIFFLAGS, &ifr) == 0 && !(ifr.ifr_flags & IFF_UP)) {
-		if (made) {
-			ifr.ifr_flags |= IFF_UP;
-			if (ioctl(sock, SIOCSIFFLAGS, &ifr) < 0)
-				what = "bring it up";
-		} else {
-			log_warn("tap '%s' is down: no frame will pass (ip link set %s up)",
-				 tap->name, tap->name);
-		}
-	}
-	if (what) {
-		err = errno;
-		log_error("cannot %s: tap '%s'%s%s: %s", what, tap->name,
-			  config->bridge ? ", bridge " : "", config->bridge ? config->bridge : "",
-			  strerror(err));
-	}
-	if (!err && ioctl(sock, SIOCGIFMTU, &ifr) == 0)
-		tap->be.mtu = (unsigned int)ifr.ifr_mtu;
+	if (!ret && config->mtu)
+		ret = set_mtu(tap, sock, config->mtu);
+	if (!ret && config->bridge)
+		ret = join_bridge(tap, sock, config);
+	if (!ret)
+		ret = bring_up(tap, sock, made);
+	tap->be.mtu = (unsigned int)get_mtu(sock, tap->ifname);
 	close(sock);
-	return -err;
+	return ret;
+}
+
+/* A name tells a tap within a namespace, and is often used again for the next; else its own address does. */
+static void pick_mac(struct tap *tap, bool given)
+{
+	struct ifreq ifr = { 0 };
+	const uint8_t *a = (const uint8_t *)ifr.ifr_hwaddr.sa_data;
+	struct stat ns = { 0 };
+	char key[64] = "";
+
+	if (!given && stat(OUR_NETNS, &ns) == 0)
+		snprintf(key, sizeof(key), "%llu %s", (unsigned long long)ns.st_ino, tap->ifname);
+	else if (ioctl(tap->be.fd[0], SIOCGIFHWADDR, &ifr) == 0)
+		snprintf(key, sizeof(key), "%x:%x:%x:%x:%x:%x", a[0], a[1], a[2], a[3], a[4], a[5]);
+	netbe_pick_mac(&tap->be, *key ? key : NULL);
 }
 
 int netbe_tap_open(struct netbe **out, const struct netbe_tap_config *config)
 {
 	/* With a bridge and no name the kernel picks one; it is free by then. */
 	const char *name = config->tap ? config->tap : "mvm%d";
-	const bool made = config->fd < 0 && !if_nametoindex(name);
+	const bool given = config->fd >= 0, made = !given && !if_nametoindex(name);
 	struct tap *tap = calloc(1, sizeof(*tap));
 	int ret;
 
 	if (!tap)
 		return -ENOMEM;
 	tap->be.ops = &tap_ops;
-	tap->be.fd = -1;
-	ret = config->fd >= 0 ? adopt(tap, config->fd) : attach(tap, name);
+	tap->be.pairs = 1;
+	tap->be.fd[0] = -1;
+	ret = given ? adopt(tap, config->fd) : attach(tap, name);
+	snprintf(tap->be.name, sizeof(tap->be.name), "tap '%s'", tap->ifname);
 	if (!ret)
 		ret = negotiate(tap);
 	if (!ret)
 		ret = configure_interface(tap, config, made);
 	if (ret) {
-		if (tap->be.fd >= 0)
-			close(tap->be.fd);
-		free(tap);
+		tap_close(&tap->be);
 		return ret;
 	}
+	pick_mac(tap, given);
 	*out = &tap->be;
 	return 0;
 }

@@ -68,6 +68,7 @@ void virtio_init(struct virtio_dev *dev)
 {
 	register_counters(dev);
 	pthread_mutex_init(&dev->lock, NULL);
+	pthread_mutex_init(&dev->config_lock, NULL);
 	dev->device_features |= BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |
 				BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC);
 }
@@ -107,6 +108,7 @@ void virtio_destroy(struct virtio_dev *dev)
 	pthread_mutex_lock(&dev->lock);
 	reset(dev);
 	pthread_mutex_unlock(&dev->lock);
+	pthread_mutex_destroy(&dev->config_lock);
 	pthread_mutex_destroy(&dev->lock);
 	for (unsigned int i = 0; dev->groups && i < dev->groups->nr; i++)
 		counters_unregister(&dev->groups->of[i].group);
@@ -124,20 +126,23 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 {
 	if (__atomic_fetch_or(&dev->status, NEEDS_RESET, __ATOMIC_ACQ_REL) & NEEDS_RESET)
 		return;
-	dev->counters.needs_resets++;
-	/* A guest may do this over and over: say it the 1st, 2nd, 4th, 8th ... time. */
-	if (IS_POWER_OF_2(dev->counters.needs_resets))
+	if (log_due(&dev->counters.needs_resets))
 		log_warn("%s: %s; the device waits for its driver to reset it", dev->name, why);
 	if (status(dev) & VIRTIO_CONFIG_S_DRIVER_OK && dev->transport_ops)
 		dev->transport_ops->config_interrupt(dev->transport);
 }
 
+void virtio_config_set(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len)
+{
+	pthread_mutex_lock(&dev->config_lock);
+	memcpy((uint8_t *)dev->config + offset, src, len);
+	__atomic_fetch_add(&dev->config_generation, 1, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&dev->config_lock);
+}
+
 void virtio_config_update(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len)
 {
-	pthread_mutex_lock(&dev->lock);
-	memcpy((uint8_t *)dev->config + offset, src, len);
-	dev->config_generation++;
-	pthread_mutex_unlock(&dev->lock);
+	virtio_config_set(dev, offset, src, len);
 	if (status(dev) & VIRTIO_CONFIG_S_DRIVER_OK && dev->transport_ops)
 		dev->transport_ops->config_interrupt(dev->transport);
 }
@@ -237,11 +242,11 @@ uint64_t virtio_read_config(struct virtio_dev *dev, uint64_t offset, uint32_t le
 {
 	uint64_t v = 0;
 
-	pthread_mutex_lock(&dev->lock);
+	pthread_mutex_lock(&dev->config_lock);
 	if (offset < dev->config_len)
 		memcpy(&v, (uint8_t *)dev->config + offset,
 		       MIN((uint64_t)len, dev->config_len - offset));
-	pthread_mutex_unlock(&dev->lock);
+	pthread_mutex_unlock(&dev->config_lock);
 	return v;
 }
 

@@ -63,13 +63,14 @@ struct virtio_dev {
 	uint64_t features; /* accepted by the driver; always a subset of device_features */
 	struct virtq *vq;  /* nr_vqs of them, owned by the device */
 	unsigned int nr_vqs;
-	void *config; /* the device-specific config space, owned by the device */
+	void *config; /* the device-specific config space, owned by the device; see virtio_config_set() */
 	uint32_t config_len;
 	const struct guestmem *mem;
 
 	pthread_mutex_t lock;
 	uint8_t status; /* written under the lock; DEVICE_NEEDS_RESET also without (atomic) */
 	bool active;	/* between a successful activate() and reset() */
+	pthread_mutex_t config_lock; /* of config and its generation; nothing is taken under it */
 	uint32_t config_generation;
 	const struct virtio_transport_ops *transport_ops;
 	void *transport;
@@ -103,10 +104,10 @@ void virtio_publish(struct virtio_dev *dev, unsigned int queue);
 /* The device is broken until reset; says so once, with @why ("tx ring is broken"). Any thread. */
 void virtio_fail(struct virtio_dev *dev, const char *why);
 
-/*
- * Config space has changed: @src is copied to @offset of it; a new generation and a config interrupt.
- * Takes the mutex: not from a worker that ->reset() joins.
- */
+/* Change config space: @src is copied to @offset of it, a new generation. Any thread, with the mutex or not. */
+void virtio_config_set(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len);
+
+/* The same for what the driver does not know of as yet: a config interrupt, too. */
 void virtio_config_update(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len);
 
 /* ---- for transports ---- */

@@ -1,10 +1,6 @@
 /*
- * virtio-net (virtio 1.2, 5.1): a network card in front of a net backend.
- *
- * Queues: rx 0, tx 1, control 2. One I/O thread moves frames both ways, straight between the backend
- * and the guest's buffers. When the guest has no receive buffers the backend is left alone and its own
- * queue fills; when the backend takes no more, the frame stays in the guest's ring. No frame is lost
- * in between without being counted.
+ * virtio-net (virtio 1.2, 5.1): a network card in front of a net backend. Queues: rx 0, tx 1, control 2.
+ * net_pair.h tells the way of a frame.
  */
 #ifndef DEVICES_VIRTIO_NET_H
 #define DEVICES_VIRTIO_NET_H
@@ -13,7 +9,7 @@
 #include "devices/virtio/core.h"
 
 struct virtio_net_params {
-	uint8_t mac[6];
+	uint8_t mac[6]; /* all 0: the backend's */
 	uint16_t queue_size;
 	unsigned int poll_us; /* busy-poll for at most this long after work; 0: never */
 	bool offload;	      /* offer what the backend can do; else no offload at all */

@@ -10,6 +10,9 @@
 #define VMM_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base/util.h"
 
 /* The user's request cannot be met, or the machine has a fault that ends or harms it. */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -19,6 +22,16 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Said only with --verbose. */
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Whether to say what a guest can bring about as often as it likes: true the 1st, 2nd, 4th, 8th ... time;
+ * @times counts.
+ */
+static inline bool log_due(uint64_t *times)
+{
+	++*times;
+	return IS_POWER_OF_2(*times);
+}
 
 /* Set once at start-up: whether log_info() speaks. */
 void log_set_verbose(bool verbose);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@ static int injected(struct netbe_pair_fault *fault)
 	return left ? -atomic_load(&fault->err) : 0;
 }
 
-static ssize_t pair_recv(struct netbe *be, const struct iovec *iov, int n)
+static ssize_t pair_recv(struct netbe *be, unsigned int pair, const struct iovec *iov, int n)
 {
 	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
 	const int err = injected(&to_pair(be)->recv_fault);
@@ -35,30 +36,30 @@ static ssize_t pair_recv(struct netbe *be, const struct iovec *iov, int n)
 
 	if (err)
 		return err;
-	len = recvmsg(be->fd, &msg, 0);
+	len = recvmsg(be->fd[pair], &msg, 0);
 	if (!len)
 		return -EBADFD; /* the peer has gone */
 	return len < 0 ? -errno : len;
 }
 
-static int pair_send(struct netbe *be, const struct iovec *iov, int n)
+static int pair_send(struct netbe *be, unsigned int pair, const struct iovec *iov, int n)
 {
 	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
 	const int err = injected(&to_pair(be)->send_fault);
 
 	if (err)
 		return err;
-	if (sendmsg(be->fd, &msg, MSG_NOSIGNAL) < 0)
+	if (sendmsg(be->fd[pair], &msg, MSG_NOSIGNAL) < 0)
 		return errno == EPIPE ? -EBADFD : -errno;
 	return 0;
 }
 
-static int pair_set_offload(struct netbe *be, unsigned int tun_f)
+static int pair_set_features(struct netbe *be, uint64_t features)
 {
-	const int err = injected(&to_pair(be)->offload_fault);
+	const int err = injected(&to_pair(be)->features_fault);
 
 	if (!err)
-		atomic_store(&to_pair(be)->offload, tun_f);
+		atomic_store(&to_pair(be)->features, features);
 	return err;
 }
 
@@ -66,10 +67,10 @@ static void pair_close(struct netbe *be)
 {
 	assert_false(to_pair(be)->closed);
 	to_pair(be)->closed = true;
-	close(be->fd);
+	close(be->fd[0]);
 }
 
-static const struct netbe_ops pair_ops = { pair_recv, pair_send, pair_set_offload, pair_close };
+static const struct netbe_ops pair_ops = { pair_recv, pair_send, pair_set_features, pair_close };
 
 void netbe_pair_init(struct netbe_pair *pair)
 {
@@ -82,7 +83,9 @@ void netbe_pair_init(struct netbe_pair *pair)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	pair->be.ops = &pair_ops;
-	pair->be.fd = fd[0];
+	pair->be.pairs = 1;
+	pair->be.fd[0] = fd[0];
+	snprintf(pair->be.name, sizeof(pair->be.name), "the test's peer");
 	pair->peer = fd[1];
 }
 

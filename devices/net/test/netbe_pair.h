@@ -1,6 +1,6 @@
 /*
  * A net backend for unit tests: one end of a socketpair, that fails on demand. The test holds the other
- * end, where a frame is a datagram: header first, as in devices/netbe.h.
+ * end, where a frame is a datagram: header first, as in devices/net/netbe.h.
  */
 #ifndef DEVICES_NET_TEST_NETBE_PAIR_H
 #define DEVICES_NET_TEST_NETBE_PAIR_H
@@ -18,8 +18,8 @@ struct netbe_pair_fault {
 struct netbe_pair {
 	struct netbe be;
 	int peer; /* the test's end; non-blocking */
-	struct netbe_pair_fault send_fault, recv_fault, offload_fault;
-	atomic_uint offload; /* what was last set */
+	struct netbe_pair_fault send_fault, recv_fault, features_fault;
+	_Atomic uint64_t features; /* what was last set */
 	atomic_bool closed;
 };
 

@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "devices/net/netbe.h"
+#include "devices/net/tap.h"
 
 static bool may_make_taps;
 
@@ -92,23 +92,22 @@ static void test_made(void **state)
 	need_taps();
 	assert_int_equal(open_tap("mvt0", -1, &be), 0);
 	assert_int_not_equal(if_nametoindex("mvt0"), 0);
-	assert_true(be->offload & TUN_F_CSUM);
+	assert_true(be->features & NET_F(GUEST_CSUM));
 	assert_int_equal(be->mtu, 1500);
-	assert_int_equal(be->ops->set_offload(be, be->offload), 0);
-	assert_int_equal(be->ops->set_offload(be, 1u << 30), -EINVAL);
-	assert_int_equal(be->ops->set_offload(be, 0), 0);
+	assert_int_equal(be->ops->set_features(be, be->features), 0);
+	assert_int_equal(be->ops->set_features(be, 0), 0);
 	/* It is up: a frame goes out; one too short, or with a bad header, is refused. */
 	memset(frame + NETBE_HDR_LEN, 0xff, 6);
-	assert_int_equal(be->ops->send(be, &iov, 1), 0);
+	assert_int_equal(be->ops->send(be, 0, &iov, 1), 0);
 	iov.iov_len = NETBE_HDR_LEN;
-	assert_int_equal(be->ops->send(be, &iov, 1), -EINVAL);
+	assert_int_equal(be->ops->send(be, 0, &iov, 1), -EINVAL);
 	iov.iov_len = sizeof(frame);
 	frame[1] = 0xee; /* no such kind of segmentation */
-	assert_int_equal(be->ops->send(be, &iov, 1), -EINVAL);
+	assert_int_equal(be->ops->send(be, 0, &iov, 1), -EINVAL);
 	/* What the kernel has sent by itself, until there is no more. */
 	ssize_t len;
 	iov = (struct iovec){ in, sizeof(in) };
-	while ((len = be->ops->recv(be, &iov, 1)) >= 0)
+	while ((len = be->ops->recv(be, 0, &iov, 1)) >= 0)
 		assert_true(len >= NETBE_HDR_LEN + 14);
 	assert_int_equal(len, -EAGAIN);
 	be->ops->close(be);
@@ -129,7 +128,8 @@ static void test_kinds(void **state)
 		{ "mvinfo", IFF_TAP | IFF_VNET_HDR, true, 0, 0 },
 		{ "mvmulti", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, true, 0, 0 },
 		{ "mvbusy", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, false, -EBUSY, 0 },
-		{ "mvshare", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, false, 0, 0 },
+		{ "mvshare", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, false, -EBUSY,
+		  0 },
 		{ "mvtun", IFF_TUN | IFF_NO_PI, true, -EINVAL, -EINVAL },
 	};
 
@@ -242,11 +242,11 @@ static void test_deleted(void **state)
 		print_message("no ip(8) to delete a tap with\n");
 		skip();
 	}
-	struct pollfd p = { .fd = be->fd, .events = POLLIN };
+	struct pollfd p = { .fd = be->fd[0], .events = POLLIN };
 	assert_int_equal(poll(&p, 1, 5000), 1);
 	assert_true(p.revents & POLLERR);
-	assert_int_equal(be->ops->send(be, &iov, 1), -EBADFD);
-	assert_int_equal(be->ops->recv(be, &iov, 1), -EBADFD);
+	assert_int_equal(be->ops->send(be, 0, &iov, 1), -EBADFD);
+	assert_int_equal(be->ops->recv(be, 0, &iov, 1), -EBADFD);
 	be->ops->close(be);
 }
 

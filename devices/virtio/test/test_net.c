@@ -5,7 +5,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <pthread.h>
@@ -20,12 +19,13 @@
 
 enum { RX, TX, CTRL };
 
-#define F(bit)	  BIT_ULL(VIRTIO_NET_F_##bit)
+#define F(bit)	  NET_F(bit)
 #define EVENT_IDX BIT_ULL(VIRTIO_RING_F_EVENT_IDX)
 #define INDIRECT  BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC)
 #define CONTROL	  (F(CTRL_VQ) | F(CTRL_RX) | F(CTRL_RX_EXTRA) | F(CTRL_MAC_ADDR))
 #define USUAL	  (F(MRG_RXBUF) | F(MAC) | F(STATUS) | CONTROL | EVENT_IDX | INDIRECT)
-#define SEGMENTS  (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
+#define SEGMENTS  (F(GUEST_CSUM) | F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN))
+#define OFFLOADS  (SEGMENTS | F(CSUM) | F(HOST_TSO4) | F(HOST_TSO6) | F(HOST_ECN))
 #define HDR	  NETBE_HDR_LEN
 #define MIN_FRAME 14u
 #define MAX_FRAME 65549u /* 14 + 65535 */
@@ -57,7 +57,7 @@ static void start(uint64_t features)
 	mark = d.next_gpa;
 }
 
-static void create(unsigned int offload, uint16_t queue_size, unsigned int poll_us)
+static void create(uint64_t features, uint16_t queue_size, unsigned int poll_us)
 {
 	struct virtio_net_params params = {
 		.queue_size = queue_size, .poll_us = poll_us, .offload = true, .mergeable = true
@@ -66,7 +66,7 @@ static void create(unsigned int offload, uint16_t queue_size, unsigned int poll_
 	memcpy(params.mac, mac, 6);
 	vdriver_init(&d, 64 * MIB);
 	netbe_pair_init(&pair);
-	pair.be.offload = offload;
+	pair.be.features = features;
 	pair.be.mtu = 1400;
 	assert_int_equal(virtio_net_create(&dev, "net0", &d.mem, &pair.be, &params), 0);
 	vdriver_attach(&d, dev);
@@ -75,21 +75,21 @@ static void create(unsigned int offload, uint16_t queue_size, unsigned int poll_
 static int setup(void **state)
 {
 	(void)state;
-	create(SEGMENTS, 256, 0);
+	create(OFFLOADS, 256, 0);
 	return 0;
 }
 
 static int setup_polling(void **state)
 {
 	(void)state;
-	create(SEGMENTS, 256, 50);
+	create(OFFLOADS, 256, 50);
 	return 0;
 }
 
 static int setup_long_rings(void **state)
 {
 	(void)state;
-	create(SEGMENTS, VIRTQ_SIZE_MAX, 0);
+	create(OFFLOADS, VIRTQ_SIZE_MAX, 0);
 	return 0;
 }
 
@@ -759,7 +759,7 @@ static void test_backend_gone(void **state)
 			close(pair.peer);
 			pair.peer = -1;
 		} else {
-			netbe_pair_fail(&pair.offload_fault, EBADFD, 2);
+			netbe_pair_fail(&pair.features_fault, EBADFD, 2);
 			vdriver_reset(&d);
 			start(USUAL);
 		}
@@ -782,13 +782,14 @@ static void test_features(void **state)
 {
 	static const struct {
 		uint64_t features;
-		unsigned int tun_f;
+		uint64_t set;
 	} cases[] = {
 		{ 0, 0 },
 		{ F(CSUM) | F(HOST_TSO4) | F(HOST_TSO6) | F(HOST_ECN), 0 },
-		{ F(GUEST_CSUM), TUN_F_CSUM },
+		{ F(GUEST_CSUM), F(GUEST_CSUM) },
 		{ F(GUEST_TSO4), 0 }, /* rests on GUEST_CSUM */
-		{ F(GUEST_CSUM) | F(GUEST_TSO4), TUN_F_CSUM | TUN_F_TSO4 },
+		{ F(GUEST_CSUM) | F(GUEST_TSO4), F(GUEST_CSUM) | F(GUEST_TSO4) },
+		{ F(GUEST_CSUM) | F(GUEST_ECN), F(GUEST_CSUM) },
 		{ F(GUEST_CSUM) | F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN), SEGMENTS },
 	};
 	uint64_t offered;
@@ -807,11 +808,11 @@ static void test_features(void **state)
 	assert_int_equal(virtio_read_config(dev, 0, 1), 0x52);
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		start(cases[i].features);
-		assert_int_equal(pair.offload, cases[i].tun_f);
+		assert_int_equal(pair.features, cases[i].set);
 		vdriver_reset(&d);
-		assert_int_equal(pair.offload, 0);
+		assert_int_equal(pair.features, 0);
 	}
-	netbe_pair_fail(&pair.offload_fault, EINVAL, 1);
+	netbe_pair_fail(&pair.features_fault, EINVAL, 1);
 	vdriver_negotiate(&d, 0);
 	vdriver_driver_ok(&d);
 	vdriver_wait_needs_reset(&d);
@@ -852,7 +853,7 @@ static void test_control(void **state)
 		{ "MAC address", 8, { 1, 1, 2, 0, 0, 0, 0, 1 }, VIRTIO_NET_OK, -1 },
 		{ "half a MAC address", 5, { 1, 1, 2, 0, 0 }, VIRTIO_NET_ERR, -1 },
 		{ "offloads off", 10, { 5, 0 }, VIRTIO_NET_OK, 0 },
-		{ "offload checksums", 10, { 5, 0, 2 }, VIRTIO_NET_OK, TUN_F_CSUM },
+		{ "offload checksums", 10, { 5, 0, 2 }, VIRTIO_NET_OK, 2 },
 		{ "offload what was not negotiated", 10, { 5, 0, 2, 4 }, VIRTIO_NET_ERR, -1 },
 		{ "offload what does not exist",
 		  10,
@@ -862,11 +863,7 @@ static void test_control(void **state)
 		{ "offload, short", 9, { 5, 0, 2 }, VIRTIO_NET_ERR, -1 },
 		{ "offload, long", 11, { 5, 0, 2 }, VIRTIO_NET_ERR, -1 },
 		{ "no such offload command", 10, { 5, 1, 2 }, VIRTIO_NET_ERR, -1 },
-		{ "both checksums and TSO4",
-		  10,
-		  { 5, 0, 0x82 },
-		  VIRTIO_NET_OK,
-		  TUN_F_CSUM | TUN_F_TSO4 },
+		{ "both checksums and TSO4", 10, { 5, 0, 0x82 }, VIRTIO_NET_OK, 0x82 },
 		{ "no such class", 3, { 2, 0, 1 }, VIRTIO_NET_ERR, -1 },
 		{ "queue pairs", 4, { 4, 0, 1, 0 }, VIRTIO_NET_ERR, -1 },
 		{ "class alone", 1, { 0 }, VIRTIO_NET_ERR, -1 },
@@ -879,17 +876,17 @@ static void test_control(void **state)
 	start(USUAL | F(GUEST_CSUM) | F(GUEST_TSO4) | F(CTRL_GUEST_OFFLOADS));
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++)
 		for (uint32_t split = 0; split <= cases[i].len; split++, done++) {
-			const unsigned int before = pair.offload;
+			const uint64_t before = pair.features;
 
 			d.next_gpa = mark;
 			if (control(cases[i].bytes, cases[i].len, split) != cases[i].ack)
 				fail_msg("%s, split at %u", cases[i].name, split);
-			assert_int_equal(pair.offload, cases[i].offload < 0
-							       ? before
-							       : (unsigned int)cases[i].offload);
+			assert_int_equal(pair.features, cases[i].offload < 0
+								? before
+								: (uint64_t)cases[i].offload);
 			refused += cases[i].ack != VIRTIO_NET_OK;
 		}
-	netbe_pair_fail(&pair.offload_fault, EINVAL, 1);
+	netbe_pair_fail(&pair.features_fault, EINVAL, 1);
 	assert_int_equal(control((uint8_t[10]){ 5, 0, 2 }, 10, 2), VIRTIO_NET_ERR);
 
 	/* MAC tables up to the longest command, and one byte more. */
