@@ -297,7 +297,7 @@ static int add_disk(struct machine *m, unsigned int n)
 static int add_rng(struct machine *m)
 {
 	struct slot *s = next_slot(m, "rng", 0);
-	int ret = virtio_rng_create(&s->dev, s->name, &m->mem);
+	int ret = virtio_rng_create(&s->dev, s->name, &m->mem, &m->sandbox.guard);
 
 	if (ret)
 		return ret;

@@ -30,6 +30,7 @@ struct virtio_rng {
 	struct virtq vq;
 	struct loop *loop;
 	struct loop_watch kick;
+	int error; /* of begin() */
 	struct iovec iov[VIRTQ_SIZE_MAX];
 	struct rng_counters counters;
 	struct counter_group group;
@@ -89,14 +90,35 @@ static struct virtio_rng *to_rng(struct virtio_dev *dev)
 	return container_of(dev, struct virtio_rng, dev);
 }
 
+/* On the loop's thread. */
+static void begin(void *arg)
+{
+	struct virtio_rng *rng = arg;
+
+	rng->error = loop_watch(rng->loop, &rng->kick, EPOLLIN);
+	if (!rng->error)
+		loop_set_work(rng->loop, serve, rng);
+}
+
+static void end(void *arg)
+{
+	struct virtio_rng *rng = arg;
+
+	loop_watch(rng->loop, &rng->kick, 0);
+	loop_set_work(rng->loop, NULL, NULL);
+}
+
 static int activate(struct virtio_dev *dev)
 {
-	return loop_start(to_rng(dev)->loop, THREAD_RNG, NULL);
+	struct virtio_rng *rng = to_rng(dev);
+
+	loop_call(rng->loop, begin, rng);
+	return rng->error;
 }
 
 static void reset(struct virtio_dev *dev)
 {
-	loop_join(to_rng(dev)->loop);
+	loop_call(to_rng(dev)->loop, end, to_rng(dev));
 }
 
 static const struct virtio_ops ops = { .activate = activate, .reset = reset };
@@ -106,7 +128,8 @@ static void cannot_create(const char *name, int err)
 	log_error("cannot create %s: %s", name, strerror(-err));
 }
 
-int virtio_rng_create(struct virtio_dev **out, const char *name, const struct guestmem *mem)
+int virtio_rng_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
+		      const struct thread_guard *guard)
 {
 	struct virtio_rng *rng = calloc(1, sizeof(*rng));
 	int err;
@@ -124,12 +147,9 @@ int virtio_rng_create(struct virtio_dev **out, const char *name, const struct gu
 	if (err)
 		goto err_vq;
 	rng->kick = (struct loop_watch){ .fd = rng->vq.kick_fd, .ready = on_kick, .arg = rng };
-	err = loop_watch(rng->loop, &rng->kick, EPOLLIN);
-	if (err) {
-		cannot_create(name, err);
+	err = loop_start(rng->loop, THREAD_RNG, guard);
+	if (err)
 		goto err_loop;
-	}
-	loop_set_work(rng->loop, serve, rng);
 	rng->dev = (struct virtio_dev){
 		.ops = &ops,
 		.name = name,

@@ -8,10 +8,12 @@
 #define DEVICES_VIRTIO_RNG_H
 
 #include "devices/virtio/core.h"
+#include "vmm/base/thread.h"
 
-/* Create the device, named @name ("rng0", which must outlive it). -errno with a message. */
+/* Create the device, named @name ("rng0", which must outlive it), and its thread behind @guard. -errno
+ * with a message. */
 int must_check virtio_rng_create(struct virtio_dev **out, const char *name,
-				 const struct guestmem *mem);
+				 const struct guestmem *mem, const struct thread_guard *guard);
 
 /* Its transport no longer calls it. Safe on NULL. */
 void virtio_rng_destroy(struct virtio_dev *dev);

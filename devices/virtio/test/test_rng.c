@@ -19,7 +19,7 @@ static int setup(void **state)
 {
 	(void)state;
 	vdriver_init(&d, 16 * MIB);
-	assert_int_equal(virtio_rng_create(&dev, "rng0", &d.mem), 0);
+	assert_int_equal(virtio_rng_create(&dev, "rng0", &d.mem, NULL), 0);
 	vdriver_attach(&d, dev);
 	return 0;
 }
