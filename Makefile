@@ -4,6 +4,7 @@
 #   make check      unit tests, layers, format: the quick part
 #   make test       every test; installs what is missing where it may
 #   make run        the paired guest, measured
+#   make fuzz       fuzz targets, SECS seconds each (TARGET: one); make fuzz-corpus
 #   make layers, make format, make asan, make tsan, make clean
 
 BUILD ?= build
@@ -89,7 +90,7 @@ format-check:
 check: layers unit
 
 # Everything that tests and benchmarks run, besides minivmm itself.
-tools: $(GUESTS) $(BENCH_PROGS) $(BUILD)/guest-stack linux-tools
+tools: $(GUESTS) $(BENCH_PROGS) $(BUILD)/guest-stack $(BUILD)/guest-client linux-tools
 
 test: all tools
 	@guest-tests/all

@@ -225,7 +225,7 @@ static int create_queues(struct net *n, uint16_t size)
 	return ret;
 }
 
-static int create_pairs(struct net *n, const struct virtio_net_params *from)
+static int create_pairs(struct net *n, unsigned int poll_us)
 {
 	int ret = 0;
 
@@ -236,8 +236,7 @@ static int create_pairs(struct net *n, const struct virtio_net_params *from)
 			.dev = &n->dev,
 			.be = n->be,
 			.filter = &n->filter,
-			.poll_ns = from->poll_us * 1000ull,
-			.guard = from->guard,
+			.poll_ns = poll_us * 1000ull,
 		};
 
 		ret = net_pair_create(&n->pair[i], &params);
@@ -291,7 +290,7 @@ int virtio_net_create(struct virtio_dev **out, const char *name, const struct gu
 	describe(n, name, mem, params);
 	ret = create_queues(n, params->queue_size);
 	if (!ret)
-		ret = create_pairs(n, params);
+		ret = create_pairs(n, params->poll_us);
 	counters_register(&n->group);
 	if (ret)
 		virtio_net_destroy(&n->dev);

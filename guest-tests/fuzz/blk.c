@@ -1,0 +1,97 @@
+/* devices/virtio/blk.c and disk.c: requests good and bad, on a disk of 64 KiB. */
+#include "guest-tests/fuzz/fuzz.h"
+
+#include <linux/virtio_blk.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "devices/virtio/blk.h"
+#include "vmm/base/event.h"
+
+#define DISK_SIZE (64 * KIB)
+
+/* The workers are threads of their own: wake them, and wait until they have served all there is. */
+static void settle(const struct fuzz_driver *d)
+{
+	const volatile struct virtq *vq = &d->dev->vq[0];
+	const uint64_t deadline = now_ns() + 10000000000ull;
+
+	event_signal(vq->kick_fd);
+	fuzz_turn();
+	while (vq->live && !vq->broken &&
+	       (vq->last_avail != vq->avail->idx || vq->used_idx != vq->last_avail)) {
+		fuzz_check(now_ns() < deadline);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000 }, NULL);
+	}
+}
+
+static void request(struct fuzz_driver *d, struct fuzz *f)
+{
+	static const uint32_t types[] = {
+		VIRTIO_BLK_T_IN,     VIRTIO_BLK_T_OUT,	   VIRTIO_BLK_T_FLUSH,
+		VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES,
+	};
+	const unsigned int type = fuzz_below(f, ARRAY_SIZE(types) + 1);
+	const unsigned int shape = fuzz_below(f, 256);
+	struct {
+		struct virtio_blk_outhdr header;
+		struct virtio_blk_discard_write_zeroes segment;
+	} r = { 0 };
+	uint32_t head_len = sizeof(r.header), out_len = 0, in_len = 1;
+
+	r.header.type = type < ARRAY_SIZE(types) ? types[type] : (uint32_t)fuzz_int(f, 4);
+	r.header.sector = fuzz_int(f, shape & 1 ? 8 : 1);
+	if (r.header.type == VIRTIO_BLK_T_IN)
+		in_len += 512 * (shape >> 4) + (shape & 2);
+	else if (r.header.type == VIRTIO_BLK_T_OUT)
+		out_len = 512 * (shape >> 4) + (shape & 2);
+	else if (r.header.type == VIRTIO_BLK_T_GET_ID)
+		in_len += 20;
+	else
+		head_len += sizeof(r.segment) + (shape & 2);
+	r.segment.sector = fuzz_int(f, 1);
+	r.segment.num_sectors = (uint32_t)fuzz_int(f, shape & 4 ? 4 : 1);
+	r.segment.flags = fuzz_below(f, 3);
+	head_len = MIN(head_len, (uint32_t)sizeof(r));
+	fuzz_driver_request(d, 0, &r, head_len, out_len, in_len);
+}
+
+/* It has its size; where nobody may write, it is as it was. */
+static void check_disk(bool readonly)
+{
+	uint8_t contents[DISK_SIZE];
+	struct stat st;
+
+	fuzz_check(!fstat(fuzz_file_fd(0), &st) && st.st_size == DISK_SIZE);
+	if (!readonly)
+		return;
+	fuzz_check(pread(fuzz_file_fd(0), contents, DISK_SIZE, 0) == (ssize_t)DISK_SIZE);
+	fuzz_check(!contents[0] && !memcmp(contents, contents + 1, DISK_SIZE - 1));
+}
+
+void fuzz_one(struct fuzz *f)
+{
+	const struct virtio_blk_config_user config = {
+		.path = fuzz_file(0, NULL, 0, DISK_SIZE),
+		.readonly = fuzz_below(f, 8) == 7,
+	};
+	struct virtio_dev *dev;
+	struct fuzz_driver d;
+
+	fuzz_driver_init(&d);
+	fuzz_check(!virtio_blk_create(&dev, "disk0", &d.mem, &config));
+	fuzz_driver_attach(&d, dev, true);
+	fuzz_driver_start(&d, f);
+	while (f->left) {
+		if (fuzz_below(f, 2))
+			request(&d, f);
+		else
+			fuzz_driver_act(&d, f);
+		settle(&d);
+	}
+	fuzz_check_memory(&d.mem);
+	virtio_blk_destroy(dev);
+	check_disk(config.readonly);
+}

@@ -1,0 +1,95 @@
+/* A network card on a socketpair, for the targets that drive it. */
+#include "guest-tests/fuzz/card.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "devices/virtio/net.h"
+#include "vmm/base/counters.h"
+
+#define MAX_FRAME (NETBE_HDR_LEN + 14 + 4 + 65535u)
+
+/* The sum of the counters of @group that begin with @name. */
+static uint64_t counters(const char *group, const char *name)
+{
+	const struct counter_group *g = counters_first();
+	uint64_t sum = 0;
+
+	while (g && strcmp(g->name, group))
+		g = g->next;
+	fuzz_check(g);
+	for (const struct counter_desc *desc = g->desc; desc->name; desc++)
+		if (!strncmp(desc->name, name, strlen(name)))
+			sum += *(const uint64_t *)((const char *)g->base + desc->offset);
+	return sum;
+}
+
+void fuzz_card_create(struct fuzz_card *c, struct fuzz *f)
+{
+	const unsigned int how = fuzz_below(f, 256);
+	const struct virtio_net_params params = {
+		.mac = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 },
+		.queue_size = (uint16_t)(16u << (how & 3)),
+		.offload = !(how & 4),
+		.mergeable = !(how & 8),
+	};
+
+	*c = (struct fuzz_card){ 0 };
+	fuzz_driver_init(&c->driver);
+	netbe_pair_init(&c->backend);
+	c->backend.be.mtu = how & 16 ? 1500 : 0;
+	c->backend.be.features = how & 32 ? NET_F(CSUM) | NET_F(GUEST_CSUM) : ~0ull;
+	fuzz_check(!virtio_net_create(&c->dev, "net0", &c->driver.mem, &c->backend.be, &params));
+	fuzz_driver_attach(&c->driver, c->dev, true);
+	fuzz_driver_start(&c->driver, f);
+}
+
+void fuzz_card_frame(struct fuzz_card *c, struct fuzz *f)
+{
+	static uint8_t frame[MAX_FRAME];
+	size_t len = fuzz_int(f, fuzz_below(f, 4) ? 1 : 2), n;
+	const uint8_t *bytes = fuzz_bytes(f, MIN(len, (size_t)32), &n);
+
+	memset(frame, 0x5a, len);
+	memcpy(frame, bytes, n);
+	if (len && send(c->backend.peer, frame, len, MSG_NOSIGNAL) == (ssize_t)len)
+		c->sent++;
+}
+
+void fuzz_card_drain(struct fuzz_card *c)
+{
+	static uint8_t frame[MAX_FRAME];
+
+	while (recv(c->backend.peer, frame, sizeof(frame), 0) > 0)
+		c->got++;
+}
+
+void fuzz_card_fault(struct fuzz_card *c, struct fuzz *f)
+{
+	static const int errors[] = { EAGAIN, EINVAL, EMSGSIZE, EIO, ENOBUFS, EBADFD };
+	struct netbe_pair_fault *const faults[] = {
+		&c->backend.send_fault,
+		&c->backend.recv_fault,
+		&c->backend.features_fault,
+	};
+
+	netbe_pair_fail(faults[fuzz_below(f, 3)], errors[fuzz_below(f, ARRAY_SIZE(errors))], 1);
+}
+
+void fuzz_card_destroy(struct fuzz_card *c)
+{
+	uint64_t waiting = 0, fate;
+	char byte;
+
+	fuzz_card_drain(c);
+	fuzz_check(c->got == counters("net0.tx", "packets"));
+	while (recv(c->backend.be.fd[0], &byte, 1, MSG_TRUNC) > 0)
+		waiting++;
+	fate = counters("net0.rx", "packets") + counters("net0.rx", "drop_");
+	/* One may be held, for want of buffers. */
+	fuzz_check(c->sent == fate + waiting || c->sent == fate + waiting + 1);
+	fuzz_check_memory(&c->driver.mem);
+	virtio_net_destroy(c->dev);
+	netbe_pair_destroy(&c->backend);
+}

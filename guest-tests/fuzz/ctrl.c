@@ -1,0 +1,42 @@
+/* The card's control queue, and frames that pass the filter that it sets. */
+#include "guest-tests/fuzz/card.h"
+
+#include <string.h>
+
+#define CTRL 2u
+
+/* Class and command are near those that exist; what follows is as long as the input likes. */
+static void command(struct fuzz_card *c, struct fuzz *f)
+{
+	uint8_t cmd[256] = { (uint8_t)fuzz_below(f, 6), (uint8_t)fuzz_below(f, 7) };
+	const uint8_t *bytes;
+	size_t len;
+
+	bytes = fuzz_bytes(f, fuzz_int(f, 1) % (sizeof(cmd) - 2), &len);
+	memcpy(cmd + 2, bytes, len);
+	fuzz_driver_request(&c->driver, CTRL, cmd, (uint32_t)len + 2, 0, fuzz_below(f, 3));
+}
+
+void fuzz_one(struct fuzz *f)
+{
+	struct fuzz_card c;
+
+	fuzz_card_create(&c, f);
+	while (f->left) {
+		switch (fuzz_below(f, 8)) {
+		case 0 ... 3:
+			command(&c, f);
+			break;
+		case 4:
+			fuzz_card_frame(&c, f);
+			break;
+		case 5:
+			fuzz_card_fault(&c, f);
+			break;
+		default:
+			fuzz_driver_act(&c.driver, f);
+			break;
+		}
+	}
+	fuzz_card_destroy(&c);
+}
