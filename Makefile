@@ -19,7 +19,7 @@ ALL_LDFLAGS = -pthread $(LDFLAGS) $(SANITIZE) $(if $(STATIC),-static)
 
 PARTS := vmm devices boot
 # The folders of a part that hold code; a unit test is test/test_*.c beside it, the other files there are helpers,
-# shared by the part.
+# shared by the part; those of vmm/base by all.
 FOLDERS := $(PARTS) vmm/base vmm/x86 devices/net devices/virtio boot/x86
 SRCS := $(wildcard $(addsuffix /*.c,$(FOLDERS)))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o)
@@ -63,7 +63,7 @@ $(BUILD)/vmm/sandbox.o: ALL_CFLAGS += -I$(BUILD)
 
 define unit_test
 $(filter $(BUILD)/$(1)/%,$(TEST_SRCS:%.c=$(BUILD)/%)): %: %.o \
-		$(filter $(BUILD)/$(1)/%,$(TEST_HELPERS:%.c=$(BUILD)/%.o)) $(BUILD)/libminivmm.a
+		$(sort $(filter $(BUILD)/$(1)/% $(BUILD)/vmm/base/%,$(TEST_HELPERS:%.c=$(BUILD)/%.o))) $(BUILD)/libminivmm.a
 	$$(CC) -o $$@ $$^ $$(ALL_LDFLAGS) -lcmocka
 endef
 $(foreach p,$(PARTS),$(eval $(call unit_test,$(p))))
