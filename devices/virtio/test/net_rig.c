@@ -1,0 +1,275 @@
+/* A network card for unit tests. */
+#include "devices/virtio/test/net_rig.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+const uint8_t mac[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
+
+struct vdriver d;
+struct virtio_dev *dev;
+struct netbe_pair pair;
+uint64_t mark;
+uint8_t frame[HDR + MAX_FRAME + 70000], got[HDR + MAX_FRAME + 70000];
+
+/* The receive buffers by the heads of their chains. */
+static struct {
+	struct vdriver_buf part[MAX_PARTS];
+	unsigned int nr;
+} posted[VIRTQ_SIZE_MAX];
+
+/* ---- the machine ---- */
+
+void start(uint64_t features)
+{
+	vdriver_start(&d, features);
+	mark = d.next_gpa;
+}
+
+void create(uint64_t features, uint16_t queue_size, unsigned int poll_us)
+{
+	struct virtio_net_params params = {
+		.queue_size = queue_size, .poll_us = poll_us, .offload = true, .mergeable = true
+	};
+
+	memcpy(params.mac, mac, 6);
+	vdriver_init(&d, 64 * MIB);
+	netbe_pair_init(&pair);
+	pair.be.features = features;
+	pair.be.mtu = 1400;
+	assert_int_equal(virtio_net_create(&dev, "net0", &d.mem, &pair.be, &params), 0);
+	vdriver_attach(&d, dev);
+}
+
+int setup(void **state)
+{
+	(void)state;
+	create(OFFLOADS, 256, 0);
+	return 0;
+}
+
+int setup_polling(void **state)
+{
+	(void)state;
+	create(OFFLOADS, 256, 50);
+	return 0;
+}
+
+int setup_long_rings(void **state)
+{
+	(void)state;
+	create(OFFLOADS, VIRTQ_SIZE_MAX, 0);
+	return 0;
+}
+
+int teardown(void **state)
+{
+	(void)state;
+	virtio_net_destroy(dev);
+	netbe_pair_destroy(&pair);
+	vdriver_destroy(&d);
+	assert_null(counters_first());
+	return 0;
+}
+
+uint64_t counter(const char *group, const char *name)
+{
+	for (const struct counter_group *g = counters_first(); g; g = g->next)
+		for (const struct counter_desc *c = g->desc; c->name; c++)
+			if (!strcmp(g->name + strlen("net0."), group) && !strcmp(c->name, name))
+				return __atomic_load_n(
+					(const uint64_t *)((const char *)g->base + c->offset),
+					__ATOMIC_RELAXED);
+	fail_msg("no counter %s.%s", group, name);
+	return 0;
+}
+
+void wait_counter(const char *group, const char *name, uint64_t at_least)
+{
+	for (unsigned int ms = 0; counter(group, name) < at_least; ms++) {
+		if (ms == VDRIVER_TIMEOUT_MS)
+			fail_msg("%s.%s stays %llu", group, name,
+				 (unsigned long long)counter(group, name));
+		usleep(1000);
+	}
+}
+
+uint64_t rx_accounted(void)
+{
+	return counter("rx", "packets") + counter("rx", "drop_too_big") +
+	       counter("rx", "drop_filtered") + counter("rx", "drop_offload") +
+	       counter("rx", "drop_mtu") + counter("rx", "drop_runt");
+}
+
+uint64_t tx_accounted(void)
+{
+	return counter("tx", "packets") + counter("tx", "drop_malformed") +
+	       counter("tx", "drop_bad_header") + counter("tx", "drop_down") +
+	       counter("tx", "drop_error");
+}
+
+/* ---- frames ---- */
+
+size_t make_frame(size_t len, uint32_t seed)
+{
+	memset(frame, 0, HDR);
+	for (size_t i = 0; i < len; i++)
+		frame[HDR + i] = (uint8_t)(i * 31 + (i >> 8) + seed);
+	memcpy(frame + HDR, mac, 6);
+	if (len >= 18)
+		memcpy(frame + HDR + 14, &seed, sizeof(seed));
+	return HDR + len;
+}
+
+static void peer_wait(short events)
+{
+	struct pollfd p = { .fd = pair.peer, .events = events };
+
+	if (poll(&p, 1, VDRIVER_TIMEOUT_MS) != 1)
+		fail_msg("the card neither sends nor takes frames");
+}
+
+void peer_send(size_t len)
+{
+	while (send(pair.peer, frame, len, 0) < 0) {
+		assert_int_equal(errno, EAGAIN);
+		peer_wait(POLLOUT);
+	}
+}
+
+size_t peer_recv(void)
+{
+	ssize_t n;
+
+	peer_wait(POLLIN);
+	n = recv(pair.peer, got, sizeof(got), 0);
+	assert_true(n > 0);
+	return (size_t)n;
+}
+
+/* Buffers of the given lengths, @total bytes in all. */
+static unsigned int make_parts(struct vdriver_buf *part, const uint32_t *split, size_t total)
+{
+	unsigned int nr = 0;
+
+	for (size_t left = total; left; nr++) {
+		const uint32_t len =
+			*split == REST ? (uint32_t)left : (uint32_t)MIN(left, (size_t)*split++);
+
+		assert_true(nr < MAX_PARTS);
+		part[nr] = vdriver_buf(&d, len);
+		left -= len;
+	}
+	return nr;
+}
+
+void post(const uint32_t *split, size_t total, bool indirect)
+{
+	struct vdriver_buf part[MAX_PARTS];
+	const unsigned int nr = make_parts(part, split, total);
+	const uint16_t head = indirect ? vdriver_add_indirect(&d, RX, part, 0, nr)
+				       : vdriver_add(&d, RX, part, 0, nr);
+
+	memcpy(posted[head].part, part, sizeof(part));
+	posted[head].nr = nr;
+}
+
+void post_plain(size_t total)
+{
+	static const uint32_t whole[] = { REST };
+
+	post(whole, total, false);
+}
+
+size_t collect(void)
+{
+	struct virtio_net_hdr_v1 h = { .num_buffers = 1 };
+	size_t len = 0;
+
+	for (unsigned int i = 0; i < h.num_buffers; i++) {
+		const struct vring_used_elem e = vdriver_wait(&d, RX);
+		uint32_t left = e.len;
+
+		for (unsigned int p = 0; left; p++) {
+			const uint32_t n = MIN(left, posted[e.id].part[p].len);
+
+			assert_true(p < posted[e.id].nr && len + n <= sizeof(got));
+			memcpy(got + len, posted[e.id].part[p].host, n);
+			len += n;
+			left -= n;
+		}
+		assert_true(len >= HDR);
+		memcpy(&h, got, sizeof(h));
+		assert_true(h.num_buffers == 1 ||
+			    (virtio_has_feature(dev, VIRTIO_NET_F_MRG_RXBUF) && h.num_buffers));
+	}
+	memset(got + offsetof(struct virtio_net_hdr_v1, num_buffers), 0, 2);
+	return len;
+}
+
+void assert_got(size_t len, size_t expected)
+{
+	assert_int_equal(len, expected);
+	assert_memory_equal(got, frame, len);
+}
+
+void transmit(const uint32_t *split, size_t len, bool indirect)
+{
+	struct vdriver_buf part[MAX_PARTS];
+	const unsigned int nr = make_parts(part, split, len);
+	size_t at = 0;
+
+	for (unsigned int i = 0; i < nr; at += part[i++].len)
+		memcpy(part[i].host, frame + at, part[i].len);
+	if (indirect)
+		vdriver_add_indirect(&d, TX, part, nr, 0);
+	else
+		vdriver_add(&d, TX, part, nr, 0);
+}
+
+void transmit_plain(size_t len)
+{
+	static const uint32_t whole[] = { REST };
+
+	transmit(whole, len, false);
+}
+
+void check_alive(void)
+{
+	size_t len = make_frame(100, 0xa11fe);
+
+	transmit_plain(len);
+	vdriver_kick(&d, TX);
+	vdriver_wait(&d, TX);
+	assert_got(peer_recv(), len);
+	len = make_frame(200, 0xa11fe);
+	post_plain(2048);
+	vdriver_kick(&d, RX);
+	peer_send(len);
+	assert_got(collect(), len);
+}
+
+uint8_t control(const uint8_t *bytes, uint32_t len, uint32_t split)
+{
+	struct vdriver_buf b[3] = { vdriver_buf(&d, len + 1), vdriver_buf(&d, len + 1),
+				    vdriver_buf(&d, 2) };
+
+	split = MIN(split, len);
+	memcpy(b[0].host, bytes, split);
+	memcpy(b[1].host, bytes + split, len - split);
+	b[0].len = split;
+	b[1].len = len - split;
+	b[2].host[0] = 0xee;
+	vdriver_add(&d, CTRL, b, 2, 1);
+	vdriver_kick(&d, CTRL);
+	assert_int_equal(vdriver_wait(&d, CTRL).len, 1);
+	assert_int_equal(b[2].host[1], 0);
+	return b[2].host[0];
+}
