@@ -264,6 +264,7 @@ static int add_net(struct machine *m, unsigned int n)
 		.poll_us = net->poll_us,
 		.offload = net->offload,
 		.mergeable = net->mergeable,
+		.guard = &m->sandbox.guard,
 	};
 	struct slot *s = next_slot(m, "net", n);
 	struct netbe *be;
@@ -284,7 +285,8 @@ static int add_disk(struct machine *m, unsigned int n)
 {
 	const struct config_disk *disk = &m->config->disk[n];
 	const struct virtio_blk_config_user params = { .path = disk->path,
-						       .readonly = disk->readonly };
+						       .readonly = disk->readonly,
+						       .guard = &m->sandbox.guard };
 	struct slot *s = next_slot(m, "disk", n);
 	int ret = virtio_blk_create(&s->dev, s->name, &m->mem, &params);
 

@@ -2,7 +2,6 @@
 #include "devices/virtio/blk.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,9 @@
 #include <linux/virtio_blk.h>
 
 #include "devices/virtio/disk.h"
+#include "vmm/base/event.h"
 #include "vmm/base/log.h"
-#include "vmm/base/loop.h"
+#include "vmm/base/thread.h"
 
 #define QUEUE_SIZE 256
 #define SEG_MAX	   (QUEUE_SIZE - 2) /* a header and a status come with the data */
@@ -49,17 +49,17 @@ struct virtio_blk {
 	struct disk disk;
 	bool readonly;
 
-	pthread_mutex_t lock; /* of vq, counters and idle */
-	pthread_cond_t work;
+	pthread_mutex_t lock; /* of what follows, up to the workers */
+	pthread_cond_t quiet; /* all are idle */
 	struct virtq vq;
 	struct virtio_blk_counters counters;
 	unsigned int idle; /* workers that wait for work */
-	atomic_bool stop;
+	bool active;	   /* the driver has set the queue up */
+	bool stop;
 
-	struct loop *loop; /* waits for kicks */
-	struct loop_watch kick;
 	struct worker worker[WORKERS];
-	unsigned int nr_workers; /* running */
+	int epoll_fd; /* where they wait: each wake-up is for one of them */
+	int wake_fd;  /* an event, as the driver's kick is */
 	struct counter_group group;
 };
 
@@ -259,10 +259,30 @@ static void serve(struct virtio_blk *blk, const struct virtq_chain *chain, struc
 
 /* ---- workers ---- */
 
+/* Wakes one worker: edge-triggered, and several that wait at one epoll are woken in turn. */
+static int wake_by(struct virtio_blk *blk, int fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.fd = fd };
+
+	return epoll_ctl(blk->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+/* True if it was the driver. */
+static bool wait_for_work(struct virtio_blk *blk)
+{
+	struct epoll_event ev;
+
+	if (epoll_wait(blk->epoll_fd, &ev, 1, -1) != 1)
+		return false;
+	if (ev.data.fd == blk->wake_fd)
+		event_clear(blk->wake_fd);
+	return ev.data.fd != blk->wake_fd;
+}
+
 /*
- * Workers take chains from the queue themselves. One that takes a chain while others are idle asks for
- * kicks, and wakes one of them where there is more already; when all are busy, kicks are for nothing,
- * for each looks again when it is done.
+ * Workers wait for kicks and take chains from the queue themselves. One that takes a chain while others
+ * are idle asks for kicks, and wakes one of them where there is more already; when all are busy, kicks
+ * are for nothing, for each looks again when it is done.
  */
 static void work(void *arg)
 {
@@ -272,37 +292,35 @@ static void work(void *arg)
 
 	pthread_mutex_lock(&blk->lock);
 	while (!blk->stop) {
-		int ret = virtq_pop(&blk->vq, &chain, w->iov, ARRAY_SIZE(w->iov));
+		int ret = 0;
 
+		if (blk->active)
+			ret = virtq_pop(&blk->vq, &chain, w->iov, ARRAY_SIZE(w->iov));
 		if (ret > 0) {
 			if (!blk->idle)
 				virtq_kicks_off(&blk->vq);
 			else if (virtq_kicks_on(&blk->vq))
-				pthread_cond_signal(&blk->work);
+				event_signal(blk->wake_fd);
 			serve(blk, &chain, w->iov);
 			virtio_publish(&blk->dev, 0);
 			continue;
 		}
 		if (ret < 0)
 			virtio_fail(&blk->dev, "its ring is broken");
-		else if (virtq_kicks_on(&blk->vq))
-			continue;
-		blk->idle++;
-		pthread_cond_wait(&blk->work, &blk->lock);
+		else if (blk->active && virtq_kicks_on(&blk->vq))
+			event_signal(
+				blk->wake_fd); /* not under this lock: it may be a guest's play */
+		if (++blk->idle == WORKERS)
+			pthread_cond_signal(&blk->quiet);
+		pthread_mutex_unlock(&blk->lock);
+		const bool kicked = wait_for_work(blk);
+		pthread_mutex_lock(&blk->lock);
 		blk->idle--;
+		if (kicked)
+			virtq_ack_kick(&blk->vq);
 	}
 	pthread_mutex_unlock(&blk->lock);
-}
-
-static void on_kick(void *arg, uint32_t events)
-{
-	struct virtio_blk *blk = arg;
-
-	(void)events;
-	pthread_mutex_lock(&blk->lock);
-	virtq_ack_kick(&blk->vq);
-	pthread_cond_signal(&blk->work);
-	pthread_mutex_unlock(&blk->lock);
+	event_signal(blk->wake_fd); /* the next one is to see it, too */
 }
 
 static struct virtio_blk *to_blk(struct virtio_dev *dev)
@@ -310,47 +328,52 @@ static struct virtio_blk *to_blk(struct virtio_dev *dev)
 	return container_of(dev, struct virtio_blk, dev);
 }
 
+static int activate(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = to_blk(dev);
+
+	pthread_mutex_lock(&blk->lock);
+	blk->active = true;
+	pthread_mutex_unlock(&blk->lock);
+	event_signal(blk->wake_fd);
+	return 0;
+}
+
 /* Requests in flight end first; what waits in the queue stays there. */
 static void reset(struct virtio_dev *dev)
 {
 	struct virtio_blk *blk = to_blk(dev);
 
-	loop_join(blk->loop);
-	blk->stop = true;
 	pthread_mutex_lock(&blk->lock);
-	pthread_cond_broadcast(&blk->work);
+	blk->active = false;
+	while (blk->idle < WORKERS)
+		pthread_cond_wait(&blk->quiet, &blk->lock);
 	pthread_mutex_unlock(&blk->lock);
-	while (blk->nr_workers)
-		thread_join(&blk->worker[--blk->nr_workers].thread);
 }
 
-static int start_worker(struct virtio_blk *blk)
+static int start_workers(struct virtio_blk *blk, const struct thread_guard *guard)
 {
-	struct worker *w = &blk->worker[blk->nr_workers];
-	int err;
-
-	w->blk = blk;
-	snprintf(w->name, sizeof(w->name), "%s.%u", blk->dev.name, blk->nr_workers);
-	w->thread = (struct thread){ .kind = THREAD_DISK, .name = w->name };
-	err = thread_start(&w->thread, work, w);
-	if (!err)
-		blk->nr_workers++;
-	return err;
-}
-
-static int activate(struct virtio_dev *dev)
-{
-	struct virtio_blk *blk = to_blk(dev);
 	int err = 0;
 
-	blk->stop = false;
-	for (unsigned int i = 0; i < WORKERS && !err; i++)
-		err = start_worker(blk);
-	if (!err)
-		err = loop_start(blk->loop, THREAD_DISK, NULL);
-	if (err)
-		reset(dev);
+	for (unsigned int i = 0; i < WORKERS && !err; i++) {
+		struct worker *w = &blk->worker[i];
+
+		w->blk = blk;
+		snprintf(w->name, sizeof(w->name), "%s.%u", blk->dev.name, i);
+		w->thread = (struct thread){ .kind = THREAD_DISK, .name = w->name, .guard = guard };
+		err = thread_start(&w->thread, work, w);
+	}
 	return err;
+}
+
+static void stop_workers(struct virtio_blk *blk)
+{
+	pthread_mutex_lock(&blk->lock);
+	blk->stop = true;
+	pthread_mutex_unlock(&blk->lock);
+	event_signal(blk->wake_fd);
+	for (unsigned int i = 0; i < WORKERS; i++)
+		thread_join(&blk->worker[i].thread);
 }
 
 static const struct virtio_ops ops = { .activate = activate, .reset = reset };
@@ -390,6 +413,39 @@ static void describe(struct virtio_blk *blk, const char *name, const struct gues
 	};
 }
 
+static int create_workers(struct virtio_blk *blk, const struct thread_guard *guard)
+{
+	int err = 0;
+
+	blk->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	blk->wake_fd = event_create();
+	if (blk->epoll_fd < 0 || blk->wake_fd < 0)
+		err = -errno;
+	if (!err)
+		err = wake_by(blk, blk->wake_fd);
+	if (!err)
+		err = wake_by(blk, blk->vq.kick_fd);
+	if (err) {
+		log_error("cannot wait for requests to %s: %s", blk->dev.name, strerror(-err));
+		return err;
+	}
+	return start_workers(blk, guard);
+}
+
+static void release(struct virtio_blk *blk)
+{
+	stop_workers(blk);
+	if (blk->wake_fd >= 0)
+		close(blk->wake_fd);
+	if (blk->epoll_fd >= 0)
+		close(blk->epoll_fd);
+	virtq_destroy(&blk->vq);
+	disk_close(&blk->disk);
+	pthread_cond_destroy(&blk->quiet);
+	pthread_mutex_destroy(&blk->lock);
+	free(blk);
+}
+
 int virtio_blk_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
 		      const struct virtio_blk_config_user *config)
 {
@@ -402,25 +458,23 @@ int virtio_blk_create(struct virtio_dev **out, const char *name, const struct gu
 	}
 	blk->readonly = config->readonly;
 	err = disk_open(&blk->disk, config->path, config->readonly);
-	if (err)
-		goto err_free;
-	err = virtq_init(&blk->vq, QUEUE_SIZE);
 	if (err) {
-		log_error("cannot create the queue of %s: %s", name, strerror(-err));
-		goto err_disk;
+		free(blk);
+		return err;
 	}
-	err = loop_create(&blk->loop, name);
-	if (err)
-		goto err_vq;
-	blk->kick = (struct loop_watch){ .fd = blk->vq.kick_fd, .ready = on_kick, .arg = blk };
-	err = loop_watch(blk->loop, &blk->kick, EPOLLIN);
-	if (err) {
-		log_error("cannot watch the queue of %s: %s", name, strerror(-err));
-		goto err_loop;
-	}
+	blk->epoll_fd = blk->wake_fd = -1;
 	pthread_mutex_init(&blk->lock, NULL);
-	pthread_cond_init(&blk->work, NULL);
+	pthread_cond_init(&blk->quiet, NULL);
+	err = virtq_init(&blk->vq, QUEUE_SIZE);
+	if (err)
+		log_error("cannot create the queue of %s: %s", name, strerror(-err));
 	describe(blk, name, mem);
+	if (!err)
+		err = create_workers(blk, config->guard);
+	if (err) {
+		release(blk);
+		return err;
+	}
 	virtio_init(&blk->dev);
 	blk->group = (struct counter_group){ .name = name,
 					     .desc = counter_desc,
@@ -428,16 +482,6 @@ int virtio_blk_create(struct virtio_dev **out, const char *name, const struct gu
 	counters_register(&blk->group);
 	*out = &blk->dev;
 	return 0;
-
-err_loop:
-	loop_destroy(blk->loop);
-err_vq:
-	virtq_destroy(&blk->vq);
-err_disk:
-	disk_close(&blk->disk);
-err_free:
-	free(blk);
-	return err;
 }
 
 void virtio_blk_destroy(struct virtio_dev *dev)
@@ -447,10 +491,5 @@ void virtio_blk_destroy(struct virtio_dev *dev)
 	struct virtio_blk *blk = to_blk(dev);
 	virtio_destroy(dev);
 	counters_unregister(&blk->group);
-	loop_destroy(blk->loop);
-	virtq_destroy(&blk->vq);
-	disk_close(&blk->disk);
-	pthread_cond_destroy(&blk->work);
-	pthread_mutex_destroy(&blk->lock);
-	free(blk);
+	release(blk);
 }

@@ -13,10 +13,12 @@
 #define DEVICES_VIRTIO_BLK_H
 
 #include "devices/virtio/core.h"
+#include "vmm/base/thread.h"
 
 struct virtio_blk_config_user {
 	const char *path;
 	bool readonly;
+	const struct thread_guard *guard; /* for its workers */
 };
 
 /* Registered under the name of the device. */

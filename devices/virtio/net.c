@@ -225,7 +225,7 @@ static int create_queues(struct net *n, uint16_t size)
 	return ret;
 }
 
-static int create_pairs(struct net *n, unsigned int poll_us)
+static int create_pairs(struct net *n, const struct virtio_net_params *from)
 {
 	int ret = 0;
 
@@ -236,7 +236,8 @@ static int create_pairs(struct net *n, unsigned int poll_us)
 			.dev = &n->dev,
 			.be = n->be,
 			.filter = &n->filter,
-			.poll_ns = poll_us * 1000ull,
+			.poll_ns = from->poll_us * 1000ull,
+			.guard = from->guard,
 		};
 
 		ret = net_pair_create(&n->pair[i], &params);
@@ -290,7 +291,7 @@ int virtio_net_create(struct virtio_dev **out, const char *name, const struct gu
 	describe(n, name, mem, params);
 	ret = create_queues(n, params->queue_size);
 	if (!ret)
-		ret = create_pairs(n, params->poll_us);
+		ret = create_pairs(n, params);
 	counters_register(&n->group);
 	if (ret)
 		virtio_net_destroy(&n->dev);

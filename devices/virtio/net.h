@@ -7,6 +7,7 @@
 
 #include "devices/net/netbe.h"
 #include "devices/virtio/core.h"
+#include "vmm/base/thread.h"
 
 struct virtio_net_params {
 	uint8_t mac[6]; /* all 0: the backend's */
@@ -14,6 +15,7 @@ struct virtio_net_params {
 	unsigned int poll_us; /* busy-poll for at most this long after work; 0: never */
 	bool offload;	      /* offer what the backend can do; else no offload at all */
 	bool mergeable;	      /* offer MRG_RXBUF */
+	const struct thread_guard *guard; /* for its threads */
 };
 
 /*

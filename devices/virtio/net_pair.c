@@ -586,7 +586,7 @@ int net_pair_create(struct net_pair **out, const struct net_pair_params *params)
 	if (!ret)
 		ret = loop_timer_init(n->loop, &n->rx_timer);
 	if (!ret)
-		ret = loop_start(n->loop, THREAD_NET, NULL);
+		ret = loop_start(n->loop, THREAD_NET, params->guard);
 	if (ret) {
 		net_pair_destroy(n);
 		return ret;

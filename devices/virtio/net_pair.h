@@ -18,6 +18,7 @@
 #include "devices/net/filter.h"
 #include "devices/net/netbe.h"
 #include "devices/virtio/core.h"
+#include "vmm/base/thread.h"
 
 struct net_pair;
 struct loop;
@@ -29,6 +30,7 @@ struct net_pair_params {
 	struct netbe *be;	/* the card's */
 	const struct net_filter *filter; /* changed by the card, on the pair's thread */
 	uint64_t poll_ns;		 /* busy-poll for so long after work */
+	const struct thread_guard *guard;
 };
 
 /* The pair and its thread, which sleeps until net_pair_start(). -errno, with a message. */

@@ -1,7 +1,7 @@
 # The load program crr, the report, and their tests.
 
 BENCH := guest-tests/bench
-CRR_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,crr load server opts hist pace netstat out util)
+CRR_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,crr load slot server netperf flood pattern opts hist pace netstat out util)
 LAUNCH_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,launch util)
 REPORT_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,report report_html results)
 BENCH_TESTS := $(patsubst $(BENCH)/test/%.c,$(BUILD)/$(BENCH)/test/%,$(wildcard $(BENCH)/test/test_*.c))

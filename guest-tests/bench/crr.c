@@ -2,11 +2,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "flood.h"
 #include "load.h"
+#include "netperf.h"
 #include "netstat.h"
 #include "opts.h"
 #include "out.h"
@@ -15,6 +18,11 @@
 #define PROC_NET "/proc/net"
 
 enum { EXIT_MEASURED = 0, EXIT_NOTHING = 1, EXIT_USAGE = 2 };
+
+static bool is_stream(const struct client_opts *o)
+{
+	return o->test == TEST_STREAM || o->test == TEST_MAERTS || o->test == TEST_UDP_STREAM;
+}
 
 /* Set by SIGINT and SIGTERM; every thread looks at it. */
 static atomic_int stop;
@@ -94,7 +102,7 @@ static void add_setup(struct out *out, const struct client_opts *o)
 	out_number(out, "connections", o->connections, 0);
 	if (o->rate)
 		out_number(out, "rate_target", o->rate, 0);
-	if (o->test == TEST_STREAM || o->test == TEST_MAERTS) {
+	if (is_stream(o)) {
 		out_number(out, "block", o->block, 0);
 		return;
 	}
@@ -107,7 +115,7 @@ static void add_setup(struct out *out, const struct client_opts *o)
 static void add_result(struct out *out, const struct client_opts *o, const struct load_result *r)
 {
 	out_number(out, "seconds", r->seconds, 3);
-	if (o->test == TEST_STREAM || o->test == TEST_MAERTS) {
+	if (is_stream(o)) {
 		out_number(out, "bytes", (double)r->bytes, 0);
 		out_number(out, "bytes_all", (double)r->bytes_all, 0);
 		/* 0/0, when stopped before measuring, is printed as null. */
@@ -144,19 +152,40 @@ static int write_file(const struct out *out, const char *label, const char *path
 	return rc;
 }
 
+/* Whether all of --count came, and right; without it, whether anything did. */
+static bool complete(const struct client_opts *o, const struct load_result *r)
+{
+	uint64_t wanted = is_stream(o) ? (uint64_t)o->count * o->connections : o->count;
+
+	if (!o->count)
+		return r->transactions || r->bytes;
+	for (unsigned int i = 0; i < LOAD_FAILURES; i++)
+		if (r->failure[i])
+			return false;
+	return (is_stream(o) ? r->bytes_all : r->transactions_all) == wanted;
+}
+
 static int client_main(int argc, char **argv)
 {
-	static const uint32_t ports[] = { PORT_CRR, PORT_RR, PORT_DISCARD, PORT_CHARGEN, PORT_RR };
+	static const uint32_t ports[] = { PORT_CRR, PORT_RR,  PORT_DISCARD, PORT_CHARGEN,
+					  PORT_RR,  PORT_CRR, PORT_DISCARD };
 	static struct load_result result;
 	static struct out out;
 	struct netstat before, after, delta;
 	struct client_opts o;
-	int rc = 0;
+	int rc = 0, control = -1;
+	bool good;
 
 	if (opts_client(argc, argv, &o, stderr))
 		return EXIT_USAGE;
-	if (!o.port)
-		o.port = ports[o.test];
+	if (o.netperf) {
+		control = netperf_begin(&o);
+		if (control < 0)
+			return EXIT_USAGE;
+	} else if (!o.port) {
+		/* A stream that is checked goes to whoever checks it. */
+		o.port = o.count && o.test == TEST_STREAM ? PORT_VERIFY : ports[o.test];
+	}
 	netstat_read(PROC_NET, &before);
 	if (load_run(&o, &stop, &result))
 		return EXIT_USAGE;
@@ -166,6 +195,9 @@ static int client_main(int argc, char **argv)
 	add_setup(&out, &o);
 	add_result(&out, &o, &result);
 	add_netstat(&out, &delta);
+	good = complete(&o, &result);
+	if (o.netperf && !netperf_end(control, &o, &result, &out))
+		good = false;
 	if (!o.json || strcmp(o.json, "-"))
 		rc = out_write_text(&out, stdout);
 	if (o.json && write_file(&out, NULL, o.json, "we", write_json))
@@ -175,7 +207,14 @@ static int client_main(int argc, char **argv)
 		rc = -EIO;
 	if (rc)
 		return EXIT_USAGE;
-	return result.transactions || result.bytes ? EXIT_MEASURED : EXIT_NOTHING;
+	return good ? EXIT_MEASURED : EXIT_NOTHING;
+}
+
+static int flood_main(int argc, char **argv)
+{
+	struct client_opts o;
+
+	return opts_flood(argc, argv, &o, stderr) || flood_run(&o) ? EXIT_USAGE : EXIT_MEASURED;
 }
 
 static int server_main(int argc, char **argv)
@@ -221,6 +260,8 @@ int main(int argc, char **argv)
 		return client_main(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "server"))
 		return server_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "flood"))
+		return flood_main(argc - 1, argv + 1);
 	fprintf(stderr, "crr: say 'crr client HOST' or 'crr server' (crr --help tells all)\n");
 	return EXIT_USAGE;
 }

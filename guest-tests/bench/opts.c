@@ -2,13 +2,17 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "opts.h"
 
-const char *const load_test_names[] = { "crr", "rr", "stream", "maerts", "udp_rr", NULL };
+#define MAX_DATAGRAM 65507u
+
+const char *const load_test_names[] = { "crr",	  "rr", "stream",     "maerts",
+					"udp_rr", "cc", "udp_stream", NULL };
 const char *const load_close_names[] = { "server", "client", "reset", NULL };
 
 enum kind { NUMBER, SECONDS, TEXT, CHOICE, ADDRESS, ADDRESSES, PORT_RANGE };
@@ -25,8 +29,10 @@ struct option_row {
 #define AT(member) offsetof(struct client_opts, member)
 static const struct option_row client_rows[] = {
 	{ "test", CHOICE, AT(test), 0, 0, load_test_names,
-	  "crr|rr|stream|maerts|udp_rr   connect+request+response+close; request+response;\n"
-	  "                      bulk to the server; bulk to the client; UDP (default crr)" },
+	  "crr|rr|stream|maerts|udp_rr|cc|udp_stream   connect+request+response+close;\n"
+	  "                      request+response; bulk to the server; bulk to the client; UDP; a\n"
+	  "                      connection that the server closes at once; datagrams that nobody\n"
+	  "                      answers (default crr)" },
 	{ "port", NUMBER, AT(port), 1, 65535, NULL,
 	  "N          default: the port of crr's own server for the test" },
 	{ "connections", NUMBER, AT(connections), 1, 65536, NULL,
@@ -37,6 +43,12 @@ static const struct option_row client_rows[] = {
 	  "                      was meant to be sent (default: closed loop)" },
 	{ "seconds", SECONDS, AT(seconds_ns), 0, 0, NULL,
 	  "S       measure for S seconds (default 10)" },
+	{ "count", NUMBER, AT(count), 1, INT32_MAX, NULL,
+	  "N         so many transactions in all, or bytes of each stream, instead of a time; every\n"
+	  "                      byte received is checked: status 0 only if all of it came, and right" },
+	{ "netperf", NUMBER, AT(netperf), 1, 65535, NULL,
+	  "PORT    agree on the test with netserver's control port there (12865), and compare\n"
+	  "                      what both have counted" },
 	{ "warmup", SECONDS, AT(warmup_ns), 0, 0, NULL,
 	  "S        run S seconds before measuring (default 1)" },
 	{ "timeout", SECONDS, AT(timeout_ns), 0, 0, NULL,
@@ -45,7 +57,7 @@ static const struct option_row client_rows[] = {
 	{ "response", NUMBER, AT(response), 1, OPTS_MAX_PAYLOAD, NULL,
 	  "SIZE   default 1 byte; an echo server answers with the request's size" },
 	{ "block", NUMBER, AT(block), 1, OPTS_MAX_PAYLOAD, NULL,
-	  "SIZE      bytes per send of a stream (default 64K)" },
+	  "SIZE      bytes per send of a stream (default 64K, in a datagram 65507)" },
 	{ "close", CHOICE, AT(close), 0, 0, load_close_names,
 	  "server|client|reset   who ends a crr connection (default server, see below)" },
 	{ "source", ADDRESSES, AT(source), 0, 0, NULL,
@@ -74,6 +86,9 @@ static const struct option_row server_rows[] = {
 	  "PORT    read and drop (default 5009)" },
 	{ "chargen", NUMBER, AT(port_chargen), 0, 65535, NULL,
 	  "PORT    send for as long as the client reads (default 5019)" },
+	{ "verify", NUMBER, AT(port_verify), 0, 65535, NULL,
+	  "PORT     check a stream, and answer its end with how many bytes were right, 64 bits\n"
+	  "                      (default 5010)" },
 	{ "request", NUMBER, AT(request), 1, OPTS_MAX_PAYLOAD, NULL, "SIZE    default 1 byte" },
 	{ "response", NUMBER, AT(response), 1, OPTS_MAX_PAYLOAD, NULL, "SIZE   default 1 byte" },
 	{ "block", NUMBER, AT(block), 1, OPTS_MAX_PAYLOAD, NULL, "SIZE      default 64K" },
@@ -96,7 +111,8 @@ static const char client_notes[] =
 	"          than a real close, so not comparable with netperf.\n"
 	"Retransmissions and listen drops are those of the whole network namespace during the run.\n"
 	"Percentiles are at most 0.8% too high, never too low. SIGINT or SIGTERM ends the run early.\n"
-	"Exit status: 0 measured, 1 nothing completed, 2 usage or set-up.\n";
+	"Exit status: 0 measured, 1 nothing completed (or not all of --count, or netserver counts otherwise),\n"
+	"2 usage or set-up.\n";
 
 int opts_number(const char *text, uint32_t low, uint32_t high, uint32_t *out)
 {
@@ -266,9 +282,40 @@ static int parse(int argc, char **argv, const struct option_row *rows, void *opt
 	return 0;
 }
 
+/* What every client needs: the server's address, and words that parse. */
+static int parse_client(int argc, char **argv, struct client_opts *o, FILE *err)
+{
+	int rc = parse(argc, argv, client_rows, o, &o->host_text, err);
+
+	if (rc)
+		return rc;
+	if (!o->host_text) {
+		fprintf(err, "crr: %s needs the server's address (crr %s HOST ...)\n", argv[0],
+			argv[0]);
+		return -EINVAL;
+	}
+	if (inet_pton(AF_INET, o->host_text, &o->host) != 1) {
+		fprintf(err, "crr: '%s' is not an IPv4 address\n", o->host_text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int opts_flood(int argc, char **argv, struct client_opts *o, FILE *err)
+{
+	*o = (struct client_opts){ .port = PORT_CRR };
+	if (parse_client(argc, argv, o, err))
+		return -EINVAL;
+	if (!o->count) {
+		fprintf(err, "crr: flood needs --count N, the number of SYNs\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int opts_client(int argc, char **argv, struct client_opts *o, FILE *err)
 {
-	int rc;
+	bool stream, datagrams;
 
 	*o = (struct client_opts){ .threads = 1,
 				   .connections = 1,
@@ -276,19 +323,13 @@ int opts_client(int argc, char **argv, struct client_opts *o, FILE *err)
 				   .warmup_ns = 1000000000u,
 				   .timeout_ns = 5000000000u,
 				   .request = 1,
-				   .response = 1,
-				   .block = 65536 };
-	rc = parse(argc, argv, client_rows, o, &o->host_text, err);
-	if (rc)
-		return rc;
-	if (!o->host_text) {
-		fprintf(err, "crr: client needs the server's address (crr client HOST ...)\n");
+				   .response = 1 };
+	if (parse_client(argc, argv, o, err))
 		return -EINVAL;
-	}
-	if (inet_pton(AF_INET, o->host_text, &o->host) != 1) {
-		fprintf(err, "crr: '%s' is not an IPv4 address\n", o->host_text);
-		return -EINVAL;
-	}
+	stream = o->test == TEST_STREAM || o->test == TEST_MAERTS || o->test == TEST_UDP_STREAM;
+	datagrams = o->test == TEST_UDP_RR || o->test == TEST_UDP_STREAM;
+	if (!o->block)
+		o->block = datagrams ? MAX_DATAGRAM : 65536;
 	if (o->threads > o->connections) {
 		fprintf(err, "crr: %u threads need at least as many --connections, not %u\n",
 			o->threads, o->connections);
@@ -298,13 +339,19 @@ int opts_client(int argc, char **argv, struct client_opts *o, FILE *err)
 		fprintf(err, "crr: --seconds and --timeout must not be 0\n");
 		return -EINVAL;
 	}
-	if (o->rate && (o->test == TEST_STREAM || o->test == TEST_MAERTS)) {
-		fprintf(err, "crr: --rate is for transactions, not for --test %s\n",
-			load_test_names[o->test]);
+	if (o->rate && (stream || o->count)) {
+		fprintf(err, "crr: --rate is for transactions that time ends, not for %s\n",
+			stream ? load_test_names[o->test] : "--count");
 		return -EINVAL;
 	}
-	if (o->test == TEST_UDP_RR && (o->request > 65507 || o->response > 65507)) {
-		fprintf(err, "crr: a UDP datagram holds at most 65507 bytes\n");
+	if (datagrams && (o->request > MAX_DATAGRAM || o->response > MAX_DATAGRAM ||
+			  (stream && o->block > MAX_DATAGRAM))) {
+		fprintf(err, "crr: a UDP datagram holds at most %u bytes\n", MAX_DATAGRAM);
+		return -EINVAL;
+	}
+	if (o->netperf && o->connections > 1 && o->test != TEST_CRR && o->test != TEST_CC) {
+		fprintf(err, "crr: netserver takes one connection for --test %s, not %u\n",
+			load_test_names[o->test], o->connections);
 		return -EINVAL;
 	}
 	return 0;
@@ -320,6 +367,7 @@ int opts_server(int argc, char **argv, struct server_opts *o, FILE *err)
 				   .port_rr = PORT_RR,
 				   .port_discard = PORT_DISCARD,
 				   .port_chargen = PORT_CHARGEN,
+				   .port_verify = PORT_VERIFY,
 				   .request = 1,
 				   .response = 1,
 				   .block = 65536 };
@@ -330,7 +378,8 @@ int opts_server(int argc, char **argv, struct server_opts *o, FILE *err)
 		fprintf(err, "crr: unexpected argument '%s'\n", word);
 		return -EINVAL;
 	}
-	if (!o->port_crr && !o->port_rr && !o->port_discard && !o->port_chargen) {
+	if (!o->port_crr && !o->port_rr && !o->port_discard && !o->port_chargen &&
+	    !o->port_verify) {
 		fprintf(err, "crr: every service is switched off, nothing to serve\n");
 		return -EINVAL;
 	}
@@ -351,5 +400,7 @@ void opts_help(FILE *f)
 	print_rows(f, server_rows);
 	fprintf(f, "\ncrr client HOST [options]\n");
 	print_rows(f, client_rows);
+	fprintf(f, "\ncrr flood HOST --count N [--port N]\n"
+		   "  so many SYNs from as many addresses, never followed up; needs CAP_NET_RAW\n");
 	fputs(client_notes, f);
 }

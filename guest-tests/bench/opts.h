@@ -10,9 +10,23 @@
 #define OPTS_MAX_PAYLOAD (16u << 20)
 
 /* Ports of crr's own server. A guest that offers the classic services is reached with --port 7, 9, 19. */
-enum { PORT_CRR = 5001, PORT_RR = 5002, PORT_DISCARD = 5009, PORT_CHARGEN = 5019 };
+enum {
+	PORT_CRR = 5001,
+	PORT_RR = 5002,
+	PORT_DISCARD = 5009,
+	PORT_VERIFY = 5010,
+	PORT_CHARGEN = 5019
+};
 
-enum load_test { TEST_CRR, TEST_RR, TEST_STREAM, TEST_MAERTS, TEST_UDP_RR };
+enum load_test {
+	TEST_CRR,
+	TEST_RR,
+	TEST_STREAM,
+	TEST_MAERTS,
+	TEST_UDP_RR,
+	TEST_CC,
+	TEST_UDP_STREAM
+};
 enum load_close { CLOSE_SERVER, CLOSE_CLIENT, CLOSE_RESET };
 
 extern const char *const load_test_names[];  /* by enum load_test, NULL at the end */
@@ -25,7 +39,10 @@ struct client_opts {
 	uint32_t port; /* 0: the test's own */
 	uint32_t threads, connections;
 	uint64_t seconds_ns, warmup_ns, timeout_ns;
-	uint32_t rate; /* transactions per second in all; 0: closed loop */
+	uint32_t
+		count; /* transactions in all, or bytes of each stream; 0: as many as the time allows */
+	uint32_t netperf; /* control port of a netserver that is to take part; 0: none */
+	uint32_t rate;	  /* transactions per second in all; 0: closed loop */
 	uint32_t request, response, block;
 	struct in_addr source[OPTS_MAX_SOURCES];
 	uint32_t sources;
@@ -36,7 +53,7 @@ struct client_opts {
 struct server_opts {
 	struct in_addr bind;
 	uint32_t threads;
-	uint32_t port_crr, port_rr, port_discard, port_chargen; /* 0: not served */
+	uint32_t port_crr, port_rr, port_discard, port_chargen, port_verify; /* 0: not served */
 	uint32_t request, response, block;
 	const char *json;
 };
@@ -46,12 +63,11 @@ struct server_opts {
  * Return 0, or -EINVAL after one clear line on @err.
  */
 int opts_client(int argc, char **argv, struct client_opts *o, FILE *err);
+int opts_flood(int argc, char **argv, struct client_opts *o,
+	       FILE *err); /* host, port and count of it */
 int opts_server(int argc, char **argv, struct server_opts *o, FILE *err);
 
 /* Everything that crr --help prints. */
-void opts_help(FILE *f);
-
-/* Everything crr --help prints. */
 void opts_help(FILE *f);
 
 /*

@@ -1,5 +1,6 @@
-/* crr's server: crr, rr (TCP and UDP), discard and chargen, each on a port of its own. */
+/* crr's server: crr, rr (TCP and UDP), discard, chargen and verify, each on a port of its own. */
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pattern.h"
 #include "server.h"
 #include "util.h"
 
@@ -21,15 +23,17 @@
 #define STOP_MS	      50 /* how often the stop flag is looked at */
 #define SEGMENT_BYTES 1400
 
-enum service { CRR, RR, DISCARD, CHARGEN, UDP_RR, SERVICES };
+enum service { CRR, RR, DISCARD, CHARGEN, VERIFY, UDP_RR, SERVICES };
 
 /* What an epoll event points at: a listening socket (or the UDP one), or a connection. */
 struct conn {
 	int fd;
 	enum service service;
 	bool listening;
-	uint32_t got;  /* bytes of the request that came */
-	uint64_t owed; /* bytes of responses still to be sent */
+	uint32_t got;	/* bytes of the request that came */
+	uint64_t owed;	/* bytes of responses still to be sent */
+	uint64_t bytes; /* sent by chargen; of the stream to verify, those that came right */
+	bool wrong;	/* and here one did not */
 };
 
 struct server {
@@ -42,7 +46,7 @@ struct worker {
 	const struct server *server;
 	pthread_t thread;
 	int epoll;
-	char *buffer;
+	char *buffer, *pattern; /* to receive into, to send from */
 	size_t buffer_size;
 	struct server_result r;
 	int rc;
@@ -50,8 +54,8 @@ struct worker {
 
 static uint32_t port_of(const struct server_opts *o, enum service service)
 {
-	const uint32_t ports[SERVICES] = { o->port_crr, o->port_rr, o->port_discard,
-					   o->port_chargen, o->port_rr };
+	const uint32_t ports[SERVICES] = { o->port_crr,	    o->port_rr,	    o->port_discard,
+					   o->port_chargen, o->port_verify, o->port_rr };
 
 	return ports[service];
 }
@@ -89,10 +93,12 @@ static void conn_end(struct worker *w, struct conn *c, bool error)
 /* Send what is owed. Returns false when the connection is gone. */
 static bool conn_answer(struct worker *w, struct conn *c)
 {
+	uint32_t response = w->server->o->response, left;
 	ssize_t n;
 
 	while (c->owed) {
-		n = send(c->fd, w->buffer, c->owed < w->buffer_size ? c->owed : w->buffer_size,
+		left = (uint32_t)((c->owed - 1) % response) + 1; /* of the one that is under way */
+		n = send(c->fd, w->pattern + (response - left) % PATTERN_PERIOD, left,
 			 MSG_NOSIGNAL);
 		if (n < 0 && errno == EAGAIN)
 			return true;
@@ -133,6 +139,25 @@ static void conn_took(struct worker *w, struct conn *c, size_t n)
 	c->got = (uint32_t)got;
 }
 
+/* Compare with the pattern for as long as all is right; what came right is told at the stream's end. */
+static void conn_verify(const struct worker *w, struct conn *c, size_t n)
+{
+	const char *want = w->pattern + c->bytes % PATTERN_PERIOD;
+
+	for (size_t i = 0; i < n && !c->wrong; i++) {
+		c->wrong = w->buffer[i] != want[i];
+		c->bytes += !c->wrong;
+	}
+}
+
+static void conn_tell_right(const struct conn *c)
+{
+	uint64_t right = htobe64(c->bytes);
+
+	send(c->fd, &right, sizeof(right),
+	     MSG_NOSIGNAL); /* nothing was sent before: there is room */
+}
+
 /* Returns false when the connection is gone. */
 static bool conn_read(struct worker *w, struct conn *c)
 {
@@ -146,11 +171,15 @@ static bool conn_read(struct worker *w, struct conn *c)
 		if (n < 0 && errno == EAGAIN)
 			return true;
 		if (n <= 0) {
+			if (!n && c->service == VERIFY)
+				conn_tell_right(c);
 			conn_end(w, c, n || c->got);
 			return false;
 		}
-		if (c->service == DISCARD) {
+		if (c->service == DISCARD || c->service == VERIFY) {
 			w->r.bytes_in += (uint64_t)n;
+			if (c->service == VERIFY)
+				conn_verify(w, c, (size_t)n);
 			continue;
 		}
 		conn_took(w, c, (size_t)n);
@@ -168,7 +197,8 @@ static void conn_chargen(struct worker *w, struct conn *c)
 	ssize_t n;
 
 	for (int i = 0; i < BURST; i++) {
-		n = send(c->fd, w->buffer, w->server->o->block, MSG_NOSIGNAL);
+		n = send(c->fd, w->pattern + c->bytes % PATTERN_PERIOD, w->server->o->block,
+			 MSG_NOSIGNAL);
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n < 0) {
@@ -176,6 +206,7 @@ static void conn_chargen(struct worker *w, struct conn *c)
 			conn_end(w, c, errno != ECONNRESET && errno != EPIPE);
 			return;
 		}
+		c->bytes += (uint64_t)n;
 		w->r.bytes_out += (uint64_t)n;
 	}
 }
@@ -258,7 +289,7 @@ static void udp_answer(struct worker *w, const struct conn *c)
 		if (n < 0)
 			return;
 		w->r.bytes_in += (uint64_t)n;
-		n = sendto(c->fd, w->buffer, o->response, MSG_NOSIGNAL, (struct sockaddr *)&from,
+		n = sendto(c->fd, w->pattern, o->response, MSG_NOSIGNAL, (struct sockaddr *)&from,
 			   length);
 		if (n < 0) {
 			w->r.errors++;
@@ -308,9 +339,12 @@ static int worker_init(struct worker *w, struct server *server)
 	if (w->buffer_size < o->response)
 		w->buffer_size = o->response;
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
-	w->buffer = calloc(1, w->buffer_size);
-	if (w->epoll < 0 || !w->buffer)
-		return w->buffer ? -errno : -ENOMEM;
+	if (w->epoll < 0)
+		return -errno;
+	w->buffer = malloc(w->buffer_size);
+	w->pattern = pattern_new(w->buffer_size);
+	if (!w->buffer || !w->pattern)
+		return -ENOMEM;
 	for (int s = 0; s < SERVICES; s++) {
 		want.data.ptr = &server->listener[s];
 		if (server->listener[s].fd >= 0 &&
@@ -322,7 +356,8 @@ static int worker_init(struct worker *w, struct server *server)
 
 static void print_ready(const struct server_opts *o)
 {
-	static const char *const names[SERVICES] = { "crr", "rr", "discard", "chargen", "udp_rr" };
+	static const char *const names[SERVICES] = { "crr",	"rr",	  "discard",
+						     "chargen", "verify", "udp_rr" };
 	const char *separator = "crr: serving ";
 
 	for (enum service s = 0; s < SERVICES; s++) {
@@ -391,6 +426,7 @@ int server_run(const struct server_opts *o, const atomic_int *stop, struct serve
 		if (workers[i].epoll > 0)
 			close(workers[i].epoll);
 		free(workers[i].buffer);
+		free(workers[i].pattern);
 	}
 	free(workers);
 	return rc;

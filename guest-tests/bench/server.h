@@ -1,4 +1,4 @@
-/* crr's server: crr, rr (TCP and UDP), discard and chargen, each on a port of its own. */
+/* crr's server: crr, rr (TCP and UDP), discard, chargen and verify, each on a port of its own. */
 #ifndef BENCH_SERVER_H
 #define BENCH_SERVER_H
 

@@ -118,6 +118,12 @@ static void client_refuses(void **state)
 		{ "client 1.2.3.4 --source-ports 123456789-2", "source-ports" },
 		{ "client 1.2.3.4 --test stream --rate 5", "rate" },
 		{ "client 1.2.3.4 --test udp_rr --request 65508", "65507" },
+		{ "client 1.2.3.4 --test udp_stream --block 65508", "65507" },
+		{ "client 1.2.3.4 --count 0", "count" },
+		{ "client 1.2.3.4 --count 2G", "2147483647" },
+		{ "client 1.2.3.4 --count 5 --rate 5", "count" },
+		{ "client 1.2.3.4 --netperf 0", "netperf" },
+		{ "client 1.2.3.4 --netperf 12865 --test rr --connections 2", "one connection" },
 	};
 	struct client_opts o;
 
@@ -155,13 +161,16 @@ static void server_lines(void **state)
 	assert_int_equal(parse("server", NULL, &o), 0);
 	assert_int_equal(o.port_crr, PORT_CRR);
 	assert_int_equal(o.bind.s_addr, INADDR_ANY);
-	assert_int_equal(parse("server --bind 127.0.0.1 --chargen 0 --threads 2", NULL, &o), 0);
+	assert_int_equal(
+		parse("server --bind 127.0.0.1 --chargen 0 --verify 0 --threads 2", NULL, &o), 0);
 	assert_int_equal(o.port_chargen, 0);
 	assert_int_equal(o.bind.s_addr, htonl(INADDR_LOOPBACK));
 	assert_int_equal(parse("server 1.2.3.4", NULL, &o), -EINVAL);
 	assert_int_equal(parse("server --bind here", NULL, &o), -EINVAL);
 	assert_int_equal(parse("server --test crr", NULL, &o), -EINVAL);
-	assert_int_equal(parse("server --crr 0 --rr 0 --discard 0 --chargen 0", NULL, &o), -EINVAL);
+	assert_int_equal(
+		parse("server --crr 0 --rr 0 --discard 0 --chargen 0 --verify 0", NULL, &o),
+		-EINVAL);
 	assert_non_null(strstr(message, "nothing to serve"));
 }
 

@@ -61,11 +61,6 @@ GK_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard $(GK)/test/test_*.c))
 $(GK_TESTS): %: %.host.o $(GK_STACK_OBJS)
 	$(CC) $(GK_HOST_CFLAGS) -o $@ $^ -lcmocka
 UNIT_TESTS += $(GK_TESTS)
-PROGS += $(BUILD)/guest-stack $(BUILD)/guest-client
-
-$(BUILD)/guest-client: $(GK)/test/client.c $(GK)/netperf.h
-	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARNINGS) -o $@ $<
 
 -include $(GK_OBJS:.o=.d) $(GK_STACK_OBJS:.o=.d)
 .PHONY: guest

@@ -1,5 +1,5 @@
 /*
- * netperf.c - the server's side of netperf: TCP_CRR, TCP_RR, TCP_STREAM, TCP_MAERTS, UDP_RR and
+ * The server's side of netperf: TCP_CRR, TCP_RR, TCP_CC, TCP_STREAM, TCP_MAERTS, UDP_RR and
  * UDP_STREAM.
  */
 #include "clock.h"
@@ -26,11 +26,13 @@ struct session {
 	uint32_t got; /* bytes of message */
 
 	bool running;
+	bool cc; /* begun by TCP_CC's own messages */
 	uint16_t port;
 	bool udp;
 	uint32_t direction, flags, request_size, response_size;
 	uint64_t start, end; /* clock_us() time; end may be NEVER */
-	uint64_t units_left; /* bytes to send of a test that is not timed, 0 otherwise */
+	uint64_t
+		units_left; /* of a test that is not timed: bytes to send, or transactions; 0 otherwise */
 	uint64_t received, sent, receives, sends, transactions;
 	struct tcp_conn *data; /* the connection of a test that has one */
 };
@@ -100,10 +102,8 @@ static void stop_listening(struct session *s)
 	s->port = 0;
 }
 
-static void finish(struct session *s)
+static void put_omni_results(const struct session *s, uint8_t *results)
 {
-	uint8_t results[NETPERF_MESSAGE] = { 0 };
-
 	put_word(results, RESULTS_RECEIVED_HIGH, (uint32_t)(s->received >> 32));
 	put_word(results, RESULTS_RECEIVED_LOW, (uint32_t)s->received);
 	put_word(results, RESULTS_RECV_CALLS, (uint32_t)s->receives);
@@ -115,12 +115,29 @@ static void finish(struct session *s)
 	put_word(results, RESULTS_TRANSACTIONS, (uint32_t)s->transactions);
 	put_word(results, RESULTS_ELAPSED, netperf_seconds(clock_us() - s->start));
 	put_word(results, RESULTS_CPUS, 1);
+}
+
+static void put_cc_results(const struct session *s, uint8_t *results)
+{
+	put_word(results, CC_RESULTS_TRANSACTIONS, (uint32_t)s->transactions);
+	put_word(results, CC_RESULTS_ELAPSED, netperf_seconds(clock_us() - s->start));
+	put_word(results, CC_RESULTS_CPUS, 1);
+}
+
+static void finish(struct session *s)
+{
+	uint8_t results[NETPERF_MESSAGE] = { 0 };
+
+	if (s->cc)
+		put_cc_results(s, results);
+	else
+		put_omni_results(s, results);
 	s->running = false;
 	if (s->data != NULL)
 		tcp_close(s->data);
 	s->data = NULL;
 	/* Not the port: a connection test's last connections may still be coming. */
-	send_message(s, results, NETPERF_OMNI_RESULTS, 0);
+	send_message(s, results, s->cc ? NETPERF_TCP_CC_RESPONSE : NETPERF_OMNI_RESULTS, 0);
 }
 
 /* The data connection. words.a: bytes of the current request that are still to come */
@@ -147,6 +164,15 @@ static void send_stream(struct session *s, struct tcp_conn *conn)
 	} while (taken == offered);
 }
 
+/* A transaction of a connection test ends with its connection; the last one of a counted test ends that too. */
+static void count_and_close(struct session *s, struct tcp_conn *conn)
+{
+	s->transactions++;
+	tcp_close(conn);
+	if (s->end == NEVER && s->transactions >= s->units_left)
+		finish(s);
+}
+
 static void data_opened(struct tcp_conn *conn)
 {
 	struct session *s = session_of_port(tcp_port(conn));
@@ -157,10 +183,8 @@ static void data_opened(struct tcp_conn *conn)
 	}
 	tcp_words(conn)->a = s->request_size;
 	if (s->flags & FLAG_CONNECT_TEST) {
-		if (s->direction == 0) { /* TCP_CC: nothing but connections */
-			s->transactions++;
-			tcp_close(conn);
-		}
+		if (s->direction == 0) /* nothing but connections */
+			count_and_close(s, conn);
 		return;
 	}
 	s->data = conn;
@@ -185,9 +209,10 @@ static void respond(struct session *s, struct tcp_conn *conn)
 	}
 	s->sent += s->response_size;
 	s->sends++;
-	s->transactions++;
 	if (s->flags & FLAG_CONNECT_TEST)
-		tcp_close(conn);
+		count_and_close(s, conn);
+	else
+		s->transactions++;
 }
 
 static uint32_t data_received(struct tcp_conn *conn, const uint8_t *data, uint32_t length)
@@ -274,21 +299,11 @@ static uint32_t size_word(const struct session *s, uint32_t index, uint32_t othe
 	return size == 0 || size > SIZE_LIMIT ? otherwise : size;
 }
 
-/* Begins a test. False if it is one that is not served here. */
-static bool begin(struct session *s, uint8_t *response)
+/* Listens, and starts the clock. length: seconds, or below 0 how many transactions or bytes. */
+static bool start(struct session *s, uint32_t port, int32_t length)
 {
-	uint32_t protocol = word(s, REQUEST_PROTOCOL), port = word(s, REQUEST_DATA_PORT);
-	int32_t length = (int32_t)word(s, REQUEST_SECONDS);
-
 	stop_listening(s);
-	s->direction = word(s, REQUEST_DIRECTION) & (DIRECTION_SEND | DIRECTION_RECEIVE);
-	s->flags = word(s, REQUEST_FLAGS);
-	s->request_size = size_word(s, REQUEST_REQUEST_SIZE, 1);
-	s->response_size = size_word(s, REQUEST_RESPONSE_SIZE, 1);
-	s->udp = protocol == IP_UDP;
-	/* Sending UDP at a client without being asked is not served. */
-	if ((protocol != IP_TCP && protocol != IP_UDP) || port > UINT16_MAX ||
-	    (s->udp && !(s->direction & DIRECTION_RECEIVE)))
+	if (port > UINT16_MAX)
 		return false;
 	s->received = s->sent = s->receives = s->sends = s->transactions = 0;
 	s->data = NULL;
@@ -307,7 +322,41 @@ static bool begin(struct session *s, uint8_t *response)
 	else if (length > 0 && s->direction != DIRECTION_SEND)
 		s->end += PATIENCE_US;
 	s->running = true;
+	return true;
+}
 
+static bool begin_cc(struct session *s, uint8_t *response)
+{
+	s->cc = true;
+	s->udp = false;
+	s->direction = 0;
+	s->flags = FLAG_CONNECT_TEST;
+	if (!start(s, word(s, CC_REQUEST_DATA_PORT), (int32_t)word(s, CC_REQUEST_SECONDS)))
+		return false;
+	put_word(response, CC_RESPONSE_RECV_BUF, BUFFER);
+	put_word(response, CC_RESPONSE_SECONDS, word(s, CC_REQUEST_SECONDS));
+	put_word(response, CC_RESPONSE_SEND_BUF, BUFFER);
+	put_word(response, CC_RESPONSE_DATA_PORT, s->port);
+	return true;
+}
+
+/* Begins a test. False if it is one that is not served here. */
+static bool begin(struct session *s, uint8_t *response)
+{
+	uint32_t protocol = word(s, REQUEST_PROTOCOL);
+	int32_t length = (int32_t)word(s, REQUEST_SECONDS);
+
+	s->cc = false;
+	s->direction = word(s, REQUEST_DIRECTION) & (DIRECTION_SEND | DIRECTION_RECEIVE);
+	s->flags = word(s, REQUEST_FLAGS);
+	s->request_size = size_word(s, REQUEST_REQUEST_SIZE, 1);
+	s->response_size = size_word(s, REQUEST_RESPONSE_SIZE, 1);
+	s->udp = protocol == IP_UDP;
+	/* Sending UDP at a client without being asked is not served. */
+	if ((protocol != IP_TCP && protocol != IP_UDP) ||
+	    (s->udp && !(s->direction & DIRECTION_RECEIVE)) ||
+	    !start(s, word(s, REQUEST_DATA_PORT), length))
+		return false;
 	put_word(response, RESPONSE_RECV_BUF, BUFFER);
 	put_word(response, RESPONSE_RECEIVE_SIZE,
 		 is_rr(s) ? s->request_size : size_word(s, REQUEST_RECEIVE_SIZE, PATTERN_SIZE));
@@ -333,6 +382,8 @@ static void handle_message(struct session *s)
 		send_message(s, response, NETPERF_CPU_CALIBRATE, 0);
 	else if (type == NETPERF_DO_OMNI && !s->running && begin(s, response))
 		send_message(s, response, NETPERF_OMNI_RESPONSE, 0);
+	else if (type == NETPERF_DO_TCP_CC && !s->running && begin_cc(s, response))
+		send_message(s, response, NETPERF_TCP_CC_RESPONSE, 0);
 	else
 		send_message(s, response, NETPERF_OMNI_RESPONSE, NETPERF_ERROR_UNKNOWN);
 }

@@ -24,6 +24,20 @@
 #define NETPERF_OMNI_RESULTS  99
 #define NETPERF_ERROR_UNKNOWN 998 /* serv_errno for a request not known */
 
+/* TCP_CC has kept netperf's older messages. */
+#define NETPERF_DO_TCP_CC	300
+#define NETPERF_TCP_CC_RESPONSE 301 /* and of its results */
+#define CC_REQUEST_SECONDS	11
+#define CC_REQUEST_DATA_PORT	14
+#define CC_RESPONSE_RECV_BUF	0
+#define CC_RESPONSE_SECONDS	3
+#define CC_RESPONSE_SEND_BUF	4
+#define CC_RESPONSE_DATA_PORT	5
+#define CC_RESULTS_RECV_CALLS	1
+#define CC_RESULTS_TRANSACTIONS 2
+#define CC_RESULTS_ELAPSED	3
+#define CC_RESULTS_CPUS		7
+
 /* Data words of a test's request. */
 #define REQUEST_SEND_SIZE     1
 #define REQUEST_REQUEST_SIZE  5

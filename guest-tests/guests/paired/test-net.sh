@@ -4,7 +4,7 @@
 in_own_network "$@"
 need_kvm
 network_up vnet_hdr
-client=$build/guest-client
+crr=$build/crr
 head -c 20000000 /dev/urandom >"$work/random"
 
 echo_tcp() {
@@ -94,16 +94,20 @@ for which in $vmms; do
 			skip "$name: ab" "not installed (Debian: apache2-utils)"
 		fi
 		check "$name: a port without service refuses" refused
-		for t in TCP_CRR TCP_RR UDP_RR TCP_STREAM TCP_MAERTS; do
-			check "$name: netperf protocol, $t" "$client" netperf $address $t 1
+		for t in crr rr cc udp_rr stream maerts; do
+			check "$name: netperf protocol, $t" "$crr" client $address --netperf 12865 --test $t --seconds 1
+			check "$name: netperf protocol, $t, counted" \
+				"$crr" client $address --netperf 12865 --test $t --count 1000
 		done
 		if command -v netperf >/dev/null; then # which Debian has in non-free only
-			for t in TCP_CRR TCP_RR UDP_RR TCP_STREAM TCP_MAERTS; do
+			for t in TCP_CRR TCP_RR TCP_CC UDP_RR UDP_STREAM TCP_STREAM TCP_MAERTS; do
 				check "$name: netperf, $t" timeout 60 netperf -H $address -t $t -l 1
 			done
 		fi
-		check "$name: netperf protocol, large requests" "$client" netperf $address TCP_RR 1 10000 60000
-		check "$name: 3000 connections at once" "$client" many $address 7 3000
+		check "$name: netperf protocol, large requests" \
+			"$crr" client $address --netperf 12865 --test rr --seconds 1 --request 10000 --response 60000
+		check "$name: 3000 connections at once" \
+			"$crr" client $address --port 7 --test rr --connections 3000 --count 9000
 		guest_stop 42
 		status=$?
 		if [ $status = 42 ]; then ok "$name: quit"; else fail "$name: quit" "status $status"; fi

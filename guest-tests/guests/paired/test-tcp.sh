@@ -4,7 +4,7 @@
 # faults need nothing from the kernel.
 . "$(dirname "$0")/testlib.bash"
 in_own_network "$@"
-client=$build/guest-client
+crr=$build/crr
 head -c 2000000 /dev/urandom >"$work/random"
 
 transfer() { # what is echoed is what was sent
@@ -78,14 +78,14 @@ line "all of it" "loss=20 duplicate=20 reorder=50 corrupt=5 delay=3 seed=3" \
 
 # A flood of SYNs from addresses that never answer: what is established goes on, what is new gets in.
 flood() {
-	"$client" netperf $address TCP_RR 4 >"$work/rr" 2>&1 &
+	"$crr" client $address --netperf 12865 --test rr --seconds 4 >"$work/rr" 2>&1 &
 	local rr=$!
 	sleep 1
-	"$client" flood $address 80 20000 && requests && wait $rr
+	"$crr" flood $address --port 80 --count 20000 && requests && wait $rr
 }
 if stack >"$work/why"; then
 	check "SYN flood" flood
-	check "2000 connections at once" "$client" many $address 7 2000
+	check "2000 connections at once" "$crr" client $address --port 7 --test rr --connections 2000 --count 6000
 	stack_end "SYN flood"
 	at_least "SYN flood" tcp_cookies_sent
 	at_least "SYN flood" tcp_cookies_good
