@@ -90,7 +90,7 @@ format-check:
 check: layers unit
 
 # Everything that tests and benchmarks run, besides minivmm itself.
-tools: $(GUESTS) $(BENCH_PROGS) $(BUILD)/guest-stack $(BUILD)/guest-client linux-tools
+tools: $(GUESTS) $(BENCH_PROGS) $(BUILD)/guest-stack linux-tools
 
 test: all tools
 	@guest-tests/all

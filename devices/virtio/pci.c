@@ -32,6 +32,7 @@ struct virtio_pci {
 	struct pci_func func;
 	struct virtio_dev *dev;
 	unsigned int cfg_cap; /* PCI configuration access capability */
+	uint64_t slow_kicks;  /* times that a doorbell could not be had */
 
 	_Atomic uint32_t device_feature_select, driver_feature_select;
 	_Atomic uint16_t queue_select;
@@ -299,7 +300,8 @@ static void notify_mapped(struct pci_func *func, struct pci_bar *bar, struct bus
 	for (unsigned int i = 0; i < vpci->dev->nr_vqs; i++, addr += NOTIFY_MULT) {
 		if (!on)
 			bus_doorbell_remove(bus, addr, BUS_DOORBELL_ANY);
-		else if (bus_doorbell_add(bus, addr, BUS_DOORBELL_ANY, vpci->dev->vq[i].kick_fd))
+		else if (bus_doorbell_add(bus, addr, BUS_DOORBELL_ANY, vpci->dev->vq[i].kick_fd) &&
+			 log_due(&vpci->slow_kicks))
 			log_warn("%s: no doorbell for queue %u at %#llx, kicks will be slow",
 				 vpci->dev->name, i, (unsigned long long)addr);
 	}

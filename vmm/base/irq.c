@@ -20,6 +20,7 @@ struct irqchip {
 	pthread_mutex_t lock;
 	struct kvm_irq_routing *table; /* room for MAX_ROUTES */
 	unsigned int next_msi_gsi;
+	uint64_t refusals; /* by KVM, of routes */
 	unsigned int level_users[IOAPIC_PINS]; /* sources that assert a shared pin */
 };
 
@@ -39,8 +40,9 @@ static int set_routes(struct irqchip *chip)
 	if (ioctl(chip->vm_fd, KVM_SET_GSI_ROUTING, chip->table) < 0) {
 		int err = errno;
 
-		log_error("cannot route %u interrupts: KVM_SET_GSI_ROUTING: %s", chip->table->nr,
-			  strerror(err));
+		if (log_due(&chip->refusals)) /* a guest's MSI messages come through here */
+			log_error("cannot route %u interrupts: KVM_SET_GSI_ROUTING: %s",
+				  chip->table->nr, strerror(err));
 		return -err;
 	}
 	return 0;

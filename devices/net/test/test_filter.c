@@ -145,6 +145,9 @@ static void test_bad_commands(void **state)
 		{ "address too long", FEATURES, MAC, 1, { 0 }, 7 },
 		{ "address without CTRL_MAC_ADDR", F_RX | F_EXTRA, MAC, 1, { 0 }, 6 },
 		{ "no such MAC command", FEATURES, MAC, 2, { 0 }, 6 },
+		{ "no address", FEATURES, MAC, 1, { 0 }, 6 },
+		{ "a group's address", FEATURES, MAC, 1, { 1, 0, 0x5e, 0, 0, 1 }, 6 },
+		{ "everybody's address", FEATURES, MAC, 1, { 255, 255, 255, 255, 255, 255 }, 6 },
 	};
 
 	(void)state;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include "devices/net/tap.h"
+#include "vmm/base/test/messages.h"
 
 static bool may_make_taps;
 
@@ -227,6 +229,319 @@ static void test_settings(void **state)
 	assert_null(be);
 }
 
+/* ---- a bridge ---- */
+
+static int sock(void)
+{
+	const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int mtu_of(const char *name)
+{
+	struct ifreq ifr = { 0 };
+	const int fd = sock();
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	if (ioctl(fd, SIOCGIFMTU, &ifr) < 0)
+		ifr.ifr_mtu = -errno;
+	close(fd);
+	return ifr.ifr_mtu;
+}
+
+static void set_mtu(const char *name, int mtu)
+{
+	struct ifreq ifr = { .ifr_mtu = mtu };
+	const int fd = sock();
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	assert_int_equal(ioctl(fd, SIOCSIFMTU, &ifr), 0);
+	close(fd);
+}
+
+/* A bridge with a port of @mtu; the port's descriptor, or -1 where bridges cannot be made. */
+static int make_bridge(const char *name, const char *port, int mtu)
+{
+	const int fd = sock(), tap = make(port, IFF_TAP | IFF_NO_PI);
+	struct ifreq ifr = { 0 };
+
+	assert_true(tap >= 0);
+	set_mtu(port, mtu);
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	ifr.ifr_ifindex = (int)if_nametoindex(port);
+	if (ioctl(fd, SIOCBRADDBR, name) < 0 || ioctl(fd, SIOCBRADDIF, &ifr) < 0) {
+		close(tap);
+		close(fd);
+		return -1;
+	}
+	close(fd);
+	return tap;
+}
+
+/* A new port of a bridge does not pull its MTU down, unless the user wants that. */
+static void test_bridge_mtu(void **state)
+{
+	static const struct {
+		const char *tap;
+		bool exists;
+		int bridge;
+		unsigned int mtu, expected, bridge_after;
+	} cases[] = {
+		{ NULL, false, 9000, 0, 9000, 9000 },	 { "mvp1", false, 9000, 0, 9000, 9000 },
+		{ "mvp2", true, 9000, 0, 9000, 9000 },	 { NULL, false, 1400, 0, 1400, 1400 },
+		{ NULL, false, 9000, 9000, 9000, 9000 }, { NULL, false, 9000, 2000, 2000, 2000 },
+		{ "mvp3", true, 1500, 0, 1500, 1500 },
+	};
+
+	(void)state;
+	need_taps();
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		const int port = make_bridge("mvbr", "mvport", cases[i].bridge);
+		const struct netbe_tap_config config = {
+			.tap = cases[i].tap, .bridge = "mvbr", .fd = -1, .mtu = cases[i].mtu
+		};
+		struct netbe *be = NULL;
+		int fd;
+
+		if (port < 0) {
+			print_message("no bridges here\n");
+			skip();
+		}
+		assert_int_equal(mtu_of("mvbr"), cases[i].bridge);
+		if (cases[i].exists) {
+			fd = make(cases[i].tap, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+			assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
+			close(fd);
+		}
+		assert_int_equal(netbe_tap_open(&be, &config), 0);
+		assert_int_equal(be->mtu, cases[i].expected);
+		assert_int_equal(mtu_of("mvbr"), cases[i].bridge_after);
+		be->ops->close(be);
+		if (cases[i].exists) { /* on the bridge already, and left as it is */
+			set_mtu(cases[i].tap, 1300);
+			assert_int_equal(netbe_tap_open(&be, &config), 0);
+			assert_int_equal(be->mtu, 1300);
+			be->ops->close(be);
+			fd = make(cases[i].tap, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+			assert_int_equal(ioctl(fd, TUNSETPERSIST, 0), 0);
+			close(fd);
+		}
+		close(port);
+		fd = sock();
+		assert_int_equal(ioctl(fd, SIOCBRDELBR, "mvbr"), 0);
+		close(fd);
+	}
+}
+
+/* ---- the address of a card that was given none ---- */
+
+static void mac_of(uint8_t mac[6], const struct netbe_tap_config *config)
+{
+	struct netbe *be = NULL;
+
+	assert_int_equal(netbe_tap_open(&be, config), 0);
+	memcpy(mac, be->mac, 6);
+	assert_true(!(mac[0] & 1) && mac[0] & 2); /* unicast, locally administered */
+	be->ops->close(be);
+}
+
+/* Each differs from all others; where there is a name, it is the same from run to run. */
+static void test_addresses(void **state)
+{
+	uint8_t mac[24][6], again[6];
+	struct netbe *be[4] = { NULL };
+	unsigned int n = 0;
+
+	(void)state;
+	need_taps();
+	for (unsigned int i = 0; i < 4; i++, n++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "mvmac%u", i);
+		const struct netbe_tap_config config = { .tap = name, .fd = -1 };
+		mac_of(mac[n], &config);
+		mac_of(again, &config);
+		assert_memory_equal(mac[n], again, 6);
+	}
+	const int port = make_bridge("mvbr", "mvport", 1500);
+	for (unsigned int i = 0; port >= 0 && i < 4; i++, n++) { /* at once, on one bridge */
+		const struct netbe_tap_config config = { .bridge = "mvbr", .fd = -1 };
+
+		assert_int_equal(netbe_tap_open(&be[i], &config), 0);
+		memcpy(mac[n], be[i]->mac, 6);
+	}
+	for (unsigned int i = 0; i < 4; i++)
+		if (be[i])
+			be[i]->ops->close(be[i]);
+	if (port >= 0)
+		close(port);
+	for (unsigned int i = 0; i < 4; i++, n++) { /* descriptors; the tap goes with each */
+		const struct netbe_tap_config config = {
+			.fd = make("mvsame", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+		};
+		mac_of(mac[n], &config);
+	}
+	for (unsigned int i = 0; i < 4; i++, n++) { /* the same name, elsewhere */
+		const struct netbe_tap_config config = { .tap = "mvmac0", .fd = -1 };
+
+		assert_int_equal(unshare(CLONE_NEWNET), 0);
+		mac_of(mac[n], &config);
+	}
+	for (unsigned int i = 0; i < n; i++)
+		for (unsigned int j = 0; j < i; j++)
+			assert_memory_not_equal(mac[i], mac[j], 6);
+	struct netbe none = { 0 }, other = { 0 };
+	netbe_pick_mac(&none, NULL);
+	netbe_pick_mac(&other, NULL);
+	assert_memory_not_equal(none.mac, other.mac, 6);
+}
+
+/* One descriptor after another of a tap that stays: one address. */
+static void test_address_of_descriptor(void **state)
+{
+	uint8_t mac[2][6];
+	int fd;
+
+	(void)state;
+	need_taps();
+	for (unsigned int i = 0; i < 2; i++) {
+		fd = make("mvkeep", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+		assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
+		const struct netbe_tap_config config = { .fd = fd };
+		mac_of(mac[i], &config);
+	}
+	assert_memory_equal(mac[0], mac[1], 6);
+}
+
+/* ---- taps that are not where their namesakes are ---- */
+
+static void set_up(const char *name)
+{
+	struct ifreq ifr = { 0 };
+	const int fd = sock();
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &ifr), 0);
+	ifr.ifr_flags |= IFF_UP;
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
+	close(fd);
+}
+
+/* A descriptor means its own tap: with the right to reach it, without, with a namesake here and without. */
+static void test_elsewhere(void **state)
+{
+	const int flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+
+	(void)state;
+	need_taps();
+	for (unsigned int i = 0; i < 8; i++) {
+		const bool namesake = i & 1, may = i & 2, sets_mtu = i & 4;
+		const int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		struct netbe_tap_config config = { .mtu = sets_mtu ? 2000 : 0 };
+		struct netbe *be = NULL;
+		int ours = -1, there;
+		const char *said;
+
+		assert_int_equal(unshare(CLONE_NEWNET), 0);
+		there = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		config.fd = make("mvaway", flags);
+		assert_true(config.fd >= 0);
+		set_mtu("mvaway", 4000);
+		set_up("mvaway");
+		assert_int_equal(setns(home, CLONE_NEWNET), 0);
+		if (namesake) {
+			ours = make("mvaway", flags); /* down, 1500 */
+			assert_true(ours >= 0);
+		}
+		messages_begin();
+		administrate(may);
+		const int ret = netbe_tap_open(&be, &config);
+		administrate(true);
+		said = messages_end();
+		if (may) {
+			assert_int_equal(ret, 0);
+			assert_int_equal(be->mtu, sets_mtu ? 2000 : 4000);
+		} else if (sets_mtu) {
+			assert_int_equal(ret, -EXDEV);
+			assert_non_null(strstr(said, "network namespace"));
+		} else {
+			assert_int_equal(ret, 0);
+			assert_int_equal(be->mtu, 0);
+		}
+		assert_null(strstr(said, "is down"));
+		if (namesake)
+			assert_int_equal(mtu_of("mvaway"), 1500);
+		else
+			assert_int_equal(if_nametoindex("mvaway"), 0);
+		struct ifreq here = { .ifr_name = "lo" };
+		const int fd = sock(); /* and we are where we were */
+		assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &here), 0);
+		close(fd);
+		if (be) {
+			assert_int_equal(setns(there, CLONE_NEWNET), 0);
+			assert_int_equal(mtu_of("mvaway"), may && sets_mtu ? 2000 : 4000);
+			assert_int_equal(setns(home, CLONE_NEWNET), 0);
+			be->ops->close(be);
+		}
+		if (ours >= 0)
+			close(ours);
+		close(there);
+		close(home);
+	}
+}
+
+/* One of our own, that we have no right to ask the namespace of. */
+static void test_here_without_rights(void **state)
+{
+	struct netbe_tap_config config = { .fd = make("mvhere",
+						      IFF_TAP | IFF_NO_PI | IFF_VNET_HDR) };
+	struct netbe *be = NULL;
+
+	(void)state;
+	need_taps();
+	set_mtu("mvhere", 3000);
+	messages_begin();
+	administrate(false);
+	const int ret = netbe_tap_open(&be, &config);
+	administrate(true);
+	assert_non_null(strstr(messages_end(), "tap 'mvhere' is down"));
+	assert_int_equal(ret, 0);
+	assert_int_equal(be->mtu, 3000);
+	be->ops->close(be);
+}
+
+/* ---- a tap of several queues ---- */
+
+static void test_shared(void **state)
+{
+	const int flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+	struct netbe *first = NULL, *second = NULL;
+
+	(void)state;
+	need_taps();
+	const int keeper = make("mvmq", flags);
+	assert_int_equal(ioctl(keeper, TUNSETPERSIST, 1), 0);
+	close(keeper);
+	for (unsigned int i = 0; i < 3;
+	     i++) { /* by name, by descriptor; and free again afterwards */
+		assert_int_equal(open_tap("mvmq", -1, &first), 0);
+		messages_begin();
+		const int ret = i % 2 ? open_tap(NULL, make("mvmq", flags), &second)
+				      : open_tap("mvmq", -1, &second);
+		const char *said = messages_end();
+		assert_int_equal(ret, -EBUSY);
+		assert_non_null(strstr(said, "open in another program"));
+		assert_non_null(strstr(said, "ip tuntap add"));
+		assert_null(second);
+		first->ops->close(first);
+	}
+	assert_int_equal(open_tap(NULL, make("mvmq", flags), &first),
+			 0); /* one queue, ours alone */
+	first->ops->close(first);
+}
+
 /* A tap that vanishes says so for ever. */
 static void test_deleted(void **state)
 {
@@ -255,7 +570,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_not_a_tap), cmocka_unit_test(test_made),
 		cmocka_unit_test(test_kinds),	  cmocka_unit_test(test_forbidden),
-		cmocka_unit_test(test_settings),  cmocka_unit_test(test_deleted),
+		cmocka_unit_test(test_settings),  cmocka_unit_test(test_bridge_mtu),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_address_of_descriptor),
+		cmocka_unit_test(test_elsewhere), cmocka_unit_test(test_here_without_rights),
+		cmocka_unit_test(test_shared),	  cmocka_unit_test(test_deleted),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
