@@ -254,10 +254,11 @@ static const struct field net_keys[] = {
 	{ "fd", DESCRIPTOR, offsetof(struct config_net, fd), NULL, 0, 1u << 20 },
 	{ "bridge", INTERFACE, offsetof(struct config_net, bridge) },
 	{ "mac", MAC, offsetof(struct config_net, mac) },
-	{ "mtu", NUMBER, offsetof(struct config_net, mtu), NULL, 68, 65535 },
+	{ "mtu", NUMBER, offsetof(struct config_net, mtu), NULL, 68, 65521 },
 	{ "offload", SWITCH, offsetof(struct config_net, offload) },
 	{ "mergeable", SWITCH, offsetof(struct config_net, mergeable) },
-	{ "queue-size", POWER_OF_2, offsetof(struct config_net, queue_size), NULL, 2, 1024 },
+	/* With fewer Linux cannot send: a frame may take 19 descriptors. */
+	{ "queue-size", POWER_OF_2, offsetof(struct config_net, queue_size), NULL, 32, 1024 },
 	{ "poll", NUMBER, offsetof(struct config_net, poll_us), NULL, 0, 1000000 },
 	{ "transport", TRANSPORT, offsetof(struct config_net, transport) },
 	{ 0 },

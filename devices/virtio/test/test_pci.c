@@ -12,6 +12,7 @@
 
 #include "devices/test/pci_machine.h"
 #include "devices/virtio/pci.h"
+#include "vmm/base/test/messages.h"
 #include "vmm/x86/memmap.h"
 
 #define NR_VQS	   3u
@@ -598,6 +599,25 @@ static void kick_without_doorbell_arrives_too(void **state)
 	kick_beside_a_queue_is_dropped(state);
 }
 
+/* The driver moves its BARs as often as it likes; that a doorbell cannot be had is said by powers of two. */
+static void missing_doorbells_are_few_words(void **state)
+{
+	struct fixture *x = *state;
+	unsigned int lines = 0;
+
+	messages_begin();
+	for (unsigned int i = 0; i < 500; i++) {
+		cfg_put(&x->m, SLOT, PCI_COMMAND, 2, 0);
+		assert_int_equal(bus_doorbell_add(x->notify_bus, x->notify, BUS_DOORBELL_ANY,
+						  x->fake.vq[0].kick_fd),
+				 0);
+		cfg_put(&x->m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
+	}
+	for (const char *at = messages_end(); (at = strstr(at, "no doorbell for queue 0")); at++)
+		lines++;
+	assert_int_equal(lines, 9);
+}
+
 /* ---- interrupts ---- */
 
 static void without_msix_the_isr_tells(void **state)
@@ -855,6 +875,7 @@ int main(void)
 		TEST(kick_beside_a_queue_is_dropped),
 		TEST(doorbells_follow_the_bar),
 		TEST(kick_without_doorbell_arrives_too),
+		TEST(missing_doorbells_are_few_words),
 		TEST(without_msix_the_isr_tells),
 		TEST(with_msix_vectors_tell),
 		TEST(queue_without_vector_is_silent),
