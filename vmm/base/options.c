@@ -1,0 +1,377 @@
+/* Options: parsing, messages and help from tables. */
+#include "vmm/base/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/log.h"
+
+#define HELP_COLUMN 21 /* where help on an option begins */
+
+/* ---- values ---- */
+
+int option_bad_value(const char *name, const char *text, const char *wanted)
+{
+	log_error("bad value '%s' for %s: expected %s", text, name, wanted);
+	return -EINVAL;
+}
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
+static const struct unit sizes[] = {
+	{ "", 1 }, { "K", KIB }, { "M", MIB }, { "G", GIB }, { NULL, 0 }
+};
+static const struct unit times[] = {
+	{ "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { NULL, 0 }
+};
+
+/* A decimal number with one of @units behind it. */
+static int parse_scaled(const char *text, const struct unit *unit, uint64_t *out)
+{
+	unsigned long long v;
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (errno)
+		return -EINVAL;
+	for (; unit->name; unit++)
+		if (!strcasecmp(end, unit->name))
+			return __builtin_mul_overflow(v, unit->factor, out) ? -EINVAL : 0;
+	return -EINVAL;
+}
+
+int option_parse_size(const char *text, uint64_t *out)
+{
+	return parse_scaled(text, sizes, out);
+}
+
+/* A size in the largest unit that it is whole in. */
+static const char *print_size(char buf[24], uint64_t v)
+{
+	unsigned int unit = 3;
+
+	while (unit && (!v || v % sizes[unit].factor))
+		unit--;
+	snprintf(buf, 24, "%llu%s", (unsigned long long)(v / sizes[unit].factor), sizes[unit].name);
+	return buf;
+}
+
+/* A number of @units from min to max; what was wanted goes to @wanted. */
+static int parse_number(const struct option *o, const char *text, uint64_t *out, char wanted[96])
+{
+	char low[24], high[24];
+
+	switch (o->type) {
+	case OPTION_SIZE:
+		snprintf(wanted, 96, "a size from %s to %s, in whole pages of 4K",
+			 print_size(low, o->min), print_size(high, o->max));
+		return parse_scaled(text, sizes, out) || *out < o->min || *out > o->max ||
+				       *out % (4 * KIB)
+			       ? -EINVAL
+			       : 0;
+	case OPTION_TIME:
+		snprintf(wanted, 96, "a time such as 500ms, 30s or 5m");
+		return parse_scaled(text, times, out) || !*out || *out > o->max ? -EINVAL : 0;
+	default:
+		snprintf(wanted, 96, "a number from %llu to %llu", (unsigned long long)o->min,
+			 (unsigned long long)o->max);
+		if (parse_scaled(text, no_units, out) || *out < o->min || *out > o->max)
+			return -EINVAL;
+		if (o->type != OPTION_POWER_OF_2 || IS_POWER_OF_2(*out))
+			return 0;
+		snprintf(wanted, 96, "a power of two");
+		return -EINVAL;
+	}
+}
+
+static int set_number(const struct option *o, void *at, const char *text)
+{
+	char wanted[96];
+	uint64_t v;
+
+	if (parse_number(o, text, &v, wanted))
+		return option_bad_value(o->name, text, o->wanted ? o->wanted : wanted);
+	if (o->type == OPTION_SIZE || o->type == OPTION_TIME)
+		*(uint64_t *)at = v;
+	else if (o->type == OPTION_DESCRIPTOR)
+		*(int *)at = (int)v;
+	else
+		*(unsigned int *)at = (unsigned int)v;
+	return 0;
+}
+
+static int set_mac(const struct option *o, uint8_t *mac, const char *text)
+{
+	unsigned int b[6];
+	bool good = strlen(text) == 17;
+
+	/* sscanf() alone would take signs and blanks for digits. */
+	for (unsigned int i = 0; good && i < 17; i++)
+		good = i % 3 == 2 ? text[i] == ':' : isxdigit((unsigned char)text[i]);
+	if (!good ||
+	    sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) != 6)
+		return option_bad_value(o->name, text, "an address such as 52:54:00:12:34:56");
+	if (b[0] & 1 || !(b[0] | b[1] | b[2] | b[3] | b[4] | b[5]))
+		return option_bad_value(o->name, text,
+					"a unicast address (the first byte even, not all 0)");
+	for (int i = 0; i < 6; i++)
+		mac[i] = (uint8_t)b[i];
+	return 0;
+}
+
+static int set_word(const struct option *o, unsigned int *at, const char *text)
+{
+	char wanted[96] = "";
+
+	for (unsigned int i = 0; o->words[i]; i++) {
+		if (!strcmp(text, o->words[i])) {
+			*at = i + (unsigned int)o->min;
+			return 0;
+		}
+		snprintf(wanted + strlen(wanted), sizeof(wanted) - strlen(wanted), "%s%s",
+			 !i		   ? ""
+			 : o->words[i + 1] ? ", "
+					   : " or ",
+			 o->words[i]);
+	}
+	return option_bad_value(o->name, text, wanted);
+}
+
+int option_set(const struct option *o, void *values, size_t base, const char *text)
+{
+	void *at = (char *)values + base + o->offset;
+
+	switch (o->type) {
+	case OPTION_TEXT:
+		if (!*text)
+			return option_bad_value(o->name, text, o->wanted);
+		*(const char **)at = text;
+		return 0;
+	case OPTION_ANY_TEXT:
+		*(const char **)at = text;
+		return 0;
+	case OPTION_INTERFACE:
+		if (!*text || strlen(text) >= IFNAMSIZ || strchr(text, '/'))
+			return option_bad_value(o->name, text,
+						"an interface name of at most 15 characters");
+		*(const char **)at = text;
+		return 0;
+	case OPTION_NUMBER:
+	case OPTION_POWER_OF_2:
+	case OPTION_DESCRIPTOR:
+	case OPTION_SIZE:
+	case OPTION_TIME:
+		return set_number(o, at, text);
+	case OPTION_SWITCH:
+		if (strcmp(text, "on") && strcmp(text, "off"))
+			return option_bad_value(o->name, text, "on or off");
+		*(bool *)at = !strcmp(text, "on");
+		return 0;
+	case OPTION_WORD:
+		return set_word(o, at, text);
+	case OPTION_MAC:
+		return set_mac(o, at, text);
+	case OPTION_OTHER:
+		return o->parse(at, text) ? option_bad_value(o->name, text, o->wanted) : 0;
+	case OPTION_ACTION:
+		break;
+	}
+	return -EINVAL;
+}
+
+/* ---- rows ---- */
+
+/* The row at (*part, *row) of @group, or the first of a later part; groups within it are left to the caller. */
+static const struct option_rows *row_at(const struct option_group *group, unsigned int *part,
+					unsigned int *row)
+{
+	for (;; ++*part, *row = 0) {
+		const struct option_rows *p = &group->of[*part];
+
+		if (!p->rows && !p->group)
+			return NULL;
+		if (p->group || p->rows[*row].name)
+			return p;
+	}
+}
+
+bool options_next(struct option_iter *i)
+{
+	for (;;) {
+		const struct option_rows *p = row_at(i->group, &i->part, &i->row), *inner;
+
+		if (!p)
+			return false;
+		if (p->rows) {
+			i->option = &p->rows[i->row++];
+			i->base = p->base;
+			return true;
+		}
+		inner = row_at(p->group, &i->in_part, &i->in_row);
+		if (inner) {
+			i->option = &inner->rows[i->in_row++];
+			i->base = p->base + inner->base;
+			return true;
+		}
+		i->part++;
+		i->in_part = i->in_row = 0;
+	}
+}
+
+void options_init(const struct option_group *group, void *values)
+{
+	memset(values, 0, group->size);
+	for (struct option_iter i = { group }; options_next(&i);) {
+		if (i.option->type == OPTION_DESCRIPTOR)
+			*(int *)((char *)values + i.base + i.option->offset) = -1;
+		if (i.option->preset && option_set(i.option, values, i.base, i.option->preset))
+			abort(); /* a mistake in the table */
+	}
+}
+
+/* ---- names ---- */
+
+const struct option *options_find(const struct option_group *group, const char *name, size_t *base)
+{
+	for (struct option_iter i = { group }; options_next(&i);)
+		if (!strcmp(i.option->name, name)) {
+			if (base)
+				*base = i.base;
+			return i.option;
+		}
+	return NULL;
+}
+
+/* Edit distance, for names of ordinary length. */
+static unsigned int distance(const char *a, const char *b)
+{
+	unsigned int row[64];
+	const unsigned int n = (unsigned int)strnlen(b, ARRAY_SIZE(row) - 1);
+
+	for (unsigned int j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned int i = 1; *a && i < ARRAY_SIZE(row); i++, a++) {
+		unsigned int diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned int j = 1; j <= n; j++) {
+			const unsigned int above = row[j];
+			const unsigned int change = diagonal + (*a != b[j - 1]);
+			const unsigned int grow = MIN(above, row[j - 1]) + 1;
+
+			row[j] = MIN(grow, change);
+			diagonal = above;
+		}
+	}
+	return row[n];
+}
+
+int options_unknown(const struct option_group *group, const char *what, const char *name)
+{
+	const char *nearest = NULL;
+	unsigned int best = ~0u;
+
+	for (struct option_iter i = { group }; options_next(&i);) {
+		const unsigned int d = distance(name, i.option->name);
+
+		if (d < best) {
+			best = d;
+			nearest = i.option->name;
+		}
+	}
+	log_error("unknown %s '%s' (the nearest is '%s'; see --help)", what, name, nearest);
+	return -EINVAL;
+}
+
+/* ---- lists ---- */
+
+/* The next word of *@list, ended in place; ",," within it has become ",". NULL at the end. */
+static char *next_word(char **list)
+{
+	char *word = *list, *to = word, *from = word;
+
+	if (!word)
+		return NULL;
+	while (*from && (*from != ',' || from[1] == ',')) {
+		from += *from == ',';
+		*to++ = *from++;
+	}
+	*list = *from ? from + 1 : NULL;
+	*to = '\0';
+	return word;
+}
+
+int options_parse_list(const struct option_group *group, void *values, const char *text,
+		       const void *const *others, unsigned int nr)
+{
+	char *list = strdup(text), *word; /* stays: the values point into it */
+	struct option_iter first_row = { group };
+	bool first = options_next(&first_row);
+
+	if (!list)
+		return -ENOMEM;
+	for (; (word = next_word(&list)); first = false) {
+		const struct option *key = first_row.option;
+		char *value = strchr(word, '=');
+		size_t base = first_row.base;
+		char what[48];
+		int ret;
+
+		if (value)
+			*value++ = '\0';
+		if (value || !first)
+			key = options_find(group, word, &base);
+		if (!key) {
+			snprintf(what, sizeof(what), "key in --%s", group->name);
+			return options_unknown(group, what, word);
+		}
+		if (!value && !first && key->type != OPTION_SWITCH)
+			return option_bad_value(word, "", "key=value");
+		ret = option_set(key, values, base, value ? value : first ? word : "on");
+		if (ret)
+			return ret;
+	}
+	return group->check ? group->check(values, text, others, nr) : 0;
+}
+
+/* ---- help ---- */
+
+void options_help_entry(FILE *f, const char *indent, const char *left, const char *help)
+{
+	int column = fprintf(f, "%s%s", indent, left);
+
+	if (column >= HELP_COLUMN - 1) {
+		putc('\n', f);
+		column = 0;
+	}
+	for (const char *end; *help; help = *end ? end + 1 : end) {
+		end = strchrnul(help, '\n');
+		fprintf(f, "%*s%.*s\n", HELP_COLUMN - column, "", (int)(end - help), help);
+		column = 0;
+	}
+}
+
+void options_help(FILE *f, const struct option_group *group, const char *indent, bool dashes)
+{
+	for (struct option_iter i = { group }; options_next(&i);) {
+		const struct option *o = i.option;
+		char left[80];
+
+		snprintf(left, sizeof(left), "%s%s%s%s", dashes ? "--" : "", o->name,
+			 !o->value ? ""
+			 : dashes  ? " "
+				   : "=",
+			 o->value ? o->value : "");
+		options_help_entry(f, indent, left, o->help);
+	}
+}
