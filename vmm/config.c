@@ -3,389 +3,156 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <net/if.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/base/device.h"
 #include "vmm/base/log.h"
 
-#define MIN_MEM	    (16 * MIB)
-#define MAX_MEM	    (1024 * GIB)
 #define MAX_LINE    8192
 #define MAX_TIME_MS (365ull * 24 * 3600 * 1000)
 
-const char config_help[] =
-	"usage: minivmm --kernel FILE [OPTION]...\n"
-	"Boots a Linux kernel in a KVM virtual machine.\n"
-	"\n"
-	"  --kernel FILE      bzImage, or vmlinux (ELF)\n"
-	"  --initrd FILE      initial RAM disk\n"
-	"  --append TEXT      kernel command line\n"
-	"  --mem SIZE         memory, such as 512M or 4G (256M)\n"
-	"  --cpus N           virtual CPUs (1)\n"
-	"  --net TAP          network card on tap TAP, which is made if need be; or a list of\n"
-	"                     tap=NAME | fd=N | bridge=NAME (a tap of its own on that bridge),\n"
-	"                     mac=ADDRESS, mtu=N, offload=on|off, mergeable=on|off,\n"
-	"                     queue-size=N (256), poll=MICROSECONDS, transport=mmio|pci\n"
-	"  --disk FILE[,ro]   disk with the contents of FILE (raw); also transport=mmio|pci\n"
-	"  --rng              entropy device\n"
-	"  --transport KIND   mmio or pci, for devices that do not say (pci)\n"
-	"  --console WHERE    serial port: a file to write to, or none (standard input and output;\n"
-	"                     on a terminal Ctrl-A x ends, Ctrl-A h helps)\n"
-	"  --timeout TIME     end the machine after TIME, such as 500ms, 30s or 5m\n"
-	"  --expect-status    status 126 if the guest ends without reporting a status\n"
-	"  --stats FILE       write counters and boot phases as JSON at the end and on SIGUSR1\n"
-	"                     (- for standard error)\n"
-	"  --config FILE      read options from FILE, one 'name = value' a line\n"
-	"  --verbose          say what is chosen and why\n"
-	"  --help, --version\n"
-	"\n"
-	"--net and --disk may be given several times.\n"
-	"Exit status: 0 the guest powered off or reset; 1-123 the status it reported on I/O port\n"
-	"0xf4; 124 timed out; 125 minivmm could not do what was asked; 126 the guest crashed;\n"
-	"128+N minivmm was ended by signal N.\n";
-
-/* ---- values ---- */
-
-static int bad_value(const char *name, const char *value, const char *wanted)
-{
-	log_error("bad value '%s' for %s: expected %s", value, name, wanted);
-	return -EINVAL;
-}
-
-/* What a field of struct config, config_net or config_disk holds, and how it is written. */
-enum kind {
-	TEXT,	   /* a string that is not empty */
-	ANY_TEXT,  /* a string */
-	INTERFACE, /* the name of a network interface */
-	NUMBER,	   /* unsigned int from min to max */
-	POWER_OF_2,
-	DESCRIPTOR, /* int, a file descriptor */
-	SWITCH,	    /* bool: on or off */
-	SIZE,	    /* uint64_t, bytes */
-	TIME,	    /* uint64_t, milliseconds */
-	TRANSPORT,
-	MAC,
-	NET, /* these three stand for themselves; their values are lists, or a file's name */
-	DISK,
-	FILE_OF_OPTIONS,
-	ACTION, /* --help, --version */
-};
-
-struct field {
-	const char *name;
-	enum kind kind;
-	size_t offset;
-	const char *wanted; /* what a bad value should have been, where the kind does not say it */
-	unsigned int min, max;
-};
-
-struct unit {
-	const char *name;
-	uint64_t factor;
-};
-
-static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
-static const struct unit sizes[] = {
-	{ "", 1 }, { "K", KIB }, { "M", MIB }, { "G", GIB }, { NULL, 0 }
-};
-static const struct unit times[] = {
-	{ "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { NULL, 0 }
-};
-
-/* A decimal number with one of @units behind it. */
-static int parse_scaled(const char *text, const struct unit *unit, uint64_t *out)
-{
-	unsigned long long v;
-	char *end;
-
-	if (!isdigit((unsigned char)text[0]))
-		return -EINVAL;
-	errno = 0;
-	v = strtoull(text, &end, 10);
-	if (errno)
-		return -EINVAL;
-	for (; unit->name; unit++)
-		if (!strcasecmp(end, unit->name))
-			return __builtin_mul_overflow(v, unit->factor, out) ? -EINVAL : 0;
-	return -EINVAL;
-}
-
-static int set_number(const struct field *f, void *at, const char *value)
-{
-	char wanted[64];
-	uint64_t v;
-
-	if (parse_scaled(value, no_units, &v) || v < f->min || v > f->max) {
-		snprintf(wanted, sizeof(wanted), "a number from %u to %u", f->min, f->max);
-		return bad_value(f->name, value, wanted);
-	}
-	if (f->kind == POWER_OF_2 && !IS_POWER_OF_2(v))
-		return bad_value(f->name, value, "a power of two");
-	*(unsigned int *)at = (unsigned int)v; /* a descriptor's int has the same size and range */
-	return 0;
-}
-
-static int set_mac(const struct field *f, uint8_t *mac, const char *value)
-{
-	unsigned int b[6];
-	bool good = strlen(value) == 17;
-
-	/* sscanf() alone would take signs and blanks for digits. */
-	for (unsigned int i = 0; good && i < 17; i++)
-		good = i % 3 == 2 ? value[i] == ':' : isxdigit((unsigned char)value[i]);
-	if (!good ||
-	    sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) != 6)
-		return bad_value(f->name, value, "an address such as 52:54:00:12:34:56");
-	if (b[0] & 1 || !(b[0] | b[1] | b[2] | b[3] | b[4] | b[5]))
-		return bad_value(f->name, value,
-				 "a unicast address (the first byte even, not all 0)");
-	for (int i = 0; i < 6; i++)
-		mac[i] = (uint8_t)b[i];
-	return 0;
-}
-
-/* Set a field that is a plain value, in the struct at @base. @value lives as long as the process. */
-static int set_plain(const struct field *f, void *base, const char *value)
-{
-	void *at = (char *)base + f->offset;
-
-	switch (f->kind) {
-	case TEXT:
-		if (!*value)
-			return bad_value(f->name, value, f->wanted);
-		*(const char **)at = value;
-		return 0;
-	case ANY_TEXT:
-		*(const char **)at = value;
-		return 0;
-	case INTERFACE:
-		if (!*value || strlen(value) >= IFNAMSIZ || strchr(value, '/'))
-			return bad_value(f->name, value,
-					 "an interface name of at most 15 characters");
-		*(const char **)at = value;
-		return 0;
-	case NUMBER:
-	case POWER_OF_2:
-	case DESCRIPTOR:
-		return set_number(f, at, value);
-	case SWITCH:
-		if (strcmp(value, "on") && strcmp(value, "off"))
-			return bad_value(f->name, value, "on or off");
-		*(bool *)at = !strcmp(value, "on");
-		return 0;
-	case SIZE:
-		if (parse_scaled(value, sizes, at) || *(uint64_t *)at < MIN_MEM ||
-		    *(uint64_t *)at > MAX_MEM || *(uint64_t *)at % (4 * KIB))
-			return bad_value(f->name, value, f->wanted);
-		return 0;
-	case TIME:
-		if (parse_scaled(value, times, at) || !*(uint64_t *)at ||
-		    *(uint64_t *)at > MAX_TIME_MS)
-			return bad_value(f->name, value, f->wanted);
-		return 0;
-	case TRANSPORT:
-		if (strcmp(value, "mmio") && strcmp(value, "pci"))
-			return bad_value(f->name, value, "mmio or pci");
-		*(enum config_transport *)at = *value == 'm' ? TRANSPORT_MMIO : TRANSPORT_PCI;
-		return 0;
-	case MAC:
-		return set_mac(f, at, value);
-	default:
-		return -EINVAL;
-	}
-}
-
-/* ---- names ---- */
-
-/* Edit distance, for names of ordinary length. */
-static unsigned int distance(const char *a, const char *b)
-{
-	unsigned int row[64];
-	const unsigned int n = (unsigned int)strnlen(b, ARRAY_SIZE(row) - 1);
-
-	for (unsigned int j = 0; j <= n; j++)
-		row[j] = j;
-	for (unsigned int i = 1; *a && i < ARRAY_SIZE(row); i++, a++) {
-		unsigned int diagonal = row[0];
-
-		row[0] = i;
-		for (unsigned int j = 1; j <= n; j++) {
-			const unsigned int above = row[j];
-			const unsigned int change = diagonal + (*a != b[j - 1]);
-			const unsigned int grow = MIN(above, row[j - 1]) + 1;
-
-			row[j] = MIN(grow, change);
-			diagonal = above;
-		}
-	}
-	return row[n];
-}
-
-static const struct field *find(const struct field *fields, const char *name)
-{
-	while (fields->name && strcmp(fields->name, name))
-		fields++;
-	return fields->name ? fields : NULL;
-}
-
-static int unknown(const char *what, const char *name, const struct field *fields)
-{
-	const char *nearest = NULL;
-	unsigned int best = ~0u;
-
-	for (; fields->name; fields++) {
-		const unsigned int d = distance(name, fields->name);
-
-		if (d < best) {
-			best = d;
-			nearest = fields->name;
-		}
-	}
-	log_error("unknown %s '%s' (the nearest is '%s'; see --help)", what, name, nearest);
-	return -EINVAL;
-}
-
-/* ---- devices: key=value lists ---- */
-
-static const struct field net_keys[] = {
-	{ "tap", INTERFACE, offsetof(struct config_net, tap) },
-	{ "fd", DESCRIPTOR, offsetof(struct config_net, fd), NULL, 0, 1u << 20 },
-	{ "bridge", INTERFACE, offsetof(struct config_net, bridge) },
-	{ "mac", MAC, offsetof(struct config_net, mac) },
-	{ "mtu", NUMBER, offsetof(struct config_net, mtu), NULL, 68, 65521 },
-	{ "offload", SWITCH, offsetof(struct config_net, offload) },
-	{ "mergeable", SWITCH, offsetof(struct config_net, mergeable) },
-	/* With fewer Linux cannot send: a frame may take 19 descriptors. */
-	{ "queue-size", POWER_OF_2, offsetof(struct config_net, queue_size), NULL, 32, 1024 },
-	{ "poll", NUMBER, offsetof(struct config_net, poll_us), NULL, 0, 1000000 },
-	{ "transport", TRANSPORT, offsetof(struct config_net, transport) },
+#define AT(field) offsetof(struct config, field)
+static const struct option rows[] = {
+	{ "kernel", OPTION_TEXT, AT(kernel), "FILE", "bzImage, or vmlinux (ELF)",
+	  .wanted = "a file" },
+	{ "initrd", OPTION_TEXT, AT(initrd), "FILE", "initial RAM disk", .wanted = "a file" },
+	{ "append", OPTION_ANY_TEXT, AT(append), "TEXT", "kernel command line", .preset = "" },
+	{ "mem", OPTION_SIZE, AT(mem), "SIZE", "memory, such as 512M or 4G (256M)",
+	  .preset = "256M", .min = 16 * MIB, .max = 1024 * GIB },
+	{ "cpus", OPTION_NUMBER, AT(cpus), "N", "virtual CPUs (1)", .preset = "1", .min = 1,
+	  .max = 4096 },
+	DEVICE_TRANSPORT_OPTION(AT(transport), "pci", "for devices that do not say (pci)"),
+	{ "console", OPTION_TEXT, AT(console), "WHERE",
+	  "serial port: a file to write to, or none (standard input and output;\n"
+	  "on a terminal Ctrl-A x ends, Ctrl-A h helps)",
+	  .wanted = "a file or none" },
+	{ "timeout", OPTION_TIME, AT(timeout_ms), "TIME",
+	  "end the machine after TIME, such as 500ms, 30s or 5m", .max = MAX_TIME_MS },
+	{ "expect-status", OPTION_SWITCH, AT(expect_status), NULL,
+	  "status 126 if the guest ends without reporting a status" },
+	{ "stats", OPTION_TEXT, AT(stats), "FILE",
+	  "write counters and boot phases as JSON at the end and on SIGUSR1\n"
+	  "(- for standard error)",
+	  .wanted = "a file or -" },
+	{ "config", OPTION_TEXT, AT(config), "FILE",
+	  "read options from FILE, one 'name = value' a line", .wanted = "a file" },
+	{ "verbose", OPTION_SWITCH, AT(verbose), NULL, "say what is chosen and why" },
+	{ "help", OPTION_ACTION, 0, NULL, "this text" },
+	{ "version", OPTION_ACTION, 0, NULL, "which minivmm this is" },
 	{ 0 },
 };
+#undef AT
 
-static const struct field disk_keys[] = {
-	{ "file", TEXT, offsetof(struct config_disk, path), "a file" },
-	{ "ro", SWITCH, offsetof(struct config_disk, readonly) },
-	{ "transport", TRANSPORT, offsetof(struct config_disk, transport) },
-	{ 0 },
+static const struct option_group machine = {
+	.size = sizeof(struct config),
+	.of = (const struct option_rows[]){ { rows, 0 }, { 0 } },
 };
 
-/*
- * "first,key=value,...": a first word without '=' is the value of the first key, a later one a switch
- * that is turned on.
- */
-static int parse_list(void *device, const char *option, const char *text, const struct field *keys)
+void config_help(FILE *f, const struct option_group *const *devices)
 {
-	char *list = strdup(text), *word; /* stays: the configuration points into it */
-	bool first = true;
+	fputs("usage: minivmm --kernel FILE [OPTION]...\n"
+	      "Boots a Linux kernel in a KVM virtual machine.\n\n",
+	      f);
+	options_help(f, &machine, "  ", true);
+	fputs("\nDevices; FIRST,KEY=VALUE,... where FIRST is the value of the first key, a switch may stand\n"
+	      "alone for KEY=on, and ,, is a comma within a value:\n\n",
+	      f);
+	for (; *devices; devices++) {
+		const struct option_group *g = *devices;
+		char left[64];
 
-	if (!list)
-		return -ENOMEM;
-	for (; (word = strsep(&list, ",")); first = false) {
-		const struct field *key = keys;
-		char *value = strchr(word, '=');
-		char what[32];
-		int ret;
-
-		if (value)
-			*value++ = '\0';
-		if (value || !first)
-			key = find(keys, word);
-		if (!key || (!value && !first && key->kind != SWITCH)) {
-			snprintf(what, sizeof(what), "key in --%s", option);
-			return key ? bad_value(word, "", "key=value") : unknown(what, word, keys);
-		}
-		ret = set_plain(key, device, value ? value : first ? word : "on");
-		if (ret)
-			return ret;
+		snprintf(left, sizeof(left), "--%s%s%s", g->name, g->value ? " " : "",
+			 g->value ? g->value : "");
+		options_help_entry(f, "  ", left, g->help);
+		options_help(f, g, "    ", false);
 	}
-	return 0;
+	fputs("\nExit status: 0 the guest powered off or reset; 1-123 the status it reported on I/O port\n"
+	      "0xf4; 124 timed out; 125 minivmm could not do what was asked; 126 the guest crashed;\n"
+	      "128+N minivmm was ended by signal N.\n",
+	      f);
 }
 
-static int add_net(struct config *config, const char *value)
+/* ---- options, of the machine or adding a device ---- */
+
+/* What a name stands for: one of the two. */
+struct named {
+	const struct option *option;
+	const struct option_group *device;
+};
+
+static bool takes_no_value(const struct named *n)
 {
-	struct config_net *net = &config->net[config->nr_nets];
+	return n->device ? n->device->alone
+			 : n->option->type == OPTION_SWITCH || n->option->type == OPTION_ACTION;
+}
+
+static bool is_file(const struct named *n)
+{
+	return n->option && !strcmp(n->option->name, "config");
+}
+
+/* All names, as rows of one group, for the nearest one. */
+static int unknown(const struct option_group *const *devices, const char *name)
+{
+	struct option names[32] = { 0 };
+	const struct option_group all = {
+		.of = (const struct option_rows[]){ { rows, 0 }, { names, 0 }, { 0 } },
+	};
+
+	for (unsigned int i = 0; devices[i] && i + 1 < ARRAY_SIZE(names); i++)
+		names[i].name = devices[i]->name;
+	return options_unknown(&all, "option", name);
+}
+
+static int find(struct named *n, const struct option_group *const *devices, const char *name)
+{
+	const struct option_group *const *d = devices;
+
+	while (*d && strcmp((*d)->name, name))
+		d++;
+	*n = (struct named){ options_find(&machine, name, NULL), *d };
+	return n->option || n->device ? 0 : unknown(devices, name);
+}
+
+/* @text is NULL where the option stands alone. */
+static int add_device(struct config *config, const struct option_group *group, const char *text)
+{
+	const void *others[CONFIG_MAX_DEVICES];
+	struct config_device *d;
+	unsigned int nr = 0;
 	int ret;
 
-	if (config->nr_nets == CONFIG_MAX_NETS) {
-		log_error("too many --net: at most %u", CONFIG_MAX_NETS);
+	for (unsigned int i = 0; i < config->nr_devices; i++)
+		if (config->device[i].group == group)
+			others[nr++] = config->device[i].options;
+	if (nr == group->max && nr == 1)
+		nr = 0; /* the last word counts, as for any other option */
+	else if (nr == group->max || config->nr_devices == CONFIG_MAX_DEVICES) {
+		log_error("too many --%s: at most %u", group->name, nr);
 		return -EINVAL;
 	}
-	*net = (struct config_net){
-		.fd = -1, .queue_size = 256, .offload = true, .mergeable = true
-	};
-	ret = parse_list(net, "net", value, net_keys);
+	d = &config->device[config->nr_devices];
+	*d = (struct config_device){ group, malloc(group->size) };
+	if (!d->options)
+		return -ENOMEM;
+	options_init(group, d->options);
+	ret = text ? options_parse_list(group, d->options, text, others, nr) : 0;
 	if (ret)
 		return ret;
-	if ((net->fd >= 0) + !!net->bridge + !!net->tap != 1 &&
-	    !(net->bridge && net->tap && net->fd < 0)) {
-		log_error("--net %s: give a tap, fd=N, or bridge=NAME (with or without tap=NAME)",
-			  value);
-		return -EINVAL;
-	}
-	for (unsigned int i = 0; i < config->nr_nets; i++) {
-		const struct config_net *other = &config->net[i];
-
-		if ((net->tap && other->tap && !strcmp(net->tap, other->tap)) ||
-		    (net->fd >= 0 && net->fd == other->fd)) {
-			log_error("--net %s: that tap already belongs to another --net", value);
-			return -EINVAL;
+	for (unsigned int i = 0; group->max == 1 && i < config->nr_devices; i++)
+		if (config->device[i].group == group) {
+			config->device[i] = *d;
+			return 0;
 		}
-	}
-	config->nr_nets++;
+	config->nr_devices++;
 	return 0;
 }
 
-static int add_disk(struct config *config, const char *value)
+static int set(struct config *config, const struct named *n, const char *text)
 {
-	struct config_disk *disk = &config->disk[config->nr_disks];
-	int ret;
-
-	if (config->nr_disks == CONFIG_MAX_DISKS) {
-		log_error("too many --disk: at most %u", CONFIG_MAX_DISKS);
-		return -EINVAL;
-	}
-	*disk = (struct config_disk){ 0 };
-	ret = parse_list(disk, "disk", value, disk_keys);
-	if (!ret && !disk->path)
-		ret = bad_value("--disk", value, "a file");
-	if (!ret)
-		config->nr_disks++;
-	return ret;
-}
-
-/* ---- options ---- */
-
-static const struct field options[] = {
-	{ "kernel", TEXT, offsetof(struct config, kernel), "a file" },
-	{ "initrd", TEXT, offsetof(struct config, initrd), "a file" },
-	{ "append", ANY_TEXT, offsetof(struct config, append) },
-	{ "mem", SIZE, offsetof(struct config, mem),
-	  "a size from 16M to 1024G, in whole pages of 4K" },
-	{ "cpus", NUMBER, offsetof(struct config, cpus), NULL, 1, 4096 },
-	{ "net", NET },
-	{ "disk", DISK },
-	{ "rng", SWITCH, offsetof(struct config, rng) },
-	{ "transport", TRANSPORT, offsetof(struct config, transport) },
-	{ "console", TEXT, offsetof(struct config, console), "a file or none" },
-	{ "timeout", TIME, offsetof(struct config, timeout_ms), "a time such as 500ms, 30s or 5m" },
-	{ "expect-status", SWITCH, offsetof(struct config, expect_status) },
-	{ "stats", TEXT, offsetof(struct config, stats), "a file or -" },
-	{ "config", FILE_OF_OPTIONS },
-	{ "verbose", SWITCH, offsetof(struct config, verbose) },
-	{ "help", ACTION },
-	{ "version", ACTION },
-	{ 0 },
-};
-
-static int set_option(struct config *config, const struct field *f, const char *value)
-{
-	if (f->kind == NET)
-		return add_net(config, value);
-	if (f->kind == DISK)
-		return add_disk(config, value);
-	return set_plain(f, config, value);
+	return n->device ? add_device(config, n->device, text)
+			 : option_set(n->option, config, 0, text);
 }
 
 /* ---- configuration files ---- */
@@ -402,18 +169,10 @@ static char *trim(char *s)
 	return s;
 }
 
-/* The line's buffer is used again; the value stays. */
-static int set_copy(struct config *config, const struct field *f, const char *value)
-{
-	const char *copy = strdup(value);
-
-	return copy ? set_option(config, f, copy) : -ENOMEM;
-}
-
-static int parse_line(struct config *config, char *line, const char *path, unsigned int number)
+static int parse_line(struct config *config, const struct option_group *const *devices, char *line)
 {
 	char *name = trim(line), *value = strchr(name, '=');
-	const struct field *f;
+	struct named n;
 	int ret;
 
 	if (!*name || *name == '#')
@@ -421,25 +180,58 @@ static int parse_line(struct config *config, char *line, const char *path, unsig
 	if (value)
 		*value++ = '\0';
 	name = trim(name);
-	f = find(options, name);
-	if (!f)
-		ret = unknown("option", name, options);
-	else if (f->kind == FILE_OF_OPTIONS || f->kind == ACTION)
-		ret = bad_value(name, "", "its place on the command line");
-	else if (!value && f->kind != SWITCH)
-		ret = bad_value(name, "", "'name = value'");
-	else
-		ret = set_copy(config, f, value ? trim(value) : "on");
+	ret = find(&n, devices, name);
 	if (ret)
-		log_error("in line %u of configuration file '%s'", number, path);
-	return ret;
+		return ret;
+	if (is_file(&n) || (n.option && n.option->type == OPTION_ACTION))
+		return option_bad_value(name, "", "its place on the command line");
+	if (!value && !takes_no_value(&n))
+		return option_bad_value(name, "", "'name = value'");
+	if (!value)
+		return set(config, &n, n.device ? NULL : "on");
+	/* The line's buffer is used again; the value stays. */
+	value = strdup(trim(value));
+	return value ? set(config, &n, value) : -ENOMEM;
 }
 
-static int read_file(struct config *config, const char *path)
+/* What an editor on another system may have made of the file: NULL if it is plain text. */
+static const char *foreign(const char *line, size_t len, unsigned int number)
+{
+	if (number == 1 && len >= 3 && !memcmp(line, "\xef\xbb\xbf", 3))
+		return "it begins with a byte order mark (save it as UTF-8 without one)";
+	if (number == 1 && len >= 2 &&
+	    (!memcmp(line, "\xff\xfe", 2) || !memcmp(line, "\xfe\xff", 2)))
+		return "it is UTF-16 (save it as UTF-8)";
+	if (memchr(line, 0, len))
+		return "it has a NUL byte in it (is it UTF-16, or no text at all?)";
+	return NULL;
+}
+
+static int check_line(const char *line, size_t len, const char *path, unsigned int number)
+{
+	const char *what = foreign(line, len, number);
+
+	if (what) {
+		log_error("line %u of configuration file '%s' is no plain text: %s", number, path,
+			  what);
+		return -EINVAL;
+	}
+	if (len > MAX_LINE - 1 || (len == MAX_LINE - 1 && line[len - 1] != '\n')) {
+		log_error("line %u of configuration file '%s' is longer than %d bytes", number,
+			  path, MAX_LINE - 2);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int read_file(struct config *config, const struct option_group *const *devices,
+		     const char *path)
 {
 	FILE *f = fopen(path, "re");
-	char line[MAX_LINE];
+	size_t room = 0;
+	char *line = NULL;
 	unsigned int number = 0;
+	ssize_t len;
 	int ret = 0;
 
 	if (!f) {
@@ -447,87 +239,93 @@ static int read_file(struct config *config, const char *path)
 		log_error("cannot read configuration file '%s': %s", path, strerror(-ret));
 		return ret;
 	}
-	while (!ret && fgets(line, sizeof(line), f)) {
-		number++;
-		if (!strchr(line, '\n') && !feof(f)) {
-			log_error("line %u of configuration file '%s' is longer than %d bytes",
-				  number, path, MAX_LINE - 2);
-			ret = -EINVAL;
-		} else {
-			ret = parse_line(config, line, path, number);
-		}
+	while (!ret && (len = getline(&line, &room, f)) >= 0) {
+		ret = check_line(line, (size_t)len, path, ++number);
+		if (ret)
+			break;
+		ret = parse_line(config, devices, line);
+		if (ret)
+			log_error("in line %u of configuration file '%s'", number, path);
 	}
 	if (!ret && ferror(f)) {
 		ret = -EIO;
 		log_error("cannot read configuration file '%s': %s", path, strerror(errno));
 	}
+	free(line);
 	fclose(f);
 	return ret;
 }
 
 /* ---- the command line ---- */
 
-/* Walk the arguments; @files says whether it is the turn of --config or of all the others. */
-static int parse_arguments(struct config *config, int argc, char **argv, bool files,
-			   enum config_action *action)
+/* One option at argv[*i], which moves behind its value; @n and @value are what it says. */
+static int next_option(const struct option_group *const *devices, int argc, char **argv, int *i,
+		       struct named *n, char **value)
 {
-	for (int i = 1; i < argc; i++) {
-		char *name = argv[i] + 2, *value;
-		const struct field *f;
-		int ret = 0;
+	char *word = argv[*i], *name;
+	int ret;
 
-		if (strncmp(argv[i], "--", 2)) {
-			log_error("unexpected argument '%s' (options start with --; see --help)",
-				  argv[i]);
-			return -EINVAL;
-		}
-		value = strchr(name, '=');
-		name = strndup(name, value ? (size_t)(value - name) : strlen(name));
-		if (!name)
-			return -ENOMEM;
-		f = find(options, name);
-		if (!f)
-			ret = unknown("option", name, options);
-		free(name);
+	if (strncmp(word, "--", 2)) {
+		log_error("unexpected argument '%s' (options start with --; see --help)", word);
+		return -EINVAL;
+	}
+	*value = strchr(word, '=');
+	name = strndup(word + 2, *value ? (size_t)(*value - word - 2) : strlen(word));
+	if (!name)
+		return -ENOMEM;
+	ret = find(n, devices, name);
+	free(name);
+	if (ret)
+		return ret;
+	if (*value) {
+		++*value;
+	} else if (takes_no_value(n)) {
+		*value = (char *)(n->device ? NULL : "on");
+	} else if (*i + 1 < argc) {
+		*value = argv[++*i];
+	} else {
+		log_error("option --%s needs a value (see --help)",
+			  n->option ? n->option->name : n->device->name);
+		return -EINVAL;
+	}
+	++*i;
+	return 0;
+}
+
+/* Walk the arguments; @files says whether it is the turn of --config or of all the others. */
+static int parse_arguments(struct config *config, const struct option_group *const *devices,
+			   int argc, char **argv, bool files, enum config_action *action)
+{
+	for (int i = 1; i < argc;) {
+		struct named n;
+		char *value;
+		int ret = next_option(devices, argc, argv, &i, &n, &value);
+
 		if (ret)
 			return ret;
-		if (value) {
-			value++;
-		} else if (f->kind == SWITCH || f->kind == ACTION) {
-			value = (char *)"on";
-		} else if (++i < argc) {
-			value = argv[i];
-		} else {
-			log_error("option --%s needs a value (see --help)", f->name);
-			return -EINVAL;
-		}
-		if (f->kind == ACTION) {
-			*action = !strcmp(f->name, "help") ? CONFIG_HELP : CONFIG_VERSION;
+		if (n.option && n.option->type == OPTION_ACTION) {
+			*action = !strcmp(n.option->name, "help") ? CONFIG_HELP : CONFIG_VERSION;
 			return 0;
 		}
-		if ((f->kind == FILE_OF_OPTIONS) != files)
+		if (is_file(&n) != files)
 			continue;
-		ret = files ? read_file(config, value) : set_option(config, f, value);
+		ret = files ? read_file(config, devices, value) : set(config, &n, value);
 		if (ret)
 			return ret;
 	}
 	return 0;
 }
 
-int config_parse(struct config *config, int argc, char **argv, enum config_action *action)
+int config_parse(struct config *config, const struct option_group *const *devices, int argc,
+		 char **argv, enum config_action *action)
 {
 	int ret;
 
-	*config = (struct config){
-		.append = "",
-		.mem = 256 * MIB,
-		.cpus = 1,
-		.transport = TRANSPORT_PCI,
-	};
+	options_init(&machine, config);
 	*action = CONFIG_RUN;
-	ret = parse_arguments(config, argc, argv, true, action);
+	ret = parse_arguments(config, devices, argc, argv, true, action);
 	if (!ret && *action == CONFIG_RUN)
-		ret = parse_arguments(config, argc, argv, false, action);
+		ret = parse_arguments(config, devices, argc, argv, false, action);
 	if (ret || *action != CONFIG_RUN)
 		return ret;
 	if (!config->kernel) {

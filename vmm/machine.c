@@ -16,7 +16,6 @@
 
 #include "boot/x86/acpi.h"
 #include "boot/boot.h"
-#include "devices/net/tap.h"
 #include "devices/pci.h"
 #include "devices/power.h"
 #include "devices/serial.h"
@@ -37,15 +36,14 @@
 #include "vmm/stats.h"
 #include "vmm/vcpu.h"
 
-#define MAX_DEVICES (CONFIG_MAX_NETS + CONFIG_MAX_DISKS + 1)
+/* Every kind of device that the user can ask for, in the order in which they are made. */
+static const struct device_kind *const kinds[] = { &virtio_net_kind, &virtio_blk_kind,
+						   &virtio_rng_kind };
 
-/* A virtio device in its place; one of the two transports is set. */
+/* A device of one of those kinds. */
 struct slot {
-	struct virtio_dev *dev;
-	void (*destroy)(struct virtio_dev *dev);
-	struct virtio_mmio *mmio;
-	struct virtio_pci *pci;
-	char name[16];
+	struct device *device;
+	char name[24];
 };
 
 struct machine {
@@ -64,7 +62,7 @@ struct machine {
 	struct serial *serial;
 	struct power *power;
 	struct pci_host *pci;
-	struct slot slot[MAX_DEVICES];
+	struct slot slot[CONFIG_MAX_DEVICES];
 	unsigned int nr_slots, nr_mmio;
 	struct vcpu *vcpu;
 	unsigned int nr_vcpus;
@@ -216,95 +214,46 @@ static int set_timeout(struct machine *m)
 	return ret;
 }
 
-static enum config_transport transport_of(const struct machine *m, enum config_transport wish)
+/* Where a virtio device finds its place; see struct device_env. */
+static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 {
-	return wish == TRANSPORT_DEFAULT ? m->config->transport : wish;
-}
-
-/* A slot's device goes behind its transport. On failure the slot is taken down with the machine. */
-static int plug(struct machine *m, enum config_transport wish)
-{
-	struct slot *s = &m->slot[m->nr_slots++];
+	struct machine *m = arg;
+	struct virtio_mmio *mmio;
+	struct virtio_pci *pci;
 	int ret;
 
-	if (transport_of(m, wish) == TRANSPORT_MMIO) {
-		ret = virtio_mmio_create(&s->mmio, s->dev, m->nr_mmio, &m->mmio, m->irqchip);
-		if (!ret)
-			m->nr_mmio++;
+	if ((wish ? wish : m->config->transport) == TRANSPORT_MMIO) {
+		ret = virtio_mmio_create(&mmio, dev, m->nr_mmio, &m->mmio, m->irqchip);
+		m->nr_mmio += !ret;
 		return ret;
 	}
 	if (!m->pci) {
 		ret = pci_host_create(&m->pci, &m->pio, &m->mmio, m->irqchip);
 		if (ret)
 			return ret;
-		m->pci_group = (struct counter_group){ .name = "pci",
-						       .desc = pci_counter_desc,
-						       .base = pci_host_counters(m->pci) };
+		m->pci_group.base = pci_host_counters(m->pci);
 		counters_register(&m->pci_group);
 	}
-	return virtio_pci_create(&s->pci, s->dev, m->pci);
+	return virtio_pci_create(&pci, dev, m->pci);
 }
 
-static struct slot *next_slot(struct machine *m, const char *kind, unsigned int n)
+static int add_device(struct machine *m, const struct device_kind *kind, unsigned int n,
+		      const void *options)
 {
 	struct slot *s = &m->slot[m->nr_slots];
-
-	snprintf(s->name, sizeof(s->name), "%s%u", kind, n);
-	return s;
-}
-
-static int add_net(struct machine *m, unsigned int n)
-{
-	const struct config_net *net = &m->config->net[n];
-	const struct netbe_tap_config tap = {
-		.tap = net->tap, .bridge = net->bridge, .fd = net->fd, .mtu = net->mtu
-	};
-	struct virtio_net_params params = {
-		.queue_size = (uint16_t)net->queue_size,
-		.poll_us = net->poll_us,
-		.offload = net->offload,
-		.mergeable = net->mergeable,
+	const struct device_env env = {
+		.name = s->name,
+		.mem = &m->mem,
 		.guard = &m->sandbox.guard,
+		.plug = plug,
+		.arg = m,
 	};
-	struct slot *s = next_slot(m, "net", n);
-	struct netbe *be;
 	int ret;
 
-	memcpy(params.mac, net->mac, sizeof(params.mac));
-	ret = netbe_tap_open(&be, &tap);
-	if (ret)
-		return ret;
-	ret = virtio_net_create(&s->dev, s->name, &m->mem, be, &params);
-	if (ret)
-		return ret;
-	s->destroy = virtio_net_destroy;
-	return plug(m, net->transport);
-}
-
-static int add_disk(struct machine *m, unsigned int n)
-{
-	const struct config_disk *disk = &m->config->disk[n];
-	const struct virtio_blk_config_user params = { .path = disk->path,
-						       .readonly = disk->readonly,
-						       .guard = &m->sandbox.guard };
-	struct slot *s = next_slot(m, "disk", n);
-	int ret = virtio_blk_create(&s->dev, s->name, &m->mem, &params);
-
-	if (ret)
-		return ret;
-	s->destroy = virtio_blk_destroy;
-	return plug(m, disk->transport);
-}
-
-static int add_rng(struct machine *m)
-{
-	struct slot *s = next_slot(m, "rng", 0);
-	int ret = virtio_rng_create(&s->dev, s->name, &m->mem, &m->sandbox.guard);
-
-	if (ret)
-		return ret;
-	s->destroy = virtio_rng_destroy;
-	return plug(m, TRANSPORT_DEFAULT);
+	snprintf(s->name, sizeof(s->name), "%s%u", kind->options->name, n);
+	ret = kind->create(&s->device, &env, options);
+	m->nr_slots += s->device != NULL;
+	return ret;
 }
 
 static unsigned int serial_room_of(void *serial)
@@ -335,12 +284,10 @@ static int add_devices(struct machine *m)
 
 	if (!ret)
 		ret = power_create(&m->power, &m->pio, on_power, m);
-	for (unsigned int i = 0; !ret && i < m->config->nr_nets; i++)
-		ret = add_net(m, i);
-	for (unsigned int i = 0; !ret && i < m->config->nr_disks; i++)
-		ret = add_disk(m, i);
-	if (!ret && m->config->rng)
-		ret = add_rng(m);
+	for (unsigned int k = 0; k < ARRAY_SIZE(kinds); k++)
+		for (unsigned int i = 0, n = 0; !ret && i < m->config->nr_devices; i++)
+			if (m->config->device[i].group == kinds[k]->options)
+				ret = add_device(m, kinds[k], n++, m->config->device[i].options);
 	return ret;
 }
 
@@ -411,6 +358,7 @@ static void init_buses(struct machine *m)
 	m->mmio_group = (struct counter_group){ .name = "mmio",
 						.desc = bus_counter_desc,
 						.base = &m->mmio };
+	m->pci_group = (struct counter_group){ .name = "pci", .desc = pci_counter_desc };
 	counters_register(&m->pio_group);
 	counters_register(&m->mmio_group);
 }
@@ -481,13 +429,14 @@ static void stop_vcpus(struct machine *m)
 /* In the order of DESIGN: vCPUs, I/O threads, devices in reverse, KVM, memory. */
 static void take_down(struct machine *m)
 {
-	for (unsigned int i = m->nr_slots; i-- > 0;) {
-		struct slot *s = &m->slot[i];
+	while (m->nr_slots > 0) {
+		struct device *d = m->slot[--m->nr_slots].device;
 
-		virtio_mmio_destroy(s->mmio);
-		virtio_pci_destroy(s->pci);
-		s->destroy(s->dev);
+		d->ops->destroy(d);
 	}
+	counters_unregister(&m->pci_group);
+	counters_unregister(&m->mmio_group);
+	counters_unregister(&m->pio_group);
 	pci_host_destroy(m->pci);
 	power_destroy(m->power);
 	serial_destroy(m->serial); /* flushes to the console */
@@ -532,9 +481,18 @@ int machine_run(const struct config *config, uint64_t start_ns)
 	stop_vcpus(&m);
 	/* Workers stop before the accounts are closed, so that these are complete. */
 	for (unsigned int i = 0; i < m.nr_slots; i++)
-		virtio_set_status(m.slot[i].dev, 0);
+		m.slot[i].device->ops->stop(m.slot[i].device);
 	if (built)
 		stats_write(m.stats, m.outcome, m.status);
 	take_down(&m);
 	return m.status;
+}
+
+const struct option_group *const *machine_devices(void)
+{
+	static const struct option_group *groups[ARRAY_SIZE(kinds) + 1];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
+		groups[i] = kinds[i]->options;
+	return groups;
 }

@@ -17,6 +17,9 @@ enum {
 	STATUS_SIGNAL = 128, /* plus the signal's number */
 };
 
+/* The options of every kind of device that a machine can have, NULL at the end. */
+const struct option_group *const *machine_devices(void);
+
 /*
  * Build the machine that @config describes, run it to its end, take it down. Returns the exit status;
  * every failure has been reported. @start_ns is when the process began.

@@ -52,11 +52,11 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	catch_forbidden_calls();
-	if (config_parse(&config, argc, argv, &action))
+	if (config_parse(&config, machine_devices(), argc, argv, &action))
 		return STATUS_CANNOT;
 	switch (action) {
 	case CONFIG_HELP:
-		fputs(config_help, stdout);
+		config_help(stdout, machine_devices());
 		return EXIT_SUCCESS;
 	case CONFIG_VERSION:
 		puts("minivmm " MINIVMM_VERSION);

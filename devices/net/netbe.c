@@ -8,7 +8,57 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "devices/net/tap.h"
 #include "vmm/base/log.h"
+
+/* The kinds, and where their options lie in struct netbe_options. */
+static const struct {
+	const struct netbe_kind *kind;
+	size_t at;
+} kinds[] = {
+	{ &netbe_tap, 0 },
+};
+
+_Static_assert(sizeof(struct netbe_tap_options) <= sizeof(struct netbe_options),
+	       "room for options");
+
+const struct option_group netbe_options = {
+	.size = sizeof(struct netbe_options),
+	.of = (const struct option_rows[]){ { netbe_tap_keys, 0 }, { 0 } },
+};
+
+static const void *options_of(const struct netbe_options *options, unsigned int i)
+{
+	return options->of_kinds + kinds[i].at;
+}
+
+int netbe_options_check(const struct netbe_options *options, const char *text)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
+		nr += kinds[i].kind->wanted(options_of(options, i));
+	if (nr == 1)
+		return 0;
+	log_error("--net %s: give a tap, fd=N, or bridge=NAME (with or without tap=NAME)", text);
+	return -EINVAL;
+}
+
+bool netbe_options_same(const struct netbe_options *a, const struct netbe_options *b)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].kind->wanted(options_of(a, i)))
+			return kinds[i].kind->same(options_of(a, i), options_of(b, i));
+	return false;
+}
+
+int netbe_open(struct netbe **out, const struct netbe_options *options)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].kind->wanted(options_of(options, i)))
+			return kinds[i].kind->open(out, options_of(options, i));
+	return -EINVAL;
+}
 
 bool netbe_lost(struct netbe *be, const char *card, int err)
 {

@@ -16,6 +16,7 @@
 
 #include <linux/virtio_net.h>
 
+#include "vmm/base/options.h"
 #include "vmm/base/util.h"
 
 #ifndef VIRTIO_NET_F_GUEST_USO4 /* virtio 1.2, 5.1.3; Linux headers 6.2 */
@@ -69,6 +70,34 @@ static inline bool netbe_is_gone(const struct netbe *be)
 {
 	return atomic_load_explicit(&be->gone, memory_order_relaxed);
 }
+
+/*
+ * A kind of backend, in its own file; netbe.c has the table of them. Its options are keys of the card that it
+ * carries (--net).
+ */
+struct netbe_kind {
+	/* How many backends @options, a struct of the kind's, ask for: more than one is a contradiction. */
+	unsigned int (*wanted)(const void *options);
+	/* Whether two ask for the same thing, which can't be shared. */
+	bool (*same)(const void *a, const void *b);
+	/* Open it; -errno with a message. */
+	int (*open)(struct netbe **out, const void *options);
+};
+
+/* The options of all kinds; which is wanted follows from what is given. */
+struct netbe_options {
+	_Alignas(8) char of_kinds[256];
+};
+extern const struct option_group netbe_options;
+
+/* Exactly one kind must be wanted by @options, given as @text; -EINVAL with a message. */
+int must_check netbe_options_check(const struct netbe_options *options, const char *text);
+
+/* Whether two cards would have the same backend. */
+bool netbe_options_same(const struct netbe_options *a, const struct netbe_options *b);
+
+/* Open the backend that checked @options ask for. -errno with a message that says what is wrong with it. */
+int must_check netbe_open(struct netbe **out, const struct netbe_options *options);
 
 /* @be has given @card @err: true if it is gone for good (a tap that was deleted, say), which is said once. */
 bool netbe_lost(struct netbe *be, const char *card, int err);

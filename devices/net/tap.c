@@ -25,6 +25,7 @@
 
 #define TUN_NODE  "/dev/net/tun"
 #define OUR_NETNS "/proc/self/ns/net"
+#define MAX_MTU	  65521 /* what the kernel lets a tap have: 65535 less an Ethernet header */
 
 struct tap {
 	struct netbe be;
@@ -370,7 +371,7 @@ static int set_mtu(const struct tap *tap, int sock, unsigned int mtu)
 	return ioctl(sock, SIOCSIFMTU, &ifr) < 0 ? cannot(tap, "set its MTU", NULL) : 0;
 }
 
-static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_config *config)
+static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_options *config)
 {
 	struct ifreq br = { .ifr_ifindex = (int)if_nametoindex(tap->ifname) };
 	const int old = get_mtu(sock, tap->ifname), mtu = get_mtu(sock, config->bridge);
@@ -404,7 +405,7 @@ static int bring_up(const struct tap *tap, int sock, bool made)
 	return ioctl(sock, SIOCSIFFLAGS, &ifr) < 0 ? cannot(tap, "bring it up", NULL) : 0;
 }
 
-static int configure_interface(struct tap *tap, const struct netbe_tap_config *config, bool made)
+static int configure_interface(struct tap *tap, const struct netbe_tap_options *config, bool made)
 {
 	const int sock = socket_beside(tap, config->fd >= 0);
 	int ret = 0;
@@ -449,8 +450,9 @@ static void pick_mac(struct tap *tap, bool given)
 	netbe_pick_mac(&tap->be, *key ? key : NULL);
 }
 
-int netbe_tap_open(struct netbe **out, const struct netbe_tap_config *config)
+static int tap_open(struct netbe **out, const void *options)
 {
+	const struct netbe_tap_options *config = options;
 	/* With a bridge and no name the kernel picks one; it is free by then. */
 	const char *name = config->tap ? config->tap : "mvm%d";
 	const bool given = config->fd >= 0, made = !given && !if_nametoindex(name);
@@ -476,3 +478,30 @@ int netbe_tap_open(struct netbe **out, const struct netbe_tap_config *config)
 	*out = &tap->be;
 	return 0;
 }
+
+static unsigned int tap_wanted(const void *options)
+{
+	const struct netbe_tap_options *o = options;
+
+	return (o->fd >= 0) + (o->tap || o->bridge);
+}
+
+static bool tap_same(const void *a, const void *b)
+{
+	const struct netbe_tap_options *x = a, *y = b;
+
+	return (x->tap && y->tap && !strcmp(x->tap, y->tap)) || (x->fd >= 0 && x->fd == y->fd);
+}
+
+#define AT(field) offsetof(struct netbe_tap_options, field)
+const struct option netbe_tap_keys[] = {
+	{ "tap", OPTION_INTERFACE, AT(tap), "NAME", "a tap, which is made if need be" },
+	{ "fd", OPTION_DESCRIPTOR, AT(fd), "N", "an open tap", .max = 1u << 20 },
+	{ "bridge", OPTION_INTERFACE, AT(bridge), "NAME", "a tap of its own on that bridge" },
+	{ "mtu", OPTION_NUMBER, AT(mtu), "N", "set on the tap (as it is)", .min = 68,
+	  .max = MAX_MTU },
+	{ 0 },
+};
+#undef AT
+
+const struct netbe_kind netbe_tap = { .wanted = tap_wanted, .same = tap_same, .open = tap_open };

@@ -4,18 +4,19 @@
 
 #include "devices/net/netbe.h"
 
-struct netbe_tap_config {
+struct netbe_tap_options {
 	const char *tap;    /* existing, or made with that name; NULL with a bridge: any name */
 	const char *bridge; /* put the tap on it, or NULL */
 	int fd;		    /* an open tap, or -1; closed with the backend */
 	unsigned int mtu;   /* set on the tap, or 0: as it is, or as the bridge's */
 };
 
+extern const struct option netbe_tap_keys[];
+
 /*
- * Open a tap. One that does not exist is made, brought up, and is gone when minivmm ends; an existing
- * one is left as it was found. -errno with a message that says what is wrong with it (busy, forbidden,
- * made with other flags, shared with another program).
+ * A tap that does not exist is made, brought up, and is gone when minivmm ends; an existing one is left as it was
+ * found. Errors say what is wrong with it (busy, forbidden, made with other flags, shared with another program).
  */
-int must_check netbe_tap_open(struct netbe **out, const struct netbe_tap_config *config);
+extern const struct netbe_kind netbe_tap;
 
 #endif

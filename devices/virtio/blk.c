@@ -376,7 +376,11 @@ static void stop_workers(struct virtio_blk *blk)
 		thread_join(&blk->worker[i].thread);
 }
 
-static const struct virtio_ops ops = { .activate = activate, .reset = reset };
+static const struct virtio_ops ops = {
+	.activate = activate,
+	.reset = reset,
+	.destroy = virtio_blk_destroy,
+};
 
 /* ---- life ---- */
 
@@ -404,6 +408,7 @@ static void describe(struct virtio_blk *blk, const char *name, const struct gues
 		.ops = &ops,
 		.name = name,
 		.device_id = VIRTIO_ID_BLOCK,
+		.pci_class = 0x018000, /* mass storage, other */
 		.device_features = features,
 		.vq = &blk->vq,
 		.nr_vqs = 1,
@@ -447,7 +452,7 @@ static void release(struct virtio_blk *blk)
 }
 
 int virtio_blk_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
-		      const struct virtio_blk_config_user *config)
+		      const struct virtio_blk_options *options)
 {
 	struct virtio_blk *blk = calloc(1, sizeof(*blk));
 	int err;
@@ -456,8 +461,8 @@ int virtio_blk_create(struct virtio_dev **out, const char *name, const struct gu
 		log_error("cannot create %s: %s", name, strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	blk->readonly = config->readonly;
-	err = disk_open(&blk->disk, config->path, config->readonly);
+	blk->readonly = options->readonly;
+	err = disk_open(&blk->disk, options->path, options->readonly);
 	if (err) {
 		free(blk);
 		return err;
@@ -470,7 +475,7 @@ int virtio_blk_create(struct virtio_dev **out, const char *name, const struct gu
 		log_error("cannot create the queue of %s: %s", name, strerror(-err));
 	describe(blk, name, mem);
 	if (!err)
-		err = create_workers(blk, config->guard);
+		err = create_workers(blk, options->guard);
 	if (err) {
 		release(blk);
 		return err;
@@ -493,3 +498,48 @@ void virtio_blk_destroy(struct virtio_dev *dev)
 	counters_unregister(&blk->group);
 	release(blk);
 }
+
+/* ---- --disk ---- */
+
+static int check_options(const void *values, const char *text, const void *const *others,
+			 unsigned int nr)
+{
+	(void)others;
+	(void)nr;
+	return ((const struct virtio_blk_options *)values)->path
+		       ? 0
+		       : option_bad_value("--disk", text, "a file");
+}
+
+static int create_device(struct device **out, const struct device_env *env, const void *options)
+{
+	struct virtio_blk_options o = *(const struct virtio_blk_options *)options;
+	struct virtio_dev *dev;
+	int ret;
+
+	o.guard = env->guard;
+	ret = virtio_blk_create(&dev, env->name, env->mem, &o);
+	return ret ? ret : virtio_plug(out, dev, env, o.transport);
+}
+
+#define AT(field) offsetof(struct virtio_blk_options, field)
+static const struct option keys[] = {
+	{ "file", OPTION_TEXT, AT(path), "FILE", "a raw image or a block device",
+	  .wanted = "a file" },
+	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read (off)" },
+	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
+	{ 0 },
+};
+#undef AT
+
+static const struct option_group disk_options = {
+	.name = "disk",
+	.value = "FILE",
+	.help = "disk with the contents of FILE (may be given several times)",
+	.size = sizeof(struct virtio_blk_options),
+	.max = 8,
+	.check = check_options,
+	.of = (const struct option_rows[]){ { keys, 0 }, { 0 } },
+};
+
+const struct device_kind virtio_blk_kind = { .options = &disk_options, .create = create_device };

@@ -15,11 +15,15 @@
 #include "devices/virtio/core.h"
 #include "vmm/base/thread.h"
 
-struct virtio_blk_config_user {
+struct virtio_blk_options {
 	const char *path;
 	bool readonly;
-	const struct thread_guard *guard; /* for its workers */
+	unsigned int transport;
+	const struct thread_guard *guard; /* for its workers; the machine's */
 };
+
+/* --disk. */
+extern const struct device_kind virtio_blk_kind;
 
 /* Registered under the name of the device. */
 struct virtio_blk_counters {
@@ -36,7 +40,7 @@ struct virtio_blk_counters {
  */
 int must_check virtio_blk_create(struct virtio_dev **out, const char *name,
 				 const struct guestmem *mem,
-				 const struct virtio_blk_config_user *config);
+				 const struct virtio_blk_options *options);
 
 /* Its transport no longer calls it. Safe on NULL. */
 void virtio_blk_destroy(struct virtio_dev *dev);

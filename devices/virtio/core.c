@@ -90,13 +90,20 @@ static void add_status(struct virtio_dev *dev, uint8_t bits)
 	__atomic_fetch_or(&dev->status, bits, __ATOMIC_ACQ_REL);
 }
 
+/* End the device's activity, if there is any. Under the mutex. */
+static bool deactivate(struct virtio_dev *dev)
+{
+	const bool active = dev->active;
+
+	if (active)
+		dev->ops->reset(dev);
+	dev->active = false;
+	return active;
+}
+
 static void reset(struct virtio_dev *dev)
 {
-	if (dev->active) {
-		dev->ops->reset(dev);
-		dev->counters.resets++;
-	}
-	dev->active = false;
+	dev->counters.resets += deactivate(dev);
 	for (unsigned int i = 0; i < dev->nr_vqs; i++)
 		virtq_reset(&dev->vq[i]);
 	dev->features = 0;
@@ -106,7 +113,7 @@ static void reset(struct virtio_dev *dev)
 void virtio_destroy(struct virtio_dev *dev)
 {
 	pthread_mutex_lock(&dev->lock);
-	reset(dev);
+	deactivate(dev);
 	pthread_mutex_unlock(&dev->lock);
 	pthread_mutex_destroy(&dev->config_lock);
 	pthread_mutex_destroy(&dev->lock);
@@ -115,6 +122,42 @@ void virtio_destroy(struct virtio_dev *dev)
 	free(dev->groups);
 	dev->groups = NULL;
 }
+
+/* ---- as a device of the machine ---- */
+
+static void stop_device(struct device *device)
+{
+	struct virtio_dev *dev = container_of(device, struct virtio_dev, device);
+
+	pthread_mutex_lock(&dev->lock);
+	deactivate(dev);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+static void destroy_device(struct device *device)
+{
+	struct virtio_dev *dev = container_of(device, struct virtio_dev, device);
+
+	if (dev->transport_ops && dev->transport_ops->destroy)
+		dev->transport_ops->destroy(dev->transport);
+	dev->transport_ops = NULL;
+	dev->ops->destroy(dev);
+}
+
+int virtio_plug(struct device **out, struct virtio_dev *dev, const struct device_env *env, enum device_transport wish)
+{
+	static const struct device_ops ops = { .stop = stop_device, .destroy = destroy_device };
+	const int ret = env->plug(env->arg, dev, wish);
+
+	dev->device = (struct device){ &ops, dev->name };
+	if (ret)
+		destroy_device(&dev->device);
+	else
+		*out = &dev->device;
+	return ret;
+}
+
+/* ---- for devices ---- */
 
 void virtio_publish(struct virtio_dev *dev, unsigned int queue)
 {

@@ -21,6 +21,7 @@
 #include <linux/virtio_ids.h>
 
 #include "devices/virtio/virtq.h"
+#include "vmm/base/device.h"
 #include "vmm/base/guestmem.h"
 
 struct virtio_dev;
@@ -39,12 +40,18 @@ struct virtio_ops {
 	 * successful activate(). A worker therefore never waits for the mutex except in virtio_fail(),
 	 * which does not take it. */
 	void (*reset)(struct virtio_dev *dev);
+
+	/* Free the device, after its transport. */
+	void (*destroy)(struct virtio_dev *dev);
 };
 
 /* How the transport interrupts the driver; callable from any thread without the mutex. */
 struct virtio_transport_ops {
 	void (*queue_interrupt)(void *transport, unsigned int queue);
 	void (*config_interrupt)(void *transport);
+
+	/* The guest no longer runs and the device is quiet, but not destroyed yet; optional. */
+	void (*destroy)(void *transport);
 };
 
 /* Registered as "NAME.device"; queue N's struct virtq_counters as "NAME.queueN". */
@@ -56,9 +63,11 @@ struct virtio_counters {
 };
 
 struct virtio_dev {
+	struct device device;
 	const struct virtio_ops *ops;
 	const char *name;   /* "net0", for messages */
 	uint32_t device_id; /* VIRTIO_ID_* */
+	uint32_t pci_class; /* class, subclass and interface, where it sits on PCI */
 	uint64_t device_features;
 	uint64_t features; /* accepted by the driver; always a subset of device_features */
 	struct virtq *vq;  /* nr_vqs of them, owned by the device */
@@ -92,6 +101,13 @@ void virtio_destroy(struct virtio_dev *dev);
 void virtio_attach(struct virtio_dev *dev, const struct virtio_transport_ops *ops, void *transport);
 
 /* ---- for devices ---- */
+
+/*
+ * The last step of a kind's create: @dev becomes the machine's device *@out, behind the transport that @env chooses,
+ * or that @wish says. Where that fails @dev is destroyed. -errno with a message.
+ */
+int must_check virtio_plug(struct device **out, struct virtio_dev *dev, const struct device_env *env,
+			   enum device_transport wish);
 
 static inline bool virtio_has_feature(const struct virtio_dev *dev, unsigned int bit)
 {

@@ -167,9 +167,15 @@ static void config_interrupt(void *arg)
 	interrupt(arg, VIRTIO_MMIO_INT_CONFIG);
 }
 
+static void destroy_transport(void *transport)
+{
+	virtio_mmio_destroy(transport);
+}
+
 static const struct virtio_transport_ops transport_ops = {
 	.queue_interrupt = queue_interrupt,
 	.config_interrupt = config_interrupt,
+	.destroy = destroy_transport,
 };
 
 int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, unsigned int n,

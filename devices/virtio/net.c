@@ -195,19 +195,21 @@ static int net_activate(struct virtio_dev *dev)
 	return ret;
 }
 
-static const struct virtio_ops net_ops = { .activate = net_activate, .reset = net_reset };
+static const struct virtio_ops net_ops = { .destroy = virtio_net_destroy,
+					   .activate = net_activate,
+					   .reset = net_reset };
 
 /* What the card can offer in front of this backend. */
-static uint64_t offered_features(const struct net *n, const struct virtio_net_params *params)
+static uint64_t offered_features(const struct net *n, const struct virtio_net_options *options)
 {
 	uint64_t f = NET_F(MAC) | NET_F(STATUS) | NET_F(CTRL_VQ) | NET_F(CTRL_RX) |
 		     NET_F(CTRL_RX_EXTRA) | NET_F(CTRL_MAC_ADDR);
 
-	if (params->mergeable)
+	if (options->mergeable)
 		f |= NET_F(MRG_RXBUF);
 	if (n->be->mtu)
 		f |= NET_F(MTU);
-	if (params->offload)
+	if (options->offload)
 		f |= n->be->features;
 	if (f & NET_F(GUEST_CSUM))
 		f |= NET_F(CTRL_GUEST_OFFLOADS);
@@ -225,7 +227,7 @@ static int create_queues(struct net *n, uint16_t size)
 	return ret;
 }
 
-static int create_pairs(struct net *n, const struct virtio_net_params *from)
+static int create_pairs(struct net *n, const struct virtio_net_options *from)
 {
 	int ret = 0;
 
@@ -246,7 +248,7 @@ static int create_pairs(struct net *n, const struct virtio_net_params *from)
 }
 
 static void describe(struct net *n, const char *name, const struct guestmem *mem,
-		     const struct virtio_net_params *params)
+		     const struct virtio_net_options *options)
 {
 	static const uint8_t none[6];
 
@@ -254,7 +256,7 @@ static void describe(struct net *n, const char *name, const struct guestmem *mem
 	n->ctrlq = &n->vq[2 * n->nr_pairs];
 	for (unsigned int i = 0; i < MAX_QUEUES; i++)
 		n->vq[i].kick_fd = -1;
-	memcpy(n->mac, memcmp(params->mac, none, sizeof(none)) ? params->mac : n->be->mac,
+	memcpy(n->mac, memcmp(options->mac, none, sizeof(none)) ? options->mac : n->be->mac,
 	       sizeof(n->mac));
 	memcpy(n->config.mac, n->mac, sizeof(n->mac));
 	n->config.status = VIRTIO_NET_S_LINK_UP;
@@ -263,7 +265,8 @@ static void describe(struct net *n, const char *name, const struct guestmem *mem
 		.ops = &net_ops,
 		.name = name,
 		.device_id = VIRTIO_ID_NET,
-		.device_features = offered_features(n, params),
+		.pci_class = 0x020000, /* Ethernet controller */
+		.device_features = offered_features(n, options),
 		.vq = n->vq,
 		.nr_vqs = 2 * n->nr_pairs + 1,
 		.config = &n->config,
@@ -278,7 +281,7 @@ static void describe(struct net *n, const char *name, const struct guestmem *mem
 }
 
 int virtio_net_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
-		      struct netbe *be, const struct virtio_net_params *params)
+		      struct netbe *be, const struct virtio_net_options *options)
 {
 	struct net *n = calloc(1, sizeof(*n));
 	int ret = -ENOMEM;
@@ -288,10 +291,10 @@ int virtio_net_create(struct virtio_dev **out, const char *name, const struct gu
 		goto out;
 	}
 	n->be = be;
-	describe(n, name, mem, params);
-	ret = create_queues(n, params->queue_size);
+	describe(n, name, mem, options);
+	ret = create_queues(n, (uint16_t)options->queue_size);
 	if (!ret)
-		ret = create_pairs(n, params);
+		ret = create_pairs(n, options);
 	counters_register(&n->group);
 	if (ret)
 		virtio_net_destroy(&n->dev);
@@ -316,3 +319,64 @@ void virtio_net_destroy(struct virtio_dev *dev)
 	n->be->ops->close(n->be);
 	free(n);
 }
+
+/* ---- --net ---- */
+
+static int check_options(const void *values, const char *text, const void *const *others,
+			 unsigned int nr)
+{
+	const struct virtio_net_options *o = values;
+	const int ret = netbe_options_check(&o->be, text);
+
+	for (unsigned int i = 0; !ret && i < nr; i++)
+		if (netbe_options_same(&o->be,
+				       &((const struct virtio_net_options *)others[i])->be)) {
+			log_error("--net %s: that tap already belongs to another --net", text);
+			return -EINVAL;
+		}
+	return ret;
+}
+
+static int create_device(struct device **out, const struct device_env *env, const void *options)
+{
+	struct virtio_net_options o = *(const struct virtio_net_options *)options;
+	struct virtio_dev *dev;
+	struct netbe *be;
+	int ret = netbe_open(&be, &o.be);
+
+	o.guard = env->guard;
+	if (!ret)
+		ret = virtio_net_create(&dev, env->name, env->mem, be, &o);
+	return ret ? ret : virtio_plug(out, dev, env, o.transport);
+}
+
+#define AT(field) offsetof(struct virtio_net_options, field)
+static const struct option keys[] = {
+	{ "mac", OPTION_MAC, AT(mac), "ADDRESS", "the card's address (made from the tap's name)" },
+	{ "offload", OPTION_SWITCH, AT(offload), "on|off", "checksum and segmentation offload (on)",
+	  .preset = "on" },
+	{ "mergeable", OPTION_SWITCH, AT(mergeable), "on|off", "mergeable receive buffers (on)",
+	  .preset = "on" },
+	/* With fewer Linux cannot send: a frame may take 19 descriptors. */
+	{ "queue-size", OPTION_POWER_OF_2, AT(queue_size), "N", "entries of a ring (256)",
+	  .preset = "256", .min = 32, .max = VIRTQ_SIZE_MAX },
+	{ "poll", OPTION_NUMBER, AT(poll_us), "US", "busy-poll so many microseconds after work (0)",
+	  .max = 1000000 },
+	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
+	{ 0 },
+};
+
+static const struct option_group net_options = {
+	.name = "net",
+	.value = "TAP",
+	.help = "network card on tap TAP (may be given several times)",
+	.size = sizeof(struct virtio_net_options),
+	.max = 8,
+	.check = check_options,
+	.of = (const struct option_rows[]){ { .group = &netbe_options, .base = AT(be) },
+					    { keys, 0 },
+					    { 0 } },
+};
+#undef AT
+
+const struct device_kind virtio_net_kind = { .options = &net_options, .create = create_device };

@@ -9,14 +9,19 @@
 #include "devices/virtio/core.h"
 #include "vmm/base/thread.h"
 
-struct virtio_net_params {
+struct virtio_net_options {
+	struct netbe_options be;
 	uint8_t mac[6]; /* all 0: the backend's */
-	uint16_t queue_size;
+	unsigned int queue_size;
 	unsigned int poll_us; /* busy-poll for at most this long after work; 0: never */
 	bool offload;	      /* offer what the backend can do; else no offload at all */
 	bool mergeable;	      /* offer MRG_RXBUF */
-	const struct thread_guard *guard; /* for its threads */
+	unsigned int transport;
+	const struct thread_guard *guard; /* for its threads; the machine's */
 };
+
+/* --net. */
+extern const struct device_kind virtio_net_kind;
 
 /*
  * Create the card, named @name ("net0"), on @be, which becomes its own (also where this fails).
@@ -24,7 +29,7 @@ struct virtio_net_params {
  */
 int must_check virtio_net_create(struct virtio_dev **out, const char *name,
 				 const struct guestmem *mem, struct netbe *be,
-				 const struct virtio_net_params *params);
+				 const struct virtio_net_options *options);
 void virtio_net_destroy(struct virtio_dev *dev);
 
 #endif

@@ -11,6 +11,7 @@
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
 
+#define CLASS_OTHER	 0x00ff00 /* no class fits */
 #define VENDOR_VIRTIO	 0x1af4
 #define DEVICE_ID_MODERN 0x1040 /* + the virtio device id (4.1.2.1) */
 
@@ -85,9 +86,15 @@ static void config_interrupt(void *transport)
 		pci_msix_raise(&vpci->func, vpci->config_vector);
 }
 
+static void destroy_transport(void *transport)
+{
+	virtio_pci_destroy(transport);
+}
+
 static const struct virtio_transport_ops transport_ops = {
 	.queue_interrupt = queue_interrupt,
 	.config_interrupt = config_interrupt,
+	.destroy = destroy_transport,
 };
 
 static void forget_interrupts(struct virtio_pci *vpci)
@@ -348,18 +355,6 @@ static void cfg_write(struct pci_func *func, unsigned int at, unsigned int size,
 
 /* ---- life ---- */
 
-static uint32_t class_code(uint32_t device_id)
-{
-	switch (device_id) {
-	case VIRTIO_ID_NET:
-		return 0x020000;
-	case VIRTIO_ID_BLOCK:
-		return 0x018000;
-	default:
-		return 0x00ff00;
-	}
-}
-
 /* Append a capability that points to [offset, offset + len) of @bar; it is @size bytes itself. */
 static unsigned int add_cap(struct virtio_pci *vpci, uint8_t type, unsigned int bar,
 			    uint32_t offset, uint32_t len, unsigned int size)
@@ -418,7 +413,7 @@ int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pc
 	vpci->dev = dev;
 	pthread_mutex_init(&vpci->isr_lock, NULL);
 	pci_func_init(&vpci->func, dev->name, VENDOR_VIRTIO,
-		      (uint16_t)(DEVICE_ID_MODERN + dev->device_id), class_code(dev->device_id), 1);
+		      (uint16_t)(DEVICE_ID_MODERN + dev->device_id), dev->pci_class ? dev->pci_class : CLASS_OTHER, 1);
 	add_caps(vpci);
 	ret = pci_func_add_msix(&vpci->func, BAR_MSIX, dev->nr_vqs + 1);
 	if (!ret)

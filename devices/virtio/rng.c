@@ -121,7 +121,11 @@ static void reset(struct virtio_dev *dev)
 	loop_call(to_rng(dev)->loop, end, to_rng(dev));
 }
 
-static const struct virtio_ops ops = { .activate = activate, .reset = reset };
+static const struct virtio_ops ops = {
+	.activate = activate,
+	.reset = reset,
+	.destroy = virtio_rng_destroy,
+};
 
 static void cannot_create(const char *name, int err)
 {
@@ -186,3 +190,41 @@ void virtio_rng_destroy(struct virtio_dev *dev)
 	virtq_destroy(&rng->vq);
 	free(rng);
 }
+
+/* ---- --rng ---- */
+
+struct options {
+	bool on;
+	unsigned int transport;
+};
+
+static int create_device(struct device **out, const struct device_env *env, const void *options)
+{
+	const struct options *o = options;
+	struct virtio_dev *dev;
+	int ret;
+
+	if (!o->on)
+		return 0;
+	ret = virtio_rng_create(&dev, env->name, env->mem, env->guard);
+	return ret ? ret : virtio_plug(out, dev, env, o->transport);
+}
+
+static const struct option keys[] = {
+	{ "rng", OPTION_SWITCH, offsetof(struct options, on), "on|off", "whether there is one (on)",
+	  .preset = "on" },
+	DEVICE_TRANSPORT_OPTION(offsetof(struct options, transport), NULL,
+				"what stands between (--transport)"),
+	{ 0 },
+};
+
+static const struct option_group rng_options = {
+	.name = "rng",
+	.help = "entropy device",
+	.size = sizeof(struct options),
+	.max = 1,
+	.alone = true,
+	.of = (const struct option_rows[]){ { keys, 0 }, { 0 } },
+};
+
+const struct device_kind virtio_rng_kind = { .options = &rng_options, .create = create_device };

@@ -10,6 +10,9 @@
 #include "devices/virtio/core.h"
 #include "vmm/base/thread.h"
 
+/* --rng. */
+extern const struct device_kind virtio_rng_kind;
+
 /* Create the device, named @name ("rng0", which must outlive it), and its thread behind @guard. -errno
  * with a message. */
 int must_check virtio_rng_create(struct virtio_dev **out, const char *name,

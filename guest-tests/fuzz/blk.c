@@ -73,7 +73,7 @@ static void check_disk(bool readonly)
 
 void fuzz_one(struct fuzz *f)
 {
-	const struct virtio_blk_config_user config = {
+	const struct virtio_blk_options config = {
 		.path = fuzz_file(0, NULL, 0, DISK_SIZE),
 		.readonly = fuzz_below(f, 8) == 7,
 	};

@@ -28,7 +28,7 @@ static uint64_t counters(const char *group, const char *name)
 void fuzz_card_create(struct fuzz_card *c, struct fuzz *f)
 {
 	const unsigned int how = fuzz_below(f, 256);
-	const struct virtio_net_params params = {
+	const struct virtio_net_options params = {
 		.mac = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 },
 		.queue_size = (uint16_t)(16u << (how & 3)),
 		.offload = !(how & 4),

@@ -10,8 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/config.h"
+#include "vmm/base/device.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/config.h"
 
 #define MAX_ARGS 40
 
@@ -22,8 +23,108 @@ const char *__asan_default_options(void)
 	return "detect_leaks=0";
 }
 
+/* Devices as the machine's kinds describe them: one that may be there often, one that is there or not. */
+struct card {
+	struct inner {
+		const char *tap, *bridge;
+		int fd;
+	} inner;
+	uint8_t mac[6];
+	unsigned int mtu, queue_size, poll_us, transport;
+	bool offload, mergeable;
+	const char *file;
+};
+
+static int check_card(const void *values, const char *text, const void *const *others,
+		      unsigned int nr)
+{
+	const struct card *c = values;
+
+	if (!c->inner.tap && !c->inner.bridge && c->inner.fd < 0)
+		return option_bad_value("--net", text, "a tap");
+	for (unsigned int i = 0; i < nr; i++) {
+		const struct card *o = others[i];
+
+		if (c->inner.tap && o->inner.tap && !strcmp(c->inner.tap, o->inner.tap))
+			return option_bad_value("--net", text, "another tap");
+	}
+	return 0;
+}
+
+static const struct option inner_keys[] = {
+	{ "tap", OPTION_INTERFACE, offsetof(struct inner, tap), "NAME", "a tap" },
+	{ "fd", OPTION_DESCRIPTOR, offsetof(struct inner, fd), "N", "open", .max = 1u << 20 },
+	{ "bridge", OPTION_INTERFACE, offsetof(struct inner, bridge), "NAME", "a bridge" },
+	{ 0 },
+};
+static const struct option_group inner_group = {
+	.size = sizeof(struct inner), .of = (const struct option_rows[]){ { inner_keys, 0 }, { 0 } }
+};
+static const struct option card_keys[] = {
+	{ "mac", OPTION_MAC, offsetof(struct card, mac), "ADDRESS", "its address" },
+	{ "mtu", OPTION_NUMBER, offsetof(struct card, mtu), "N", "bytes", .min = 68, .max = 65521 },
+	{ "queue-size", OPTION_POWER_OF_2, offsetof(struct card, queue_size), "N", "ring",
+	  .preset = "256", .min = 32, .max = 1024 },
+	{ "poll", OPTION_NUMBER, offsetof(struct card, poll_us), "US", "polling", .max = 1000000 },
+	{ "offload", OPTION_SWITCH, offsetof(struct card, offload), "on|off", "offload",
+	  .preset = "on" },
+	{ "mergeable", OPTION_SWITCH, offsetof(struct card, mergeable), "on|off", "merging",
+	  .preset = "on" },
+	{ "file", OPTION_TEXT, offsetof(struct card, file), "FILE", "a file", .wanted = "a file" },
+	DEVICE_TRANSPORT_OPTION(offsetof(struct card, transport), NULL, "transport"),
+	{ 0 },
+};
+static const struct option_group net_group = {
+	.name = "net",
+	.value = "TAP",
+	.help = "card",
+	.size = sizeof(struct card),
+	.max = 8,
+	.check = check_card,
+	.of = (const struct option_rows[]){ { .group = &inner_group,
+					      .base = offsetof(struct card, inner) },
+					    { card_keys, 0 },
+					    { 0 } },
+};
+
+struct single {
+	bool on;
+	unsigned int level;
+};
+static const struct option single_keys[] = {
+	{ "rng", OPTION_SWITCH, offsetof(struct single, on), "on|off", "there", .preset = "on" },
+	{ "level", OPTION_NUMBER, offsetof(struct single, level), "N", "level", .max = 9 },
+	{ 0 },
+};
+static const struct option_group rng_group = {
+	.name = "rng",
+	.help = "entropy",
+	.size = sizeof(struct single),
+	.max = 1,
+	.alone = true,
+	.of = (const struct option_rows[]){ { single_keys, 0 }, { 0 } },
+};
+static const struct option_group *const devices[] = { &net_group, &rng_group, NULL };
+
 static struct config config;
 static enum config_action action;
+
+static const struct card *card(unsigned int n)
+{
+	for (unsigned int i = 0; i < config.nr_devices; i++)
+		if (config.device[i].group == &net_group && !n--)
+			return config.device[i].options;
+	fail();
+	return NULL;
+}
+
+static const struct single *single(void)
+{
+	for (unsigned int i = 0; i < config.nr_devices; i++)
+		if (config.device[i].group == &rng_group)
+			return config.device[i].options;
+	return NULL;
+}
 static char path[64];
 
 /* Parse words parted by spaces ('_' stands for a space in a word, '~' for an empty word). */
@@ -41,7 +142,7 @@ static int parse(const char *line)
 			*c = *c == '_' ? ' ' : *c;
 		argv[argc++] = strcmp(word, "~") ? word : word + 1;
 	}
-	return config_parse(&config, argc, argv, &action);
+	return config_parse(&config, devices, argc, argv, &action);
 }
 
 static void write_file(const char *text)
@@ -82,9 +183,9 @@ static void test_defaults(void **state)
 	assert_null(config.initrd);
 	assert_int_equal(config.mem, 256 * MIB);
 	assert_int_equal(config.cpus, 1);
-	assert_int_equal(config.nr_nets + config.nr_disks, 0);
+	assert_int_equal(config.nr_devices, 0);
 	assert_int_equal(config.transport, TRANSPORT_PCI);
-	assert_false(config.rng || config.expect_status || config.verbose || config.timeout_ms ||
+	assert_false(config.expect_status || config.verbose || config.timeout_ms ||
 		     config.console || config.stats);
 }
 
@@ -108,11 +209,12 @@ static void test_options(void **state)
 		assert_string_equal(config.console, "none");
 		assert_string_equal(config.stats, "-");
 		assert_int_equal(config.timeout_ms, 300000);
-		assert_true(config.rng && config.expect_status && config.verbose);
+		assert_true(single()->on && config.expect_status && config.verbose);
 	}
 	assert_int_equal(parse("--kernel k --rng --rng=off --mem 16M --mem 1024G --timeout 1ms"),
 			 0);
-	assert_false(config.rng);
+	assert_false(single()->on); /* the last word counts */
+	assert_int_equal(config.nr_devices, 1);
 	assert_int_equal(config.mem, 1024 * GIB);
 	assert_int_equal(config.timeout_ms, 1);
 	/* A value may look like an option. */
@@ -126,45 +228,86 @@ static void test_options(void **state)
 
 static void test_devices(void **state)
 {
-	const struct config_net *net = config.net;
 	static const uint8_t mac[6] = { 0x52, 0x54, 0, 0xab, 0xCD, 0xef };
 
 	(void)state;
 	assert_int_equal(parse("--kernel k --net tap0 --net fd=3,mac=52:54:00:ab:CD:ef,mtu=68,"
 			       "offload=off,mergeable=off,queue-size=1024,poll=0,transport=mmio "
 			       "--net bridge=br0,mergeable --net tap=a23456789012345,bridge=br0 "
-			       "--disk a --disk file=b=c,ro,transport=pci --disk d,ro=off"),
+			       "--rng=level=3"),
 			 0);
-	assert_int_equal(config.nr_nets, 4);
-	assert_string_equal(net[0].tap, "tap0");
-	assert_int_equal(net[0].fd, -1);
-	assert_int_equal(net[0].queue_size, 256);
-	assert_int_equal(net[0].mtu, 0);
-	assert_true(net[0].offload && net[0].mergeable);
-	assert_int_equal(net[0].transport, TRANSPORT_DEFAULT);
-	assert_int_equal(net[1].fd, 3);
-	assert_memory_equal(net[0].mac, (uint8_t[6]){ 0 }, 6);
-	assert_true(!net[1].offload && !net[1].mergeable && !net[1].tap);
-	assert_memory_equal(net[1].mac, mac, 6);
-	assert_int_equal(net[1].mtu, 68);
-	assert_int_equal(net[1].queue_size, 1024);
-	assert_int_equal(net[1].poll_us, 0);
-	assert_int_equal(net[1].transport, TRANSPORT_MMIO);
-	assert_true(net[2].bridge && !net[2].tap && net[2].mergeable);
-	assert_string_equal(net[3].bridge, "br0");
-	assert_string_equal(net[3].tap, "a23456789012345");
-	assert_int_equal(config.nr_disks, 3);
-	assert_string_equal(config.disk[0].path, "a");
-	assert_string_equal(config.disk[1].path, "b=c");
-	assert_true(config.disk[1].readonly && !config.disk[0].readonly &&
-		    !config.disk[2].readonly);
-	assert_int_equal(config.disk[1].transport, TRANSPORT_PCI);
-	assert_int_equal(parse("--kernel k --net a --net b --net c --net d --net e --net f "
-			       "--net g --net h --disk a --disk a --disk a --disk a --disk a "
-			       "--disk a --disk a --disk a"),
-			 0);
-	assert_int_equal(config.nr_nets, CONFIG_MAX_NETS);
-	assert_int_equal(config.nr_disks, CONFIG_MAX_DISKS);
+	assert_int_equal(config.nr_devices, 5);
+	assert_string_equal(card(0)->inner.tap, "tap0");
+	assert_int_equal(card(0)->inner.fd, -1);
+	assert_int_equal(card(0)->queue_size, 256);
+	assert_int_equal(card(0)->mtu, 0);
+	assert_true(card(0)->offload && card(0)->mergeable);
+	assert_int_equal(card(0)->transport, TRANSPORT_DEFAULT);
+	assert_memory_equal(card(0)->mac, (uint8_t[6]){ 0 }, 6);
+	assert_int_equal(card(1)->inner.fd, 3);
+	assert_true(!card(1)->offload && !card(1)->mergeable && !card(1)->inner.tap);
+	assert_memory_equal(card(1)->mac, mac, 6);
+	assert_int_equal(card(1)->mtu, 68);
+	assert_int_equal(card(1)->queue_size, 1024);
+	assert_int_equal(card(1)->poll_us, 0);
+	assert_int_equal(card(1)->transport, TRANSPORT_MMIO);
+	assert_true(card(2)->inner.bridge && !card(2)->inner.tap && card(2)->mergeable);
+	assert_string_equal(card(3)->inner.bridge, "br0");
+	assert_string_equal(card(3)->inner.tap, "a23456789012345");
+	assert_true(single()->on);
+	assert_int_equal(single()->level, 3);
+	assert_int_equal(
+		parse("--kernel k --net a --net b --net c --net d --net e --net f --net g --net h"),
+		0);
+	assert_int_equal(config.nr_devices, 8);
+}
+
+/* Two commas are one within a value, wherever they stand. */
+static void test_commas(void **state)
+{
+	static const struct {
+		const char *line, *file;
+	} cases[] = {
+		{ "--kernel k --net t,file=a,,b", "a,b" },
+		{ "--kernel k --net t,file=,,a", ",a" },
+		{ "--kernel k --net t,file=a,,", "a," },
+		{ "--kernel k --net t,file=,,,,", ",," },
+		{ "--kernel k --net t,file=a,,,mtu=1400", "a," },
+		{ "--kernel k --net t,file=a,,mtu=68", "a,mtu=68" },
+		{ "--kernel k --net t,file=a=b", "a=b" },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(parse(cases[i].line), 0);
+		assert_string_equal(card(0)->file, cases[i].file);
+	}
+	assert_int_equal(card(0)->mtu, 0);
+}
+
+/* Help names every option and key, once each in its place, and no line is longer than a terminal. */
+static void test_help(void **state)
+{
+	char *text = NULL, *line;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	config_help(f, devices);
+	fclose(f);
+	for (const struct option *o = card_keys; o->name; o++) {
+		char want[64];
+
+		snprintf(want, sizeof(want), "\n    %s=%s", o->name, o->value);
+		assert_non_null(strstr(text, want));
+	}
+	assert_non_null(strstr(text, "\n  --net TAP"));
+	assert_non_null(strstr(text, "\n    tap=NAME"));
+	assert_non_null(strstr(text, "\n  --rng "));
+	assert_non_null(strstr(text, "\n  --kernel FILE"));
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		assert_true(strlen(line) < 96);
+	free(text);
 }
 
 /* What is wrong, and a part of the one line that says so. */
@@ -235,9 +378,7 @@ static const struct bad_line {
 	{ "--net tap0,mac=00:00:00:00:00:00", "not all 0" },
 	{ "--kernel ~", "bad value '' for kernel" },
 	{ "--initrd=", "bad value '' for initrd" },
-	{ "--net mac=52:54:00:00:00:01", "give a tap, fd=N, or bridge=NAME" },
-	{ "--net tap0,fd=3", "give a tap" },
-	{ "--net fd=3,bridge=br0", "give a tap" },
+	{ "--net mac=52:54:00:00:00:01", "expected a tap" },
 	{ "--net fd=-1", "bad value '-1' for fd" },
 	{ "--net fd=1048577", "bad value" },
 	{ "--net tap0,mac=52:54:00:00:00", "an address such as" },
@@ -262,17 +403,14 @@ static const struct bad_line {
 	{ "--net tap0,offload=yes", "on or off" },
 	{ "--net tap0,transport=isa", "mmio or pci" },
 	{ "--net tap0,maq=1", "unknown key in --net 'maq' (the nearest is 'mac'" },
-	{ "--net tap0 --net tap0", "already belongs to another" },
-	{ "--net fd=3 --net fd=3", "already belongs to another" },
+	{ "--net tap0 --net tap0", "expected another tap" },
 	{ "--net a --net b --net c --net d --net e --net f --net g --net h --net i",
 	  "too many --net: at most 8" },
-	{ "--disk ~", "bad value ''" },
-	{ "--disk ro=on", "bad value 'ro=on'" },
-	{ "--disk a,readonly", "unknown key in --disk 'readonly'" },
-	{ "--disk a,ro=1", "on or off" },
-	{ "--disk a,file", "bad value '' for file" },
-	{ "--disk a --disk a --disk a --disk a --disk a --disk a --disk a --disk a --disk a",
-	  "too many --disk: at most 8" },
+	{ "--net t,file", "bad value '' for file: expected key=value" },
+	{ "--net t,file=", "bad value '' for file: expected a file" },
+	{ "--rng=level=10", "a number from 0 to 9" },
+	{ "--rng=levle=1", "unknown key in --rng 'levle' (the nearest is 'level'" },
+	{ "--net", "--net needs a value" },
 };
 
 /* The parser's error is one line that says @message. */
@@ -332,19 +470,17 @@ static void test_file(void **state)
 	(void)state;
 	write_file("# a comment\n\n  kernel = from the file \n\tmem=1G\nappend = a=b c = d\nrng\n"
 		   "verbose = on\nnet = tap0,mtu=1400\n# net = tap9\nexpect-status=off\n"
-		   "disk = /a b,ro\ncpus = 2");
+		   "cpus = 2");
 	snprintf(line, sizeof(line), "--net tap1 --mem 2G --rng=off --config %s --cpus=3", path);
 	assert_int_equal(parse(line), 0);
 	assert_string_equal(config.kernel, "from the file");
 	assert_string_equal(config.append, "a=b c = d");
 	assert_int_equal(config.mem, 2 * GIB); /* the command line wins, wherever it stands */
 	assert_int_equal(config.cpus, 3);
-	assert_false(config.rng);
+	assert_false(single()->on);
 	assert_true(config.verbose && !config.expect_status);
-	assert_int_equal(config.nr_nets, 2);
-	assert_string_equal(config.net[0].tap, "tap0");
-	assert_string_equal(config.net[1].tap, "tap1");
-	assert_string_equal(config.disk[0].path, "/a b");
+	assert_string_equal(card(0)->inner.tap, "tap0");
+	assert_string_equal(card(1)->inner.tap, "tap1");
 	/* Two files: the later one wins. */
 	snprintf(line, sizeof(line), "--config=%s --config /dev/null", path);
 	assert_int_equal(parse(line), 0);
@@ -364,8 +500,8 @@ static void test_bad_files(void **state)
 		{ "help", "its place on the command line" },
 		{ "version = on", "its place on the command line" },
 		{ "config = /dev/null", "its place on the command line" },
-		{ "net = tap0\nnet = tap0", "already belongs" },
-		{ "disk =", "bad value" },
+		{ "net = tap0\nnet = tap0", "another tap" },
+		{ "net =", "bad value" },
 	};
 	static char longest[9000];
 	char line[256];
@@ -378,6 +514,17 @@ static void test_bad_files(void **state)
 		check_bad(line, path); /* and where */
 		check_bad(line, strchr(cases[i].line, '\n') ? "in line 2" : "in line 1");
 	}
+	write_file("\xef\xbb\xbfkernel = k");
+	check_bad(line, "it begins with a byte order mark");
+	write_file("\xff\xfek");
+	check_bad(line, "it is UTF-16");
+	write_file("\xfe\xffk");
+	check_bad(line, "it is UTF-16");
+	FILE *f = fopen(path, "w");
+
+	fwrite("kernel = k\nmem\0 = 1G\n", 1, 22, f);
+	fclose(f);
+	check_bad(line, "has a NUL byte in it");
 	/* The longest line that fits, with and without its end, and one byte more. */
 	for (size_t n = 8189; n < 8195; n++)
 		for (unsigned int end = 0; end < 2; end++) {
@@ -400,7 +547,8 @@ int main(void)
 		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_options),
 		cmocka_unit_test(test_devices),	   cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_long_words), cmocka_unit_test(test_file),
-		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_bad_files),  cmocka_unit_test(test_commas),
+		cmocka_unit_test(test_help),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -65,9 +65,9 @@ static void need_taps(void)
 
 static int open_tap(const char *name, int fd, struct netbe **be)
 {
-	const struct netbe_tap_config config = { .tap = name, .fd = fd };
+	const struct netbe_tap_options config = { .tap = name, .fd = fd };
 
-	return netbe_tap_open(be, &config);
+	return netbe_tap.open(be, &config);
 }
 
 static void test_not_a_tap(void **state)
@@ -212,20 +212,20 @@ static void test_forbidden(void **state)
 
 static void test_settings(void **state)
 {
-	struct netbe_tap_config config = { .tap = "mvset", .fd = -1, .mtu = 9000 };
+	struct netbe_tap_options config = { .tap = "mvset", .fd = -1, .mtu = 9000 };
 	struct netbe *be = NULL;
 
 	(void)state;
 	need_taps();
-	assert_int_equal(netbe_tap_open(&be, &config), 0);
+	assert_int_equal(netbe_tap.open(&be, &config), 0);
 	assert_int_equal(be->mtu, 9000);
 	be->ops->close(be);
 	be = NULL;
 	config.mtu = 1u << 30;
-	assert_int_equal(netbe_tap_open(&be, &config), -EINVAL);
+	assert_int_equal(netbe_tap.open(&be, &config), -EINVAL);
 	assert_int_equal(if_nametoindex("mvset"), 0);
-	config = (struct netbe_tap_config){ .bridge = "nobridge", .fd = -1 };
-	assert_int_equal(netbe_tap_open(&be, &config), -ENODEV);
+	config = (struct netbe_tap_options){ .bridge = "nobridge", .fd = -1 };
+	assert_int_equal(netbe_tap.open(&be, &config), -ENODEV);
 	assert_null(be);
 }
 
@@ -299,7 +299,7 @@ static void test_bridge_mtu(void **state)
 	need_taps();
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const int port = make_bridge("mvbr", "mvport", cases[i].bridge);
-		const struct netbe_tap_config config = {
+		const struct netbe_tap_options config = {
 			.tap = cases[i].tap, .bridge = "mvbr", .fd = -1, .mtu = cases[i].mtu
 		};
 		struct netbe *be = NULL;
@@ -315,13 +315,13 @@ static void test_bridge_mtu(void **state)
 			assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
 			close(fd);
 		}
-		assert_int_equal(netbe_tap_open(&be, &config), 0);
+		assert_int_equal(netbe_tap.open(&be, &config), 0);
 		assert_int_equal(be->mtu, cases[i].expected);
 		assert_int_equal(mtu_of("mvbr"), cases[i].bridge_after);
 		be->ops->close(be);
 		if (cases[i].exists) { /* on the bridge already, and left as it is */
 			set_mtu(cases[i].tap, 1300);
-			assert_int_equal(netbe_tap_open(&be, &config), 0);
+			assert_int_equal(netbe_tap.open(&be, &config), 0);
 			assert_int_equal(be->mtu, 1300);
 			be->ops->close(be);
 			fd = make(cases[i].tap, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
@@ -337,11 +337,11 @@ static void test_bridge_mtu(void **state)
 
 /* ---- the address of a card that was given none ---- */
 
-static void mac_of(uint8_t mac[6], const struct netbe_tap_config *config)
+static void mac_of(uint8_t mac[6], const struct netbe_tap_options *config)
 {
 	struct netbe *be = NULL;
 
-	assert_int_equal(netbe_tap_open(&be, config), 0);
+	assert_int_equal(netbe_tap.open(&be, config), 0);
 	memcpy(mac, be->mac, 6);
 	assert_true(!(mac[0] & 1) && mac[0] & 2); /* unicast, locally administered */
 	be->ops->close(be);
@@ -361,16 +361,16 @@ static void test_addresses(void **state)
 		char name[16];
 
 		snprintf(name, sizeof(name), "mvmac%u", i);
-		const struct netbe_tap_config config = { .tap = name, .fd = -1 };
+		const struct netbe_tap_options config = { .tap = name, .fd = -1 };
 		mac_of(mac[n], &config);
 		mac_of(again, &config);
 		assert_memory_equal(mac[n], again, 6);
 	}
 	const int port = make_bridge("mvbr", "mvport", 1500);
 	for (unsigned int i = 0; port >= 0 && i < 4; i++, n++) { /* at once, on one bridge */
-		const struct netbe_tap_config config = { .bridge = "mvbr", .fd = -1 };
+		const struct netbe_tap_options config = { .bridge = "mvbr", .fd = -1 };
 
-		assert_int_equal(netbe_tap_open(&be[i], &config), 0);
+		assert_int_equal(netbe_tap.open(&be[i], &config), 0);
 		memcpy(mac[n], be[i]->mac, 6);
 	}
 	for (unsigned int i = 0; i < 4; i++)
@@ -379,13 +379,13 @@ static void test_addresses(void **state)
 	if (port >= 0)
 		close(port);
 	for (unsigned int i = 0; i < 4; i++, n++) { /* descriptors; the tap goes with each */
-		const struct netbe_tap_config config = {
+		const struct netbe_tap_options config = {
 			.fd = make("mvsame", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
 		};
 		mac_of(mac[n], &config);
 	}
 	for (unsigned int i = 0; i < 4; i++, n++) { /* the same name, elsewhere */
-		const struct netbe_tap_config config = { .tap = "mvmac0", .fd = -1 };
+		const struct netbe_tap_options config = { .tap = "mvmac0", .fd = -1 };
 
 		/* One that is gone gives its number to the next: it has to stay. */
 		elsewhere[i] = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -415,7 +415,7 @@ static void test_address_of_descriptor(void **state)
 	for (unsigned int i = 0; i < 2; i++) {
 		fd = make("mvkeep", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
 		assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
-		const struct netbe_tap_config config = { .fd = fd };
+		const struct netbe_tap_options config = { .fd = fd };
 		mac_of(mac[i], &config);
 	}
 	assert_memory_equal(mac[0], mac[1], 6);
@@ -445,7 +445,7 @@ static void test_elsewhere(void **state)
 	for (unsigned int i = 0; i < 8; i++) {
 		const bool namesake = i & 1, may = i & 2, sets_mtu = i & 4;
 		const int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-		struct netbe_tap_config config = { .mtu = sets_mtu ? 2000 : 0 };
+		struct netbe_tap_options config = { .mtu = sets_mtu ? 2000 : 0 };
 		struct netbe *be = NULL;
 		int ours = -1, there;
 		const char *said;
@@ -463,7 +463,7 @@ static void test_elsewhere(void **state)
 		}
 		messages_begin();
 		administrate(may);
-		const int ret = netbe_tap_open(&be, &config);
+		const int ret = netbe_tap.open(&be, &config);
 		administrate(true);
 		said = messages_end();
 		if (may) {
@@ -501,8 +501,8 @@ static void test_elsewhere(void **state)
 /* One of our own, that we have no right to ask the namespace of. */
 static void test_here_without_rights(void **state)
 {
-	struct netbe_tap_config config = { .fd = make("mvhere",
-						      IFF_TAP | IFF_NO_PI | IFF_VNET_HDR) };
+	struct netbe_tap_options config = { .fd = make("mvhere",
+						       IFF_TAP | IFF_NO_PI | IFF_VNET_HDR) };
 	struct netbe *be = NULL;
 
 	(void)state;
@@ -510,7 +510,7 @@ static void test_here_without_rights(void **state)
 	set_mtu("mvhere", 3000);
 	messages_begin();
 	administrate(false);
-	const int ret = netbe_tap_open(&be, &config);
+	const int ret = netbe_tap.open(&be, &config);
 	administrate(true);
 	assert_non_null(strstr(messages_end(), "tap 'mvhere' is down"));
 	assert_int_equal(ret, 0);

@@ -35,7 +35,7 @@ void start(uint64_t features)
 
 void create(uint64_t features, uint16_t queue_size, unsigned int poll_us)
 {
-	struct virtio_net_params params = {
+	struct virtio_net_options params = {
 		.queue_size = queue_size, .poll_us = poll_us, .offload = true, .mergeable = true
 	};
 

@@ -255,6 +255,7 @@ static int setup(void **state)
 	dev->mem = &x.mem;
 	for (unsigned int i = 0; i < sizeof(x.fake.config); i++)
 		x.fake.config[i] = (uint8_t)(0x10 + i);
+	dev->pci_class = 0x020000;
 	virtio_init(dev);
 	assert_int_equal(virtio_pci_create(&x.vpci, dev, x.m.host), 0);
 	x.func = pci_host_func(x.m.host, SLOT);

@@ -1,0 +1,4 @@
+/* What all devices share. */
+#include "vmm/base/device.h"
+
+const char *const device_transports[] = { "mmio", "pci", NULL };
