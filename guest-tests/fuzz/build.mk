@@ -12,7 +12,9 @@ FUZZ_LIB := $(filter-out %/log.o,$(filter $(addprefix $(BUILD)/,vmm/base/% vmm/c
 	$(FUZZ_COMMON:%.c=$(BUILD)/%.o)
 
 $(FUZZ_TARGETS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/$(FUZZ)/%.o $(FUZZ_LIB)
-	$(CC) -o $@ $^ $(ALL_LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=loop_create,--wrap=loop_start,--wrap=loop_destroy -lcmocka
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=loop_create,--wrap=loop_start,--wrap=loop_destroy $(FUZZ_WRAP) -lcmocka
+
+$(BUILD)/config: FUZZ_WRAP := -Wl,--wrap=strdup
 
 # $(1): the folder; $(2): what to watch; $(3): the targets.
 fuzz_build = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/fuzz/$(1) CC=clang-14 STATIC= WARNINGS= CFLAGS="-O1 -g" \

@@ -57,12 +57,12 @@ const uint8_t *fuzz_bytes(struct fuzz *f, size_t max, size_t *len)
 
 /* ---- in place of vmm/base/log.c ---- */
 
-static void check_message(const char *fmt, va_list ap)
+static void drop_message(const char *fmt, va_list ap)
 {
 	char line[16384];
 
 	vsnprintf(line, sizeof(line), fmt, ap);
-	fuzz_check(line[0] && !strchr(line, '\n'));
+	fuzz_check(line[0]);
 }
 
 #define MESSAGE(function)                   \
@@ -71,7 +71,7 @@ static void check_message(const char *fmt, va_list ap)
 		va_list ap;                 \
                                             \
 		va_start(ap, fmt);          \
-		check_message(fmt, ap);     \
+		drop_message(fmt, ap);      \
 		va_end(ap);                 \
 	}
 MESSAGE(log_error)
