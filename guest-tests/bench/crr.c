@@ -1,11 +1,14 @@
 /* crr: connection and transaction rates over TCP and UDP, client and server in one small program. */
 #include <errno.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include "flood.h"
 #include "load.h"
@@ -82,14 +85,11 @@ static void add_failures(struct out *o, const struct load_result *r)
 
 static void add_netstat(struct out *o, const struct netstat *d)
 {
-	char key[48];
-
 	for (int i = 0; i < NETSTAT_COUNT; i++) {
-		snprintf(key, sizeof(key), "tcp.%s", netstat_names[i]);
 		if (d->value[i] < 0)
-			out_null(o, key);
+			out_null(o, netstat_names[i]);
 		else
-			out_number(o, key, (double)d->value[i], 0);
+			out_number(o, netstat_names[i], (double)d->value[i], 0);
 	}
 }
 
@@ -172,6 +172,7 @@ static int client_main(int argc, char **argv)
 	static struct load_result result;
 	static struct out out;
 	struct netstat before, after, delta;
+	char interface[IFNAMSIZ];
 	struct client_opts o;
 	int rc = 0, control = -1;
 	bool good;
@@ -186,15 +187,21 @@ static int client_main(int argc, char **argv)
 		/* A stream that is checked goes to whoever checks it. */
 		o.port = o.count && o.test == TEST_STREAM ? PORT_VERIFY : ports[o.test];
 	}
-	netstat_read(PROC_NET, &before);
+	netstat_interface(o.host, interface);
+	netstat_read(PROC_NET, interface, &before);
 	if (load_run(&o, &stop, &result))
 		return EXIT_USAGE;
-	netstat_read(PROC_NET, &after);
+	netstat_read(PROC_NET, interface, &after);
 	delta = netstat_delta(&before, &after);
 
 	add_setup(&out, &o);
 	add_result(&out, &o, &result);
 	add_netstat(&out, &delta);
+	if (delta.value[NETSTAT_TX_DROPPED] > 0)
+		fprintf(stderr,
+			"crr: %s has dropped %lld frames, its queue is too short for so many "
+			"connections (ip link set %s txqueuelen N)\n",
+			interface, (long long)delta.value[NETSTAT_TX_DROPPED], interface);
 	good = complete(&o, &result);
 	if (o.netperf && !netperf_end(control, &o, &result, &out))
 		good = false;
@@ -217,6 +224,30 @@ static int flood_main(int argc, char **argv)
 	return opts_flood(argc, argv, &o, stderr) || flood_run(&o) ? EXIT_USAGE : EXIT_MEASURED;
 }
 
+/* What the paired guest counts, as it says itself (its control port: guest-tests/guests/paired/services.h). */
+static int counters_main(int argc, char **argv)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	struct timeval patience = { .tv_sec = 1 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct client_opts o;
+	char text[2048];
+	ssize_t n = -1;
+
+	if (opts_counters(argc, argv, &o, stderr))
+		return EXIT_USAGE;
+	to.sin_addr = o.host;
+	to.sin_port = htons((uint16_t)o.port);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (!connect(fd, (struct sockaddr *)&to, sizeof(to)))
+		for (int tries = 0; n < 0 && tries < 5 && send(fd, "counters", 8, 0) == 8; tries++)
+			n = recv(fd, text, sizeof(text), 0);
+	if (n < 0)
+		fprintf(stderr, "crr: no counters from %s: %s\n", o.host_text, strerror(errno));
+	return n >= 0 && fwrite(text, 1, (size_t)n, stdout) == (size_t)n ? EXIT_MEASURED
+									 : EXIT_USAGE;
+}
+
 static int server_main(int argc, char **argv)
 {
 	static struct server_result r;
@@ -227,10 +258,10 @@ static int server_main(int argc, char **argv)
 
 	if (opts_server(argc, argv, &o, stderr))
 		return EXIT_USAGE;
-	netstat_read(PROC_NET, &before);
+	netstat_read(PROC_NET, "", &before);
 	if (server_run(&o, &stop, &r))
 		return EXIT_USAGE;
-	netstat_read(PROC_NET, &after);
+	netstat_read(PROC_NET, "", &after);
 	delta = netstat_delta(&before, &after);
 
 	out_number(&out, "accepted", (double)r.accepted, 0);
@@ -262,6 +293,8 @@ int main(int argc, char **argv)
 		return server_main(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "flood"))
 		return flood_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "counters"))
+		return counters_main(argc - 1, argv + 1);
 	fprintf(stderr, "crr: say 'crr client HOST' or 'crr server' (crr --help tells all)\n");
 	return EXIT_USAGE;
 }

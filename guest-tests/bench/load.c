@@ -30,12 +30,20 @@ static void start_due(struct worker *w, uint64_t now)
 			w->resting_tail = &w->resting;
 		slot_push_idle(w, s);
 	}
+	/*
+	 * The first connection goes ahead alone: until a neighbour's address is known, the kernel keeps only so
+	 * many packets for it, and what it drops of a thousand SYNs comes again a second later.
+	 */
+	if (!w->reached && w->busy && !w->o->rate)
+		return;
 	while (w->idle && w->to_start && (!w->o->rate || pace_peek(&w->pace) <= now)) {
 		intended = w->o->rate ? pace_take(&w->pace) : now;
 		s = w->idle;
 		w->idle = s->next;
 		w->to_start--;
 		slot_start(w, s, intended, now);
+		if (!w->reached && !w->o->rate)
+			return;
 	}
 }
 

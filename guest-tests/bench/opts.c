@@ -313,6 +313,12 @@ int opts_flood(int argc, char **argv, struct client_opts *o, FILE *err)
 	return 0;
 }
 
+int opts_counters(int argc, char **argv, struct client_opts *o, FILE *err)
+{
+	*o = (struct client_opts){ .port = PORT_CONTROL };
+	return parse_client(argc, argv, o, err);
+}
+
 int opts_client(int argc, char **argv, struct client_opts *o, FILE *err)
 {
 	bool stream, datagrams;
@@ -401,6 +407,8 @@ void opts_help(FILE *f)
 	fprintf(f, "\ncrr client HOST [options]\n");
 	print_rows(f, client_rows);
 	fprintf(f, "\ncrr flood HOST --count N [--port N]\n"
-		   "  so many SYNs from as many addresses, never followed up; needs CAP_NET_RAW\n");
+		   "  so many SYNs from as many addresses, never followed up; needs CAP_NET_RAW\n"
+		   "\ncrr counters HOST [--port N]\n"
+		   "  what the paired guest counts: one NAME=VALUE line each (port 4)\n");
 	fputs(client_notes, f);
 }

@@ -15,7 +15,8 @@ enum {
 	PORT_RR = 5002,
 	PORT_DISCARD = 5009,
 	PORT_VERIFY = 5010,
-	PORT_CHARGEN = 5019
+	PORT_CHARGEN = 5019,
+	PORT_CONTROL = 4
 };
 
 enum load_test {
@@ -65,6 +66,7 @@ struct server_opts {
 int opts_client(int argc, char **argv, struct client_opts *o, FILE *err);
 int opts_flood(int argc, char **argv, struct client_opts *o,
 	       FILE *err); /* host, port and count of it */
+int opts_counters(int argc, char **argv, struct client_opts *o, FILE *err); /* host and port */
 int opts_server(int argc, char **argv, struct server_opts *o, FILE *err);
 
 /* Everything that crr --help prints. */

@@ -59,6 +59,7 @@ void slot_close(struct worker *w, struct slot *s)
 
 void slot_fail(struct worker *w, struct slot *s, int why)
 {
+	w->reached = true;
 	w->r->failure[why >= 0 && why < LOAD_FAILURES ? why : EIO]++;
 	slot_close(w, s);
 	w->busy--;
@@ -284,6 +285,7 @@ static void slot_stream(struct worker *w, struct slot *s, uint32_t events)
 
 void slot_event(struct worker *w, struct slot *s, uint32_t events)
 {
+	w->reached = true;
 	switch (s->state) {
 	case IDLE:
 		/* Only a kept connection is idle and open: the server must not speak or close now. */

@@ -37,8 +37,8 @@ struct worker {
 	struct slot *slots, *idle;
 	struct slot *resting, **resting_tail; /* oldest first */
 	uint32_t slot_count, busy;
-	uint64_t
-		to_start; /* transactions (or streams) not begun yet; without --count it never runs out */
+	uint64_t to_start; /* transactions (or streams) to begin; without --count no end of them */
+	bool reached;	   /* the server, once: see start_due() */
 	uint64_t source_turn;
 	struct pace pace;
 	uint64_t warm_end, end;		   /* planned */

@@ -43,16 +43,18 @@ static int remove_dir(void **state)
 	(void)state;
 	put_file("snmp", NULL);
 	put_file("netstat", NULL);
+	put_file("dev", NULL);
 	return rmdir(dir);
 }
 
-static struct netstat read_dir(const char *snmp, const char *netstat)
+static struct netstat read_dir(const char *snmp, const char *netstat, const char *dev)
 {
 	struct netstat n;
 
 	put_file("snmp", snmp);
 	put_file("netstat", netstat);
-	netstat_read(dir, &n);
+	put_file("dev", dev);
+	netstat_read(dir, "tap0", &n);
 	return n;
 }
 
@@ -61,19 +63,24 @@ static void counters_by_name(void **state)
 	struct netstat n = read_dir("Ip: Forwarding RetransSegs\nIp: 1 99\n"
 				    "Tcp: RtoMin MaxConn RetransSegs\nTcp: 200 -1 17\n",
 				    "TcpExt: ListenDrops X ListenOverflows\nTcpExt: 5 6 7\n"
-				    "IpExt: ListenDrops\nIpExt: 99\n");
+				    "IpExt: ListenDrops\nIpExt: 99\n",
+				    "Inter-|   Receive  |  Transmit\n face |bytes |bytes\n"
+				    "    lo: 1 2 3 4 5 6 7 8 9 10 11 12 13\n"
+				    "  tap0: 100 9 0 0 0 0 0 0 900 8 7 42 0 0 0 0\n");
 
 	(void)state;
 	assert_int_equal(n.value[NETSTAT_RETRANS_SEGS], 17);
 	assert_int_equal(n.value[NETSTAT_LISTEN_DROPS], 5);
 	assert_int_equal(n.value[NETSTAT_LISTEN_OVERFLOWS], 7);
+	assert_int_equal(n.value[NETSTAT_TX_DROPPED], 42);
 }
 
 static void counters_missing(void **state)
 {
-	struct netstat none = read_dir(NULL, NULL);
-	struct netstat some = read_dir("Tcp: RetransSegs\nTcp: 3\n", "TcpExt: ListenDrops\n");
-	struct netstat cut = read_dir("Tcp: A RetransSegs\nTcp: 3\n", "");
+	struct netstat none = read_dir(NULL, NULL, NULL);
+	struct netstat some = read_dir("Tcp: RetransSegs\nTcp: 3\n", "TcpExt: ListenDrops\n",
+				       "  tap00: 1 2 3 4 5 6 7 8 9 10 11 12\n tap0: 1 2 3\n");
+	struct netstat cut = read_dir("Tcp: A RetransSegs\nTcp: 3\n", "", "");
 	struct netstat d = netstat_delta(&none, &some);
 
 	(void)state;

@@ -62,5 +62,5 @@ $(GK_TESTS): %: %.host.o $(GK_STACK_OBJS)
 	$(CC) $(GK_HOST_CFLAGS) -o $@ $^ -lcmocka
 UNIT_TESTS += $(GK_TESTS)
 
--include $(GK_OBJS:.o=.d) $(GK_STACK_OBJS:.o=.d)
+-include $(GK_OBJS:.o=.d) $(GK_STACK_OBJS:.o=.d) $(GK_TESTS:=.host.d) $(BUILD)/$(GK)/test/stack.host.d
 .PHONY: guest

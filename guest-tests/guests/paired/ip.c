@@ -53,11 +53,11 @@ static void send_arp(uint16_t operation, const uint8_t *to, const uint8_t *targe
 		     uint32_t target_ip)
 {
 	static const uint8_t head[6] = { 0, 1, 8, 0, 6, 4 }; /* Ethernet, IPv4, their lengths */
-	uint8_t *frame = net_frame_buffer(), *arp = frame + NET_ETH_HEADER;
+	uint8_t *frame = net_frame_buffer(NET_ETH_HEADER + ARP_SIZE), *arp = frame + NET_ETH_HEADER;
 	struct net_offload none = { 0 };
 
 	if (frame == NULL) {
-		counters.tx_ring_full++;
+		counters.tx_lost++;
 		return;
 	}
 	put_ethernet(frame, to, ETH_ARP);
@@ -86,9 +86,9 @@ static void receive_arp(const uint8_t *arp, uint32_t length)
 	send_arp(ARP_REPLY, arp + ARP_SENDER, arp + ARP_SENDER, get_be32(arp + ARP_SENDER_IP));
 }
 
-uint8_t *ip_begin(const struct ip_peer *to, uint8_t protocol)
+uint8_t *ip_begin(const struct ip_peer *to, uint8_t protocol, uint32_t room)
 {
-	out_frame = net_frame_buffer();
+	out_frame = net_frame_buffer(NET_ETH_HEADER + IP_HEADER + room);
 	if (out_frame == NULL) {
 		counters.tx_ring_full++;
 		return NULL;
@@ -183,10 +183,12 @@ static void receive_icmp(const struct ip_peer *from, const struct net_frame *fra
 		counters.rx_bad_checksum++;
 		return;
 	}
-	uint8_t *reply = ip_begin(from, IP_ICMP);
+	uint8_t *reply = ip_begin(from, IP_ICMP, length);
 
-	if (reply == NULL)
+	if (reply == NULL) {
+		counters.tx_lost++;
 		return;
+	}
 	memcpy(reply, request, length);
 	memset(reply, 0, 4); /* type 0, code 0, checksum */
 	uint16_t sum = (uint16_t)~checksum_fold(checksum_add(0, reply, length));

@@ -28,11 +28,11 @@ void ip_receive(struct net_frame *frame);
 void ip_announce(void);
 
 /*
- * Begins a datagram: returns where its transport header goes, with room up to an IP datagram's end,
- * or NULL (counted) while nothing can be sent. ip_send() completes it; nothing else may be sent
+ * Begins a datagram: returns where its transport header goes, with room for so many bytes of that and of payload,
+ * or NULL (counted) while nothing of that size can be sent. ip_send() completes it; nothing else may be sent
  * between.
  */
-uint8_t *ip_begin(const struct ip_peer *to, uint8_t protocol);
+uint8_t *ip_begin(const struct ip_peer *to, uint8_t protocol, uint32_t room);
 
 #define IP_NO_CHECKSUM UINT32_MAX
 /*

@@ -40,10 +40,16 @@ struct net {
 extern struct net net;
 
 /*
- * A buffer for a frame of up to NET_FRAME_MAX bytes, to be passed to net_send(); NULL while the
- * ring is full.
+ * A buffer for a frame of up to length (at most NET_FRAME_MAX) bytes, to be passed to net_send(); NULL while the
+ * ring is full, or while all buffers of that size are under way.
  */
-uint8_t *net_frame_buffer(void);
+uint8_t *net_frame_buffer(uint32_t length);
+/*
+ * Whether a frame of up to NET_SMALL_FRAME bytes would find a buffer. Received frames are handed up, and timers
+ * run, only while it is so: what answers at once (one frame at most) never finds the ring full.
+ */
+bool net_has_room(void);
+#define NET_SMALL_FRAME 4084
 /*
  * Queues the frame in the buffer that net_frame_buffer() gave last. The device learns of it by
  * net_flush().

@@ -11,7 +11,7 @@
 #define SERVICES	48
 #define CONNS_MAX	65536u
 #define CONNS_MIN	64u
-#define HALF_OPEN_MAX	1024u
+#define HALF_OPEN_MAX	8192u /* beyond it, cookies: they cost options */
 #define HASH_BUCKETS	16384u
 #define LOW_MEMORY_ROOM (2u * CHUNK_DATA) /* what each may queue when chunks are scarce */
 

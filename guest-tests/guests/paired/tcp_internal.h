@@ -97,6 +97,7 @@ struct tcp_conn {
 	bool stamps;	 /* both sides use time stamps */
 	bool sack_ok;	 /* the peer wants to know what lies behind a gap */
 	bool ack_now;	 /* an acknowledgement is due */
+	bool syn_due;	 /* in SYN_RECEIVED: our SYN is, for the first time or again */
 	bool fin_wanted; /* tcp_close() was called: a FIN comes behind what is queued */
 	bool fin_seen;	 /* the peer's FIN is known, maybe ahead of data */
 	bool aborted;	 /* tcp_abort() was called: a reset is due, the service is out of it */
@@ -160,6 +161,7 @@ void tcp_leave_half_open(struct tcp_conn *conn);
 bool tcp_output(struct tcp_conn *conn);
 /* Sends one segment from the first unacknowledged byte on, whatever the windows say. */
 void tcp_retransmit(struct tcp_conn *conn, uint32_t length);
+/* Has our answer to a SYN sent, as soon as there is a buffer for it. */
 void tcp_send_syn_ack(struct tcp_conn *conn);
 /* Segments outside of any connection. */
 void tcp_send_reset(const struct ip_peer *to, const struct tcp_segment *cause, uint32_t length);

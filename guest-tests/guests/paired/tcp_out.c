@@ -8,7 +8,8 @@
 #define TCP_CHECKSUM 16
 #define TCP_URGENT   18
 /* The longest payload of one datagram, with room for all headers. */
-#define PAYLOAD_MAX  (65535u - IP_HEADER - 60)
+#define PAYLOAD_MAX  (65535u - IP_HEADER - HEADER_MAX)
+#define HEADER_MAX   60
 
 static void put_header(uint8_t *tcp, uint16_t from, uint16_t to, uint32_t seq, uint32_t ack,
 		       uint32_t header, uint8_t flags, uint32_t window)
@@ -118,7 +119,7 @@ static void copy_queued(struct tcp_conn *conn, uint8_t *to, uint32_t seq, uint32
 static bool emit(struct tcp_conn *conn, uint32_t seq, uint32_t length, uint8_t flags)
 {
 	uint32_t header = TCP_HEADER + (conn->stamps ? TCP_STAMP_SIZE : 0);
-	uint8_t *tcp = ip_begin(&conn->peer, IP_TCP);
+	uint8_t *tcp = ip_begin(&conn->peer, IP_TCP, HEADER_MAX + length);
 
 	if (tcp == NULL)
 		return false;
@@ -157,12 +158,51 @@ static uint32_t sendable(const struct tcp_conn *conn)
 	return length / conn->mss * conn->mss;
 }
 
+static bool emit_syn_ack(struct tcp_conn *conn)
+{
+	uint8_t *tcp = ip_begin(&conn->peer, IP_TCP, HEADER_MAX), *option;
+
+	if (tcp == NULL)
+		return false;
+	option = tcp + TCP_HEADER;
+	option[0] = TCP_OPTION_MSS;
+	option[1] = 4;
+	put_be16(option + 2, TCP_MSS);
+	option += 4;
+	if (conn->receive_scale != 0) {
+		option[0] = TCP_OPTION_NOP;
+		option[1] = TCP_OPTION_SCALE;
+		option[2] = 3;
+		option[3] = TCP_SCALE;
+		option += 4;
+	}
+	if (conn->stamps) {
+		put_stamp(option, conn->stamp_recent);
+		option += TCP_STAMP_SIZE;
+	}
+	if (conn->sack_ok) {
+		option[0] = option[1] = TCP_OPTION_NOP;
+		option[2] = TCP_OPTION_SACK_OK;
+		option[3] = 2;
+		option += 4;
+	}
+	uint32_t header = (uint32_t)(option - tcp);
+
+	/* The window of a SYN is never scaled. */
+	conn->rcv_edge = conn->rcv_nxt + 65535;
+	put_header(tcp, conn->port, conn->peer_port, conn->snd_una, conn->rcv_nxt, header,
+		   TCP_SYN | TCP_ACK, 65535);
+	ip_send(header, TCP_CHECKSUM, header, 0);
+	conn->syn_due = false;
+	return true;
+}
+
 bool tcp_output(struct tcp_conn *conn)
 {
 	if (conn->aborted)
 		return emit(conn, conn->snd_nxt, 0, TCP_RST | TCP_ACK);
 	if (conn->state == TCP_SYN_RECEIVED)
-		return true;
+		return !conn->syn_due || emit_syn_ack(conn);
 	if (conn->state == TCP_TIME_WAIT_STATE)
 		return !conn->ack_now || emit(conn, conn->snd_max, 0, TCP_ACK);
 	/* Before the FIN is sent, snd_nxt is at most snd_end; behind it, nothing follows. */
@@ -209,55 +249,27 @@ void tcp_retransmit(struct tcp_conn *conn, uint32_t length)
 	if (conn->fin_wanted && length == queued && !seq_before(conn->snd_max, conn->snd_end + 1))
 		flags |= TCP_FIN;
 	counters.tcp_retransmits++;
-	emit(conn, conn->snd_una, length, flags); /* without a buffer: the timer comes again */
+	if (!emit(conn, conn->snd_una, length, flags))
+		counters.tx_lost++;
 }
 
 void tcp_send_syn_ack(struct tcp_conn *conn)
 {
-	uint8_t *tcp = ip_begin(&conn->peer, IP_TCP), *option;
-
-	if (tcp == NULL)
-		return; /* the timer or the peer repeats it */
-	option = tcp + TCP_HEADER;
-	option[0] = TCP_OPTION_MSS;
-	option[1] = 4;
-	put_be16(option + 2, TCP_MSS);
-	option += 4;
-	if (conn->receive_scale != 0) {
-		option[0] = TCP_OPTION_NOP;
-		option[1] = TCP_OPTION_SCALE;
-		option[2] = 3;
-		option[3] = TCP_SCALE;
-		option += 4;
-	}
-	if (conn->stamps) {
-		put_stamp(option, conn->stamp_recent);
-		option += TCP_STAMP_SIZE;
-	}
-	if (conn->sack_ok) {
-		option[0] = option[1] = TCP_OPTION_NOP;
-		option[2] = TCP_OPTION_SACK_OK;
-		option[3] = 2;
-		option += 4;
-	}
-	uint32_t header = (uint32_t)(option - tcp);
-
-	/* The window of a SYN is never scaled. */
-	conn->rcv_edge = conn->rcv_nxt + 65535;
-	put_header(tcp, conn->port, conn->peer_port, conn->snd_una, conn->rcv_nxt, header,
-		   TCP_SYN | TCP_ACK, 65535);
-	ip_send(header, TCP_CHECKSUM, header, 0);
+	conn->syn_due = true;
+	tcp_want_output(conn);
 }
 
 /* RFC 9293, 3.10.7.1: the reset carries what makes the peer believe it. */
 void tcp_send_reset(const struct ip_peer *to, const struct tcp_segment *cause, uint32_t length)
 {
-	uint8_t *tcp = ip_begin(to, IP_TCP);
+	uint8_t *tcp = ip_begin(to, IP_TCP, HEADER_MAX);
 	uint32_t behind = cause->seq + length + (cause->flags & TCP_SYN ? 1 : 0) +
 			  (cause->flags & TCP_FIN ? 1 : 0);
 
-	if (tcp == NULL)
+	if (tcp == NULL) {
+		counters.tx_lost++;
 		return;
+	}
 	if (cause->flags & TCP_ACK)
 		put_header(tcp, cause->port, cause->from_port, cause->ack, 0, TCP_HEADER, TCP_RST,
 			   0);
@@ -269,10 +281,12 @@ void tcp_send_reset(const struct ip_peer *to, const struct tcp_segment *cause, u
 
 void tcp_send_cookie(const struct ip_peer *to, const struct tcp_segment *syn, uint32_t cookie)
 {
-	uint8_t *tcp = ip_begin(to, IP_TCP);
+	uint8_t *tcp = ip_begin(to, IP_TCP, HEADER_MAX);
 
-	if (tcp == NULL)
+	if (tcp == NULL) {
+		counters.tx_lost++;
 		return;
+	}
 	tcp[TCP_HEADER] = TCP_OPTION_MSS;
 	tcp[TCP_HEADER + 1] = 4;
 	put_be16(tcp + TCP_HEADER + 2, TCP_MSS);

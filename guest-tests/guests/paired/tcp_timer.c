@@ -140,6 +140,8 @@ uint64_t tcp_timers(void)
 		struct tcp_conn *conn;
 
 		while ((conn = wheel[wheel_at % SLOTS]) != NULL) {
+			if (!net_has_room())
+				return now + SLOT_US; /* a timer may have to send */
 			take_from_wheel(conn);
 			if (conn->timer != 0 && conn->timer <= now)
 				run_timer(conn);

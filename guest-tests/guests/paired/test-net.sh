@@ -62,6 +62,20 @@ load() { # load OPTIONS: ab counts failures, but does not make them its status
 		grep -q 'Complete requests: *15000' "$work/ab" && grep -q 'Failed requests: *0' "$work/ab"
 }
 
+result() { # result KEY: of the last rates
+	sed -n "s/^crr\t$1\t\([0-9]*\).*/\1/p" "$work/rates"
+}
+
+rates() { # rates CONNECTIONS: none of them waits for a timer, because nothing is lost
+	rm -f "$work/rates"
+	"$crr" client $address --port 5001 --connections "$1" --count $(($1 * 5 + 3000)) --timeout 60 --tsv "$work/rates" &&
+		"$crr" counters $address >"$work/counters" || return 1
+	grep -qx tx_lost=0 "$work/counters" || { echo "lost: $(grep tx_lost "$work/counters")"; return 1; }
+	[ "$(result dev.tx_dropped)" = 0 ] || { echo "the tap's queue was full"; return 1; }
+	# Who has to wait for 200 ms, Linux's shortest timeout, repeats what was not lost.
+	[ "$(result tcp.RetransSegs)" = 0 ] || [ "$(result max_us)" -ge 200000 ] || { echo "$(result tcp.RetransSegs) retransmissions"; return 1; }
+}
+
 refused() { # nothing listens there
 	! timeout 5 bash -c "exec 8<>/dev/tcp/$address/81" 2>"$work/refused" && grep -q refused "$work/refused"
 }
@@ -87,6 +101,9 @@ for which in $vmms; do
 		check "$name: HTTP, nonsense" http '\001\002\r\n\r\n' '^HTTP/1.1 405 '
 		check "$name: HTTP, byte by byte" http_pieces
 		check "$name: HTTP, 100 requests at once" http_pipeline
+		for n in 1 32 150 1000 4000; do
+			check "$name: $n connections, nothing is lost" rates $n
+		done
 		if command -v ab >/dev/null; then
 			check "$name: ab" load
 			check "$name: ab, keep-alive" load -k

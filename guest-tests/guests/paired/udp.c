@@ -66,11 +66,13 @@ void udp_receive(const struct ip_peer *from, struct net_frame *frame)
 
 void udp_answer(const struct udp_datagram *to, const void *data, uint32_t length)
 {
-	uint8_t *udp = ip_begin(&to->from, IP_UDP);
-
-	if (udp == NULL)
-		return;
 	length = min_u32(length, UDP_ANSWER_MAX);
+	uint8_t *udp = ip_begin(&to->from, IP_UDP, UDP_HEADER + length);
+
+	if (udp == NULL) {
+		counters.tx_lost++;
+		return;
+	}
 	put_be16(udp, to->port);
 	put_be16(udp + 2, to->from_port);
 	put_be16(udp + UDP_LENGTH, (uint16_t)(UDP_HEADER + length));

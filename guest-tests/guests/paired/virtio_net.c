@@ -31,21 +31,30 @@ struct net_header {
 #define HEADER_GSO_NONE	  0
 #define HEADER_GSO_TCPV4  1
 
-#define RX_QUEUE_MAX   512
-#define TX_QUEUE_MAX   256
-#define RX_BUFFER      4096
-#define TX_BUFFER_STEP 0x11000 /* a header and a frame */
+#define RX_QUEUE_MAX 512
+#define TX_QUEUE_MAX 256
+#define RX_BUFFER    4096
+#define TX_SMALL     4096    /* a header and a small frame: one behind each descriptor */
+#define TX_LARGE     0x11000 /* a header and the longest frame: so many as memory allows */
+#define TX_LARGE_MAX 64
+#define NOT_LARGE    UINT16_MAX
 /* Small enough that answers do not wait for a full ring, large enough that doorbells are few. */
-#define BATCH	       64
+#define BATCH	     64
+
+_Static_assert(NET_SMALL_FRAME == TX_SMALL - sizeof(struct net_header),
+	       "it fits behind its header");
 
 struct net net;
 
 static struct virtio_device device;
 static struct virtq rx, tx;
 static uint64_t features;
-static uint8_t *rx_buffers, *tx_buffers;
-static uint16_t tx_free[TX_QUEUE_MAX];
-static uint32_t tx_free_count;
+static uint8_t *rx_buffers, *tx_small, *tx_large;
+static uint16_t tx_free[TX_QUEUE_MAX], large_free[TX_LARGE_MAX];
+static uint16_t large_of[TX_QUEUE_MAX]; /* which large buffer a descriptor is under way with */
+static uint32_t tx_free_count, large_count, large_free_count;
+static bool tx_waiting;	   /* net_frame_buffer() had to say no */
+static bool tx_next_large; /* what it gave last */
 static bool interrupts_on;
 
 static bool has(unsigned feature)
@@ -53,13 +62,21 @@ static bool has(unsigned feature)
 	return features >> feature & 1;
 }
 
-static void collect_sent(void)
+/* Takes back the buffers of what was sent; returns whether there were any. */
+static bool collect_sent(void)
 {
 	struct virtq_used_elem elem;
+	uint16_t before = tx.last_used;
 
-	while (virtq_take(&tx, &elem))
-		if (elem.id < tx.size && tx_free_count < tx.size)
-			tx_free[tx_free_count++] = (uint16_t)elem.id;
+	while (virtq_take(&tx, &elem)) {
+		if (elem.id >= tx.size || tx_free_count == tx.size)
+			continue;
+		if (large_of[elem.id] != NOT_LARGE && large_free_count < large_count)
+			large_free[large_free_count++] = large_of[elem.id];
+		large_of[elem.id] = NOT_LARGE;
+		tx_free[tx_free_count++] = (uint16_t)elem.id;
+	}
+	return tx.last_used != before;
 }
 
 static bool start_device(void)
@@ -95,11 +112,13 @@ static void fill_queues(void)
 						  .flags = VIRTQ_DESC_WRITE };
 		virtq_add(&rx, i);
 	}
-	tx_free_count = 0;
+	tx_free_count = large_free_count = 0;
 	for (uint16_t i = 0; i < tx.size; i++) {
-		tx.desc[i].address = (uint64_t)tx_buffers + (uint64_t)i * TX_BUFFER_STEP;
+		large_of[i] = NOT_LARGE;
 		tx_free[tx_free_count++] = (uint16_t)(tx.size - 1 - i);
 	}
+	for (uint16_t i = 0; i < large_count; i++)
+		large_free[large_free_count++] = i;
 	virtio_go(&device);
 	virtio_net_flush();
 }
@@ -107,8 +126,6 @@ static void fill_queues(void)
 bool virtio_net_start(bool interrupts)
 {
 	static const uint8_t own_mac[6] = { 0x02, 0x6d, 0x69, 0x6e, 0x69, 0x01 };
-	uint16_t tx_max = TX_QUEUE_MAX;
-
 	interrupts_on = interrupts;
 	memcpy(net.mac, own_mac, sizeof(own_mac));
 	if (!virtio_find(&device, VIRTIO_ID_NET, 0)) {
@@ -118,15 +135,16 @@ bool virtio_net_start(bool interrupts)
 	}
 	if (!start_device())
 		return false;
-	/* In little memory there is less to be sent at once. */
-	while (tx_max > 1 && tx_max * (uint64_t)TX_BUFFER_STEP > machine_available() / 4)
-		tx_max /= 2;
 	if (!virtq_setup(&rx, &device, QUEUE_RX, RX_QUEUE_MAX, has(VIRTIO_F_EVENT_IDX)) ||
-	    !virtq_setup(&tx, &device, QUEUE_TX, tx_max, has(VIRTIO_F_EVENT_IDX)))
+	    !virtq_setup(&tx, &device, QUEUE_TX, TX_QUEUE_MAX, has(VIRTIO_F_EVENT_IDX)))
 		return false;
 	rx_buffers = machine_alloc(rx.size * (uint64_t)RX_BUFFER);
-	tx_buffers = machine_alloc(tx.size * (uint64_t)TX_BUFFER_STEP);
-	if (rx_buffers == NULL || tx_buffers == NULL) {
+	tx_small = machine_alloc(tx.size * (uint64_t)TX_SMALL);
+	/* In little memory fewer large frames are under way at once; all else is as in much. */
+	large_count = (uint32_t)(machine_available() / 8 / TX_LARGE);
+	large_count = max_u32(1, min_u32(large_count, TX_LARGE_MAX));
+	tx_large = machine_alloc(large_count * (uint64_t)TX_LARGE);
+	if (rx_buffers == NULL || tx_small == NULL || tx_large == NULL) {
 		console_print("net: not enough memory for buffers\n");
 		return false;
 	}
@@ -194,7 +212,7 @@ uint32_t virtio_net_poll(void (*receive)(struct net_frame *frame))
 	uint16_t ids[NET_PIECES];
 	uint32_t frames = 0;
 
-	while (frames < BATCH && virtq_take(&rx, &elem)) {
+	while (frames < BATCH && net_has_room() && virtq_take(&rx, &elem)) {
 		frames++;
 		if (take_frame(&elem, &frame, ids)) {
 			counters.rx_packets++;
@@ -209,21 +227,40 @@ uint32_t virtio_net_poll(void (*receive)(struct net_frame *frame))
 	return frames;
 }
 
-uint8_t *net_frame_buffer(void)
+bool net_has_room(void)
 {
 	if (tx_free_count == 0)
 		collect_sent();
-	if (tx_free_count == 0)
+	tx_waiting |= tx_free_count == 0;
+	return tx_free_count > 0;
+}
+
+static uint8_t *tx_buffer(void)
+{
+	return tx_next_large ? tx_large + (uint64_t)large_free[large_free_count - 1] * TX_LARGE
+			     : tx_small + (uint64_t)tx_free[tx_free_count - 1] * TX_SMALL;
+}
+
+uint8_t *net_frame_buffer(uint32_t length)
+{
+	tx_next_large = length > NET_SMALL_FRAME;
+	if (tx_next_large && large_free_count == 0)
+		collect_sent();
+	if (!net_has_room())
 		return NULL;
-	return tx_buffers + (uint64_t)tx_free[tx_free_count - 1] * TX_BUFFER_STEP +
-	       sizeof(struct net_header);
+	if (tx_next_large && large_free_count == 0) {
+		tx_waiting = true;
+		return NULL;
+	}
+	return tx_buffer() + sizeof(struct net_header);
 }
 
 void net_send(uint32_t length, const struct net_offload *offload)
 {
+	struct net_header *header = (void *)tx_buffer();
 	uint16_t id = tx_free[--tx_free_count];
-	struct net_header *header = (void *)(tx_buffers + (uint64_t)id * TX_BUFFER_STEP);
 
+	large_of[id] = tx_next_large ? large_free[--large_free_count] : NOT_LARGE;
 	*header = (struct net_header){ .buffers = 0 };
 	if (offload->checksum_start != 0) {
 		header->flags = HEADER_NEEDS_CSUM;
@@ -235,6 +272,7 @@ void net_send(uint32_t length, const struct net_offload *offload)
 		header->gso_size = offload->segment;
 		header->header_length = offload->headers;
 	}
+	tx.desc[id].address = (uint64_t)header;
 	tx.desc[id].length = (uint32_t)sizeof(*header) + length;
 	virtq_add(&tx, id);
 	counters.tx_packets++;
@@ -274,14 +312,17 @@ void virtio_net_sleep(uint64_t deadline)
 		doorbells[count++] = rx.doorbell;
 	if (virtq_publish(&tx))
 		doorbells[count++] = tx.doorbell;
-	collect_sent();
 	/*
-	 * Sent frames are wanted back only when so many are under way that senders may be waiting.
+	 * Sent frames are wanted back only by those who wait for one. Without any room, received ones stay where
+	 * they are: they are no reason to wake up.
 	 */
-	bool busy = virtq_want_interrupt(&rx, 0);
+	bool busy = collect_sent() && tx_waiting;
 
-	if (tx_free_count < tx.size / 4u)
-		busy |= virtq_want_interrupt(&tx, tx.size / 4u);
+	if (tx_free_count > 0)
+		busy |= virtq_want_interrupt(&rx, 0);
+	if (tx_waiting)
+		busy |= virtq_want_interrupt(&tx, (uint16_t)((tx.size - tx_free_count) / 4));
+	tx_waiting = false;
 	if (busy) {
 		for (uint32_t i = 0; i < count; i++)
 			ring(&doorbells[i]);

@@ -46,9 +46,14 @@ uint64_t machine_available(void)
 	return memory_left;
 }
 
-uint8_t *net_frame_buffer(void)
+bool net_has_room(void)
 {
-	return hosted_buffers_left > 0 ? frame : NULL;
+	return hosted_buffers_left > 0;
+}
+
+uint8_t *net_frame_buffer(uint32_t length)
+{
+	return length <= sizeof(frame) && net_has_room() ? frame : NULL;
 }
 
 void net_send(uint32_t length, const struct net_offload *offload)

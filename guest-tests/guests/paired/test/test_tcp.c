@@ -18,7 +18,7 @@
 
 #define PEER	 0x0a000001u
 #define US	 1000000u
-#define SENT_MAX 4096
+#define SENT_MAX 16384
 
 /* What the guest has sent. */
 static struct sent {
@@ -504,6 +504,79 @@ static void full_ring(void **state)
 	segment(PORT_ECHO, TCP_RST, seq + 4, 0, NULL, 0);
 }
 
+/* What finds no buffer goes out when there is one, not when a timer remembers it. */
+static void full_ring_delays_a_syn_ack(void **state)
+{
+	uint64_t now = hosted_us, lost = counters.tx_lost;
+
+	(void)state;
+	port++;
+	hosted_buffers_left = 0;
+	segment(PORT_ECHO, TCP_SYN, 1000, 0, NULL, 0);
+	segment(PORT_ECHO, TCP_SYN, 1000, 0, NULL,
+		0); /* and it is one, however often it was asked for */
+	nothing_sent();
+	hosted_buffers_left = UINT32_MAX;
+	tcp_flush();
+	struct sent *s = next_sent();
+
+	assert_int_equal(s->flags, TCP_SYN | TCP_ACK);
+	nothing_sent();
+	assert_int_equal(hosted_us, now);
+	assert_int_equal(counters.tx_lost, lost);
+	segment(PORT_ECHO, TCP_RST, 1001, 0, NULL, 0);
+}
+
+/* Every connection of a burst larger than the ring gets its answer, in order. */
+static void full_ring_delays_many(void **state)
+{
+	enum { BURST = 1000 };
+	uint16_t first = (uint16_t)(port + 1);
+
+	(void)state;
+	hosted_buffers_left = 3;
+	for (uint32_t i = 0; i < BURST; i++) {
+		port++;
+		segment(PORT_ECHO, TCP_SYN, 1000, 0, NULL, 0);
+	}
+	for (uint32_t i = 0; i < BURST; i++) {
+		if (sent_read == sent_count) {
+			hosted_buffers_left = 7;
+			tcp_flush();
+		}
+		struct sent *s = next_sent();
+
+		assert_int_equal(s->to_port, first + i);
+		assert_int_equal(s->flags, TCP_SYN | TCP_ACK);
+	}
+	nothing_sent();
+	hosted_buffers_left = UINT32_MAX;
+	for (uint32_t i = 0; i < BURST; i++) {
+		port = (uint16_t)(first + i);
+		segment(PORT_ECHO, TCP_RST, 1001, 0, NULL, 0);
+	}
+}
+
+/* A timer's segment waits for its buffer too: the probe of a closed window. */
+static void full_ring_delays_a_probe(void **state)
+{
+	uint64_t lost = counters.tx_lost;
+	uint32_t seq, ack;
+
+	(void)state;
+	connect_to(PORT_ECHO, &seq, &ack);
+	segment_with(PORT_ECHO, TCP_ACK, seq, ack, 0, "wait", 4, NULL, 0);
+	expect_segment(TCP_ACK, ack, seq + 4, "");
+	hosted_buffers_left = 0;
+	wait_us(5 * US);
+	nothing_sent();
+	hosted_buffers_left = UINT32_MAX;
+	wait_us(20000);
+	expect_segment(TCP_ACK, ack, seq + 4, "w");
+	assert_int_equal(counters.tx_lost, lost);
+	segment(PORT_ECHO, TCP_RST, seq + 4, 0, NULL, 0);
+}
+
 static void cookies(void **state)
 {
 	uint64_t before = counters.tcp_cookies_sent;
@@ -513,7 +586,7 @@ static void cookies(void **state)
 	(void)state;
 	connect_to(PORT_ECHO, &old_seq, &old_ack);
 	old_port = port;
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 9200; i++) {
 		port++;
 		segment(PORT_ECHO, TCP_SYN, 1000, 0, NULL, 0);
 		assert_int_equal(next_sent()->flags, TCP_SYN | TCP_ACK);
@@ -636,6 +709,9 @@ int main(void)
 		cmocka_unit_test_setup(fast_retransmission, fresh),
 		cmocka_unit_test_setup(closed_window, fresh),
 		cmocka_unit_test_setup(full_ring, fresh),
+		cmocka_unit_test_setup(full_ring_delays_a_syn_ack, fresh),
+		cmocka_unit_test_setup(full_ring_delays_many, fresh),
+		cmocka_unit_test_setup(full_ring_delays_a_probe, fresh),
 		cmocka_unit_test_setup(cookies, fresh),
 		cmocka_unit_test_setup(broken_headers, fresh),
 		cmocka_unit_test_setup(anything, fresh),
