@@ -32,7 +32,7 @@ UNIT_TESTS := $(TEST_SRCS:%.c=$(BUILD)/%)
 all: $(BUILD)/minivmm
 
 # Each folder of guest-tests adds its own targets; to UNIT_TESTS, cmocka programs.
-include $(wildcard guest-tests/*/build.mk guest-tests/*/*/build.mk)
+include $(wildcard guest-tests/*/build.mk guest-tests/*/*/*.mk)
 
 # What the last link was for: changing STATIC links again.
 $(BUILD)/link-mode: force
@@ -93,7 +93,7 @@ check: layers unit
 tools: $(GUESTS) $(BENCH_PROGS) $(BUILD)/guest-stack linux-tools
 
 test: all tools
-	@guest-tests/all
+	@guest-tests/run
 
 asan:
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" \

@@ -31,9 +31,9 @@ bench: $(BENCH_PROGS) guest linux-tools
 	BUILD=$(BUILD) $(BENCH)/bench
 
 bench-test: $(BUILD)/crr $(BUILD)/report $(BUILD)/launch
-	$(BENCH)/test/loopback $(BUILD)/crr
-	$(BENCH)/test/report $(BUILD)/report
-	$(BENCH)/test/launch $(BUILD)/launch $(BUILD)/crr
+	guest-tests/cases/bench/loopback.sh $(BUILD)/crr
+	guest-tests/cases/bench/report.sh $(BUILD)/report
+	guest-tests/cases/bench/launch.sh $(BUILD)/launch $(BUILD)/crr
 
 -include $(CRR_OBJS:.o=.d) $(REPORT_OBJS:.o=.d) $(BENCH_TESTS:=.d)
 .PHONY: bench-test

@@ -3,7 +3,7 @@ LINUX_TOOLS := $(addprefix $(BUILD)/linux/,outb xfer memfill)
 
 linux-tools: $(LINUX_TOOLS) $(BUILD)/linux/guest.elf $(BUILD)/linux/crr
 
-$(LINUX_TOOLS): $(BUILD)/linux/%: guest-tests/linux/%.c
+$(LINUX_TOOLS): $(BUILD)/linux/%: guest-tests/guests/linux/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
 
@@ -13,6 +13,6 @@ $(BUILD)/linux/guest.elf $(BUILD)/linux/crr: $(BUILD)/linux/%: $(BUILD)/%
 
 # Every case, on this host's KVM or in hosts with KVM in software.
 linux-test: $(BUILD)/minivmm linux-tools
-	BUILD=$(BUILD) guest-tests/all linux
+	BUILD=$(BUILD) guest-tests/run linux
 
 .PHONY: linux-tools linux-test

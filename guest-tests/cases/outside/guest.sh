@@ -6,7 +6,7 @@
 #
 # One line a case (ok, FAIL, skip); the last line is `N passed, N failed, N skipped`.
 set -u
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 build=$(realpath -m "${BUILD:-$top/build}")
 minivmm=${MINIVMM:-$build/minivmm}
 real=$minivmm

@@ -8,7 +8,7 @@
 # Booting happens on this machine's KVM where that runs stock kernels, else in guest-tests/host. Needs build/minivmm,
 # build/crr and build/launch.
 set -u
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../guests/linux" && pwd)
 top=$(cd "$here/../../.." && pwd)
 build=$(realpath -m "${BUILD:-$top/build}")
 tmp=$(mktemp -d)
@@ -99,7 +99,7 @@ boots()
 	cp "$tmp/n/guest-linux/initramfs" "$tmp/initramfs-netserver"
 	if [[ -w /dev/kvm && $EUID -eq 0 ]] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
 		stock=$("$top/guest-tests/host/image") || return
-		"$top/guest-tests/linux/make-initrd" "$stock/l2.cpio" "$tmp/stock" "$top/guest-tests/bench/linux-guest.sh" \
+		"$top/guest-tests/guests/linux/make-initrd" "$stock/l2.cpio" "$tmp/stock" "$top/guest-tests/bench/linux-guest.sh" \
 			"$build/crr" || return
 		mkdir "$tmp/files" && ln -s "${files[@]}" "$tmp/files" || return
 		FILES=$tmp/files MINIVMM=${MINIVMM:-$build/minivmm} KERNEL=$stock/bzImage INITRD=$tmp/stock \

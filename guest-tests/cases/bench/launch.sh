@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 launch=$(realpath "${1:?usage: launch LAUNCH CRR}")
 crr=$(realpath "${2:?usage: launch LAUNCH CRR}")
-compare=$(realpath "$(dirname "$0")/../compare")
+compare=$(realpath "$here/../../bench/compare")
 if [ "${LAUNCH_TEST:-}" != inside ]; then
 	export LAUNCH_TEST=inside
 	user=()

@@ -2,8 +2,8 @@
 # What `run` makes of a host that falls, stands still or runs out of time: with a script that stands in for QEMU, and
 # for each start does the next line of a plan.
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../bench/test/check.bash"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../host" && pwd)
+. "$here/../cases/bench/check.bash"
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
