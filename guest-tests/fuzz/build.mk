@@ -8,13 +8,12 @@ FUZZ := guest-tests/fuzz
 FUZZ_COMMON := $(addprefix $(FUZZ)/,fuzz.c card.c) devices/net/test/netbe_pair.c devices/test/pci_machine.c
 FUZZ_TARGETS := $(patsubst $(FUZZ)/%.c,%,$(filter-out $(FUZZ_COMMON),$(wildcard $(FUZZ)/*.c)))
 FUZZ_MSAN := net blk
-FUZZ_LIB := $(filter-out %/log.o,$(filter $(addprefix $(BUILD)/,vmm/base/% vmm/config.o devices/% boot/%),$(OBJS))) \
-	$(FUZZ_COMMON:%.c=$(BUILD)/%.o)
+FUZZ_LIB := $(filter $(addprefix $(BUILD)/,vmm/base/% vmm/config.o devices/% boot/%),$(OBJS)) $(FUZZ_COMMON:%.c=$(BUILD)/%.o)
 
 $(FUZZ_TARGETS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/$(FUZZ)/%.o $(FUZZ_LIB)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=loop_create,--wrap=loop_start,--wrap=loop_destroy $(FUZZ_WRAP) -lcmocka
 
-$(BUILD)/config: FUZZ_WRAP := -Wl,--wrap=strdup
+$(BUILD)/config: FUZZ_WRAP := -Wl,--wrap=malloc,--wrap=free,--wrap=strdup
 
 # $(1): the folder; $(2): what to watch; $(3): the targets.
 fuzz_build = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/fuzz/$(1) CC=clang-14 STATIC= WARNINGS= CFLAGS="-O1 -g" \

@@ -1,7 +1,6 @@
 /* What the fuzz targets share; see fuzz.h. */
 #include "guest-tests/fuzz/fuzz.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -9,7 +8,6 @@
 #include <unistd.h>
 
 #include "vmm/base/event.h"
-#include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 #include "vmm/x86/memmap.h"
 
@@ -53,39 +51,6 @@ const uint8_t *fuzz_bytes(struct fuzz *f, size_t max, size_t *len)
 	f->at += *len;
 	f->left -= *len;
 	return at;
-}
-
-/* ---- in place of vmm/base/log.c ---- */
-
-static void drop_message(const char *fmt, va_list ap)
-{
-	char line[16384];
-
-	vsnprintf(line, sizeof(line), fmt, ap);
-	fuzz_check(line[0]);
-}
-
-#define MESSAGE(function)                   \
-	void function(const char *fmt, ...) \
-	{                                   \
-		va_list ap;                 \
-                                            \
-		va_start(ap, fmt);          \
-		drop_message(fmt, ap);      \
-		va_end(ap);                 \
-	}
-MESSAGE(log_error)
-MESSAGE(log_warn)
-MESSAGE(log_info)
-
-void log_set_verbose(bool verbose)
-{
-	(void)verbose;
-}
-
-void log_set_raw_terminal(bool raw)
-{
-	(void)raw;
 }
 
 /* ---- guest memory ---- */

@@ -5,8 +5,6 @@
  * down again: nothing is carried from one input to the next. All of it runs on one thread. The loops
  * of the devices get no thread of their own (fuzz.c stands in front of loop_start()); their callbacks
  * and their work run inside fuzz_turn(), so that an input does the same each time.
- *
- * Messages of the code under test are formatted and dropped.
  */
 #ifndef GUEST_TESTS_FUZZ_FUZZ_H
 #define GUEST_TESTS_FUZZ_FUZZ_H
