@@ -3,60 +3,65 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "devices/net/tap.h"
 #include "vmm/base/log.h"
 
-/* The kinds, and where their options lie in struct netbe_options. */
-static const struct {
-	const struct netbe_kind *kind;
-	size_t at;
-} kinds[] = {
-	{ &netbe_tap, 0 },
-};
+/* All kinds there are. */
+#define KINDS(X) X(tap)
 
-_Static_assert(sizeof(struct netbe_tap_options) <= sizeof(struct netbe_options),
-	       "room for options");
+#define DECLARE(name)                                \
+	extern const struct netbe_kind netbe_##name; \
+	extern const struct option netbe_##name##_keys[];
+KINDS(DECLARE)
 
+#define NUMBER(name) KIND_##name,
+enum { KINDS(NUMBER) NR_KINDS };
+_Static_assert(NR_KINDS <= NETBE_MAX_KINDS, "room for options");
+
+#define POINTER(name) &netbe_##name,
+static const struct netbe_kind *const kinds[] = { KINDS(POINTER) };
+
+#define ROWS(name) { netbe_##name##_keys, KIND_##name * NETBE_OPTIONS_ROOM },
 const struct option_group netbe_options = {
 	.size = sizeof(struct netbe_options),
-	.of = (const struct option_rows[]){ { netbe_tap_keys, 0 }, { 0 } },
+	.of = (const struct option_rows[]){ KINDS(ROWS){ 0 } },
 };
-
-static const void *options_of(const struct netbe_options *options, unsigned int i)
-{
-	return options->of_kinds + kinds[i].at;
-}
 
 int netbe_options_check(const struct netbe_options *options, const char *text)
 {
+	char how[512] = "";
+	size_t len = 0;
 	unsigned int nr = 0;
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
-		nr += kinds[i].kind->wanted(options_of(options, i));
+	for (unsigned int i = 0; i < NR_KINDS; i++) {
+		nr += kinds[i]->wanted(options->of_kind[i]);
+		len += (size_t)snprintf(how + len, sizeof(how) - len, "%s%s", i ? "; or " : "",
+					kinds[i]->how);
+	}
 	if (nr == 1)
 		return 0;
-	log_error("--net %s: give a tap, fd=N, or bridge=NAME (with or without tap=NAME)", text);
+	log_error("--net %s: give %s", text, how);
 	return -EINVAL;
 }
 
 bool netbe_options_same(const struct netbe_options *a, const struct netbe_options *b)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (kinds[i].kind->wanted(options_of(a, i)))
-			return kinds[i].kind->same(options_of(a, i), options_of(b, i));
+	for (unsigned int i = 0; i < NR_KINDS; i++)
+		if (kinds[i]->wanted(a->of_kind[i]))
+			return kinds[i]->same(a->of_kind[i], b->of_kind[i]);
 	return false;
 }
 
 int netbe_open(struct netbe **out, const struct netbe_options *options)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (kinds[i].kind->wanted(options_of(options, i)))
-			return kinds[i].kind->open(out, options_of(options, i));
+	for (unsigned int i = 0; i < NR_KINDS; i++)
+		if (kinds[i]->wanted(options->of_kind[i]))
+			return kinds[i]->open(out, options->of_kind[i]);
 	return -EINVAL;
 }
 

@@ -39,8 +39,7 @@ struct netbe;
 struct netbe_ops {
 	/*
 	 * Take one frame, header first, into @iov; its length, of which what did not fit is lost. Or
-	 * -EAGAIN: none waits; -EBADFD: there will be no more; another -errno: a
-	 * fault that may pass.
+	 * -EAGAIN: none waits; -EBADFD: there will be no more; another -errno: a fault that may pass.
 	 */
 	ssize_t (*recv)(struct netbe *be, unsigned int pair, const struct iovec *iov, int n);
 
@@ -72,10 +71,11 @@ static inline bool netbe_is_gone(const struct netbe *be)
 }
 
 /*
- * A kind of backend, in its own file; netbe.c has the table of them. Its options are keys of the card that it
- * carries (--net).
+ * A kind of backend, in its own file: netbe_NAME, and netbe_NAME_keys, which are keys of the card that it carries
+ * (--net). netbe.c has the table of them.
  */
 struct netbe_kind {
+	const char *how; /* to ask for one, for messages: "a tap, fd=N, or bridge=NAME" */
 	/* How many backends @options, a struct of the kind's, ask for: more than one is a contradiction. */
 	unsigned int (*wanted)(const void *options);
 	/* Whether two ask for the same thing, which can't be shared. */
@@ -85,8 +85,10 @@ struct netbe_kind {
 };
 
 /* The options of all kinds; which is wanted follows from what is given. */
+#define NETBE_MAX_KINDS	   4u
+#define NETBE_OPTIONS_ROOM 64u /* for those of one */
 struct netbe_options {
-	_Alignas(8) char of_kinds[256];
+	_Alignas(8) char of_kind[NETBE_MAX_KINDS][NETBE_OPTIONS_ROOM];
 };
 extern const struct option_group netbe_options;
 

@@ -504,4 +504,11 @@ const struct option netbe_tap_keys[] = {
 };
 #undef AT
 
-const struct netbe_kind netbe_tap = { .wanted = tap_wanted, .same = tap_same, .open = tap_open };
+_Static_assert(sizeof(struct netbe_tap_options) <= NETBE_OPTIONS_ROOM, "room for options");
+
+const struct netbe_kind netbe_tap = {
+	.how = "a tap, fd=N, or bridge=NAME (with or without tap=NAME)",
+	.wanted = tap_wanted,
+	.same = tap_same,
+	.open = tap_open,
+};
