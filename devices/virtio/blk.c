@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include <linux/virtio_blk.h>
 
 #include "devices/virtio/disk.h"
-#include "vmm/base/event.h"
+#include "devices/virtio/workers.h"
+#include "vmm/base/iov.h"
 #include "vmm/base/log.h"
-#include "vmm/base/thread.h"
 
 #define QUEUE_SIZE 256
 #define SEG_MAX	   (QUEUE_SIZE - 2) /* a header and a status come with the data */
@@ -36,34 +35,18 @@ static const struct counter_desc counter_desc[] = {
 	COUNTER_END,
 };
 
-struct worker {
-	struct virtio_blk *blk;
-	struct thread thread;
-	char name[16];
-	struct iovec iov[VIRTQ_SIZE_MAX];
-};
-
 struct virtio_blk {
 	struct virtio_dev dev;
 	struct virtio_blk_config config;
 	struct disk disk;
 	bool readonly;
-
-	pthread_mutex_t lock; /* of what follows, up to the workers */
-	pthread_cond_t quiet; /* all are idle */
 	struct virtq vq;
-	struct virtio_blk_counters counters;
-	unsigned int idle; /* workers that wait for work */
-	bool active;	   /* the driver has set the queue up */
-	bool stop;
-
-	struct worker worker[WORKERS];
-	int epoll_fd; /* where they wait: each wake-up is for one of them */
-	int wake_fd;  /* an event, as the driver's kick is */
+	struct virtio_workers *workers;
+	struct virtio_blk_counters counters; /* the workers', one at a time */
 	struct counter_group group;
 };
 
-/* A request without its header and status. */
+/* A request without its header and status; each worker has one. */
 struct request {
 	uint32_t type;
 	uint64_t sector;
@@ -71,6 +54,7 @@ struct request {
 	unsigned int nr_out, nr_in;
 	uint64_t out_len, in_len;
 	uint64_t done; /* bytes transferred */
+	int err;       /* what became of it */
 };
 
 /* ---- requests: 0, -EOPNOTSUPP for VIRTIO_BLK_S_UNSUPP, else -errno for VIRTIO_BLK_S_IOERR ---- */
@@ -178,11 +162,13 @@ static int do_request(struct virtio_blk *blk, struct request *r)
 	return err;
 }
 
-/* Under the lock. */
-static void count(struct virtio_blk_counters *c, const struct request *r, int err)
+static void count(void *arg, void *own)
 {
-	if (err) {
-		if (err == -EOPNOTSUPP)
+	struct virtio_blk_counters *c = &((struct virtio_blk *)arg)->counters;
+	const struct request *r = own;
+
+	if (r->err) {
+		if (r->err == -EOPNOTSUPP)
 			c->unsupported++;
 		else
 			c->errors++;
@@ -213,115 +199,45 @@ static void count(struct virtio_blk_counters *c, const struct request *r, int er
 }
 
 /*
- * Serve a chain and give it back. Called and returns with the lock held; lets go of it for the I/O. The
- * header is the first 16 bytes to read and the status the last byte to write, however the driver has
- * split them over buffers (2.7.4).
+ * The header is the first 16 bytes to read and the status the last byte to write, however the driver has split them
+ * over buffers (2.7.4).
  */
-static void serve(struct virtio_blk *blk, const struct virtq_chain *chain, struct iovec *iov)
+static uint32_t serve(void *arg, void *own, const struct virtq_chain *chain, struct iovec *iov)
 {
-	struct request r = {
+	struct virtio_blk *blk = arg;
+	struct request *r = own;
+	struct virtio_blk_outhdr header;
+
+	*r = (struct request){
 		.out = iov,
 		.in = iov + chain->nr_out,
 		.nr_out = chain->nr_out,
 		.nr_in = chain->nr_in,
+		.err = -EINVAL,
 	};
-	struct virtio_blk_outhdr header;
-	int err = -EINVAL;
-
 	if (!chain->in_len) {
 		virtio_fail(&blk->dev, "a request has no room for its status");
-		virtq_push(&blk->vq, chain->head, 0);
-		return;
+		return 0;
 	}
-	struct iovec *last = &r.in[r.nr_in - 1];
+	struct iovec *last = &r->in[r->nr_in - 1];
 	uint8_t *status = (uint8_t *)last->iov_base + --last->iov_len;
 	if (!last->iov_len)
-		r.nr_in--;
-	r.in_len = chain->in_len - 1;
-
-	pthread_mutex_unlock(&blk->lock);
-	if (iov_to_buf(r.out, r.nr_out, 0, &header, sizeof(header)) == sizeof(header)) {
-		iov_skip(&r.out, &r.nr_out, sizeof(header));
-		r.out_len = chain->out_len - sizeof(header);
-		r.type = header.type;
-		r.sector = header.sector;
-		err = do_request(blk, &r);
+		r->nr_in--;
+	r->in_len = chain->in_len - 1;
+	if (iov_to_buf(r->out, r->nr_out, 0, &header, sizeof(header)) == sizeof(header)) {
+		iov_skip(&r->out, &r->nr_out, sizeof(header));
+		r->out_len = chain->out_len - sizeof(header);
+		r->type = header.type;
+		r->sector = header.sector;
+		r->err = do_request(blk, r);
 	}
 	*status = VIRTIO_BLK_S_OK;
-	if (err)
-		*status = err == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
-	pthread_mutex_lock(&blk->lock);
-
-	const bool read_data = !err && r.in_len;
-	count(&blk->counters, &r, err);
-	virtq_push(&blk->vq, chain->head, read_data ? (uint32_t)r.done + 1 : 1);
+	if (r->err)
+		*status = r->err == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
+	return !r->err && r->in_len ? (uint32_t)r->done + 1 : 1;
 }
 
-/* ---- workers ---- */
-
-/* Wakes one worker: edge-triggered, and several that wait at one epoll are woken in turn. */
-static int wake_by(struct virtio_blk *blk, int fd)
-{
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.fd = fd };
-
-	return epoll_ctl(blk->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
-}
-
-/* True if it was the driver. */
-static bool wait_for_work(struct virtio_blk *blk)
-{
-	struct epoll_event ev;
-
-	if (epoll_wait(blk->epoll_fd, &ev, 1, -1) != 1)
-		return false;
-	if (ev.data.fd == blk->wake_fd)
-		event_clear(blk->wake_fd);
-	return ev.data.fd != blk->wake_fd;
-}
-
-/*
- * Workers wait for kicks and take chains from the queue themselves. One that takes a chain while others
- * are idle asks for kicks, and wakes one of them where there is more already; when all are busy, kicks
- * are for nothing, for each looks again when it is done.
- */
-static void work(void *arg)
-{
-	struct worker *w = arg;
-	struct virtio_blk *blk = w->blk;
-	struct virtq_chain chain;
-
-	pthread_mutex_lock(&blk->lock);
-	while (!blk->stop) {
-		int ret = 0;
-
-		if (blk->active)
-			ret = virtq_pop(&blk->vq, &chain, w->iov, ARRAY_SIZE(w->iov));
-		if (ret > 0) {
-			if (!blk->idle)
-				virtq_kicks_off(&blk->vq);
-			else if (virtq_kicks_on(&blk->vq))
-				event_signal(blk->wake_fd);
-			serve(blk, &chain, w->iov);
-			virtio_publish(&blk->dev, 0);
-			continue;
-		}
-		if (ret < 0)
-			virtio_fail(&blk->dev, "its ring is broken");
-		else if (blk->active && virtq_kicks_on(&blk->vq))
-			event_signal(
-				blk->wake_fd); /* not under this lock: it may be a guest's play */
-		if (++blk->idle == WORKERS)
-			pthread_cond_signal(&blk->quiet);
-		pthread_mutex_unlock(&blk->lock);
-		const bool kicked = wait_for_work(blk);
-		pthread_mutex_lock(&blk->lock);
-		blk->idle--;
-		if (kicked)
-			virtq_ack_kick(&blk->vq);
-	}
-	pthread_mutex_unlock(&blk->lock);
-	event_signal(blk->wake_fd); /* the next one is to see it, too */
-}
+/* ---- life ---- */
 
 static struct virtio_blk *to_blk(struct virtio_dev *dev)
 {
@@ -330,50 +246,13 @@ static struct virtio_blk *to_blk(struct virtio_dev *dev)
 
 static int activate(struct virtio_dev *dev)
 {
-	struct virtio_blk *blk = to_blk(dev);
-
-	pthread_mutex_lock(&blk->lock);
-	blk->active = true;
-	pthread_mutex_unlock(&blk->lock);
-	event_signal(blk->wake_fd);
+	virtio_workers_start(to_blk(dev)->workers);
 	return 0;
 }
 
-/* Requests in flight end first; what waits in the queue stays there. */
 static void reset(struct virtio_dev *dev)
 {
-	struct virtio_blk *blk = to_blk(dev);
-
-	pthread_mutex_lock(&blk->lock);
-	blk->active = false;
-	while (blk->idle < WORKERS)
-		pthread_cond_wait(&blk->quiet, &blk->lock);
-	pthread_mutex_unlock(&blk->lock);
-}
-
-static int start_workers(struct virtio_blk *blk, const struct thread_guard *guard)
-{
-	int err = 0;
-
-	for (unsigned int i = 0; i < WORKERS && !err; i++) {
-		struct worker *w = &blk->worker[i];
-
-		w->blk = blk;
-		snprintf(w->name, sizeof(w->name), "%s.%u", blk->dev.name, i);
-		w->thread = (struct thread){ .kind = THREAD_DISK, .name = w->name, .guard = guard };
-		err = thread_start(&w->thread, work, w);
-	}
-	return err;
-}
-
-static void stop_workers(struct virtio_blk *blk)
-{
-	pthread_mutex_lock(&blk->lock);
-	blk->stop = true;
-	pthread_mutex_unlock(&blk->lock);
-	event_signal(blk->wake_fd);
-	for (unsigned int i = 0; i < WORKERS; i++)
-		thread_join(&blk->worker[i].thread);
+	virtio_workers_stop(to_blk(dev)->workers);
 }
 
 static const struct virtio_ops ops = {
@@ -381,8 +260,6 @@ static const struct virtio_ops ops = {
 	.reset = reset,
 	.destroy = virtio_blk_destroy,
 };
-
-/* ---- life ---- */
 
 static void describe(struct virtio_blk *blk, const char *name, const struct guestmem *mem)
 {
@@ -420,34 +297,25 @@ static void describe(struct virtio_blk *blk, const char *name, const struct gues
 
 static int create_workers(struct virtio_blk *blk, const struct thread_guard *guard)
 {
-	int err = 0;
+	const struct virtio_workers_params params = {
+		.dev = &blk->dev,
+		.nr = WORKERS,
+		.room = sizeof(struct request),
+		.kind = THREAD_DISK,
+		.guard = guard,
+		.serve = serve,
+		.count = count,
+		.arg = blk,
+	};
 
-	blk->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	blk->wake_fd = event_create();
-	if (blk->epoll_fd < 0 || blk->wake_fd < 0)
-		err = -errno;
-	if (!err)
-		err = wake_by(blk, blk->wake_fd);
-	if (!err)
-		err = wake_by(blk, blk->vq.kick_fd);
-	if (err) {
-		log_error("cannot wait for requests to %s: %s", blk->dev.name, strerror(-err));
-		return err;
-	}
-	return start_workers(blk, guard);
+	return virtio_workers_create(&blk->workers, &params);
 }
 
 static void release(struct virtio_blk *blk)
 {
-	stop_workers(blk);
-	if (blk->wake_fd >= 0)
-		close(blk->wake_fd);
-	if (blk->epoll_fd >= 0)
-		close(blk->epoll_fd);
+	virtio_workers_destroy(blk->workers);
 	virtq_destroy(&blk->vq);
 	disk_close(&blk->disk);
-	pthread_cond_destroy(&blk->quiet);
-	pthread_mutex_destroy(&blk->lock);
 	free(blk);
 }
 
@@ -467,9 +335,6 @@ int virtio_blk_create(struct virtio_dev **out, const char *name, const struct gu
 		free(blk);
 		return err;
 	}
-	blk->epoll_fd = blk->wake_fd = -1;
-	pthread_mutex_init(&blk->lock, NULL);
-	pthread_cond_init(&blk->quiet, NULL);
 	err = virtq_init(&blk->vq, QUEUE_SIZE);
 	if (err)
 		log_error("cannot create the queue of %s: %s", name, strerror(-err));
