@@ -1,0 +1,62 @@
+/*
+ * A file server that speaks FUSE (linux/fuse.h, protocol 7.31 and later) for one directory of the host; virtio/fs.c
+ * carries its requests.
+ *
+ * The guest is hostile: a request is copied once and the copy is judged; lengths, numbers and handles are checked
+ * before they are used; a name is one component, and every path is walked below the directory one name at a time,
+ * never through a symbolic link: those are the guest's to follow. Special files are shown, never opened. What the
+ * host's proc, sysfs and their like mount below the directory looks empty.
+ *
+ * Files belong to whoever runs minivmm, with that user's rights; set-user-id, set-group-id and privileged
+ * attributes (security.*, trusted.*) are never given to a file of the host. Locks stay within the guest.
+ */
+#ifndef DEVICES_VIRTIO_FUSE_H
+#define DEVICES_VIRTIO_FUSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vmm/base/util.h"
+
+#define FUSE_MAX_TRANSFER (1u << 20) /* bytes of one read or write */
+
+struct fuse;
+struct fuse_buffer; /* what a thread needs while it serves */
+
+/*
+ * Serve @dir; without @writable every change is -EROFS. With it the process has no umask any more: files get the mode
+ * that the guest gives them. -errno with a message.
+ */
+int must_check fuse_create(struct fuse **out, const char *dir, bool writable);
+void fuse_destroy(struct fuse *f);
+
+/* The directory, an O_PATH descriptor that stays the server's. */
+int fuse_root(const struct fuse *f);
+
+/* The session is over: the guest has nothing open and knows no file. Requests under way finish first. */
+void fuse_reset(struct fuse *f);
+
+/* Bytes of memory that each thread that serves needs. */
+extern const size_t fuse_buffer_size;
+
+/* What became of a request, for accounts. */
+struct fuse_result {
+	uint32_t opcode;
+	int error;	  /* 0 or -errno, as the guest was told */
+	uint32_t in, out; /* bytes of file contents written and read */
+	bool malformed;	  /* the request broke the protocol */
+};
+
+/*
+ * Serve one request: @in (device-readable) holds it, @out (device-writable) takes the answer. The bytes of @out that
+ * were filled in. From any number of threads, each with its own @b. @in and @out are guest memory and may be changed.
+ */
+uint32_t fuse_serve(struct fuse *f, struct fuse_buffer *b, struct iovec *in, unsigned int nr_in,
+		    struct iovec *out, unsigned int nr_out, struct fuse_result *result);
+
+/* Files that the guest knows, and descriptors that are held for them. */
+void fuse_usage(struct fuse *f, uint64_t *inodes, uint64_t *fds);
+
+#endif

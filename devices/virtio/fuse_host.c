@@ -1,0 +1,69 @@
+/* How the FUSE server reaches the host's files. */
+#include "devices/virtio/fuse_host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "vmm/base/util.h"
+
+int host_openat(int dir, const char *name, int flags, unsigned int mode)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_NOFOLLOW | O_CLOEXEC),
+		.mode = mode,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+	};
+	const long fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int host_statx(int fd, struct statx *st)
+{
+	return statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME,
+		     st) < 0
+		       ? -errno
+		       : 0;
+}
+
+uint64_t host_device(const struct statx *st)
+{
+	return (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor;
+}
+
+struct host_identity host_identity(const struct statx *st)
+{
+	struct host_identity id = { .dev = host_device(st), .ino = st->stx_ino };
+
+	if (st->stx_mask & STATX_BTIME)
+		id.birth = (uint64_t)st->stx_btime.tv_sec * 1000000000u + st->stx_btime.tv_nsec;
+	return id;
+}
+
+bool host_same(const struct host_identity *a, const struct host_identity *b)
+{
+	return a->ino == b->ino && a->dev == b->dev && a->birth == b->birth;
+}
+
+bool host_is_pseudo(int fd)
+{
+	static const uint32_t pseudo[] = {
+		PROC_SUPER_MAGIC,    SYSFS_MAGIC,    DEBUGFS_MAGIC,	 TRACEFS_MAGIC,
+		SECURITYFS_MAGIC,    SELINUX_MAGIC,  DEVPTS_SUPER_MAGIC, CGROUP_SUPER_MAGIC,
+		CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC,   PSTOREFS_MAGIC,	 EFIVARFS_MAGIC,
+		NSFS_MAGIC,	     BINFMTFS_MAGIC,
+	};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (unsigned int i = 0; i < ARRAY_SIZE(pseudo); i++)
+		if ((uint32_t)fs.f_type == pseudo[i])
+			return true;
+	return false;
+}

@@ -1,0 +1,36 @@
+/*
+ * How the FUSE server reaches the host's files: by one name in a directory that is open, never through a link.
+ */
+#ifndef DEVICES_VIRTIO_FUSE_HOST_H
+#define DEVICES_VIRTIO_FUSE_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "vmm/base/util.h"
+
+/*
+ * openat(2) of one name in the directory @dir, which never leaves it: no symbolic link is followed, not even as the
+ * last component, and no magic one. @mode counts with O_CREAT only. A descriptor, or -errno.
+ */
+int must_check host_openat(int dir, const char *name, int flags, unsigned int mode);
+
+/* Fill in @st for the file behind @fd; -errno. */
+int must_check host_statx(int fd, struct statx *st);
+
+/* What makes a file the same file: a number is used again, but hardly with the same time of birth. */
+struct host_identity {
+	uint64_t dev, ino, birth;
+};
+
+struct host_identity host_identity(const struct statx *st);
+bool host_same(const struct host_identity *a, const struct host_identity *b);
+
+/* The number of the file system. */
+uint64_t host_device(const struct statx *st);
+
+/* Whether the file system behind @fd shows the host's processes and kernel (proc, sysfs ...). */
+bool host_is_pseudo(int fd);
+
+#endif

@@ -1,0 +1,99 @@
+/* What the parts of the FUSE server share: fuse.c (requests and answers), fuse_names.c and fuse_files.c (the verbs). */
+#ifndef DEVICES_VIRTIO_FUSE_INTERNAL_H
+#define DEVICES_VIRTIO_FUSE_INTERNAL_H
+
+#include <linux/fuse.h>
+
+#include "devices/virtio/fuse.h"
+#include "devices/virtio/fuse_handle.h"
+#include "devices/virtio/fuse_inode.h"
+
+#define FUSE_REPLY_MAX (64u * 1024) /* an answer that is no file's contents */
+
+struct fuse {
+	struct inode_table *inodes;
+	struct handle_table *handles;
+	int root_fd; /* the inode table's */
+	bool writable;
+	bool writeback; /* the guest caches writes: it knows sizes and times best, and reads where it writes */
+};
+
+/* One request, judged as far as its kind allows, and its answer. */
+struct fuse_call {
+	struct fuse *f;
+	const struct fuse_in_header *header;
+	struct inode *inode; /* of header->nodeid */
+	const void *arg;     /* the fixed part, whole */
+	const char *name[2]; /* as many as its kind has; one component each */
+	const uint8_t *rest; /* what follows */
+	size_t rest_len;
+
+	uint8_t *reply; /* room for FUSE_REPLY_MAX bytes */
+	size_t reply_len;
+
+	/* The guest's own buffers: contents to write behind the request, room for contents behind the header. */
+	struct iovec *in, *out;
+	unsigned int nr_in, nr_out;
+	size_t in_len, out_len;
+	bool in_place; /* reply_len bytes are already in @out */
+	struct fuse_result *result;
+};
+
+/* Verbs return 0 or -errno. */
+#define FUSE_VERB(name) int fuse_do_##name(struct fuse_call *c)
+
+FUSE_VERB(lookup);
+FUSE_VERB(readlink);
+FUSE_VERB(symlink);
+FUSE_VERB(mknod);
+FUSE_VERB(mkdir);
+FUSE_VERB(unlink);
+FUSE_VERB(rmdir);
+FUSE_VERB(rename);
+FUSE_VERB(rename2);
+FUSE_VERB(link);
+FUSE_VERB(create);
+FUSE_VERB(opendir);
+FUSE_VERB(readdir);
+FUSE_VERB(readdirplus);
+FUSE_VERB(releasedir);
+FUSE_VERB(fsyncdir);
+
+FUSE_VERB(getattr);
+FUSE_VERB(setattr);
+FUSE_VERB(open);
+FUSE_VERB(read);
+FUSE_VERB(write);
+FUSE_VERB(flush);
+FUSE_VERB(release);
+FUSE_VERB(fsync);
+FUSE_VERB(statfs);
+FUSE_VERB(syncfs);
+FUSE_VERB(getxattr);
+FUSE_VERB(listxattr);
+FUSE_VERB(setxattr);
+FUSE_VERB(removexattr);
+FUSE_VERB(lseek);
+FUSE_VERB(fallocate);
+FUSE_VERB(copy_file_range);
+
+/* The next @len bytes of the answer, zeroed; the callers' answers fit. */
+void *fuse_reply(struct fuse_call *c, size_t len);
+
+/* How long the guest may believe what it is told, in seconds: the host's files change as well. */
+#define FUSE_VALID_SECS 1
+
+void fuse_fill_attr(struct fuse *f, struct fuse_attr *attr, const struct statx *st);
+void fuse_fill_entry(struct fuse *f, struct fuse_entry_out *e, const struct inode *inode,
+		     const struct statx *st);
+
+/* Of the guest's open flags those that count here. */
+int fuse_open_flags(const struct fuse *f, uint32_t flags);
+
+/* The permission bits of @mode that a file of the host may get. */
+unsigned int fuse_mode(uint32_t mode);
+
+/* Open a handle for @fd (taken, or closed) on the inode in use @inode (likewise) and answer with it. */
+int fuse_reply_open(struct fuse_call *c, int fd, struct inode *inode, bool dir);
+
+#endif
