@@ -20,6 +20,7 @@
 #include "devices/power.h"
 #include "devices/serial.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/fs.h"
 #include "devices/virtio/mmio.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/pci.h"
@@ -38,7 +39,7 @@
 
 /* Every kind of device that the user can ask for, in the order in which they are made. */
 static const struct device_kind *const kinds[] = { &virtio_net_kind, &virtio_blk_kind,
-						   &virtio_rng_kind };
+						   &virtio_rng_kind, &virtio_fs_kind };
 
 /* A device of one of those kinds. */
 struct slot {

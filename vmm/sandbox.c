@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
 #include <poll.h>
@@ -28,7 +29,8 @@ struct landlock_ruleset {
 	uint64_t access_fs, access_net, scoped;
 };
 
-#define LANDLOCK_VERSION 1u
+#define LANDLOCK_VERSION   1u
+#define ACCESS_FS_TRUNCATE BIT_ULL(14) /* ABI 3 */
 
 /* A ruleset without rules: of all that the kernel's ABI can forbid, nothing is allowed. */
 static int landlock_ruleset(uint64_t *abi)
@@ -51,6 +53,45 @@ static int landlock_ruleset(uint64_t *abi)
 	return (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
 }
 
+/* What a thread that serves a directory may do below it: whatever makes no device and executes nothing. */
+static int allow_directory(int ruleset_fd, const struct thread *t, uint64_t abi)
+{
+	uint64_t access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+
+	if (t->writable)
+		access |= LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
+			  LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
+			  LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+			  LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM;
+	if (t->writable && abi >= 2)
+		access |= LANDLOCK_ACCESS_FS_REFER;
+	if (t->writable && abi >= 3)
+		access |= ACCESS_FS_TRUNCATE;
+	const struct landlock_path_beneath_attr rule = { .allowed_access = access,
+							 .parent_fd = t->fd };
+
+	return (int)syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule,
+			    0);
+}
+
+static int restrict_files(const struct sandbox *s, const struct thread *t)
+{
+	uint64_t abi;
+	int fd, ret;
+
+	if (s->ruleset_fd < 0)
+		return 0;
+	if (t->kind != THREAD_FS)
+		return (int)syscall(SYS_landlock_restrict_self, s->ruleset_fd, 0);
+	fd = landlock_ruleset(&abi);
+	ret = fd < 0 ? fd : allow_directory(fd, t, abi);
+	if (!ret)
+		ret = (int)syscall(SYS_landlock_restrict_self, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 /* ---- going in ---- */
 
 /* For all threads to come. Takes CAP_SETPCAP: without it the set stays, and gives nothing to anybody. */
@@ -60,14 +101,23 @@ static void bound_capabilities(void)
 		;
 }
 
-static void drop_capabilities(void)
+/* @keep: what stays, of what there is. */
+static void drop_capabilities(uint32_t keep)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const struct __user_cap_data_struct none[2] = { 0 };
+	struct __user_cap_data_struct set[2] = { 0 };
 
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	syscall(SYS_capset, &head, none);
+	syscall(SYS_capget, &head, set);
+	set[0].effective &= keep;
+	set[0].permitted &= keep;
+	set[0].inheritable = set[1].effective = set[1].permitted = set[1].inheritable = 0;
+	syscall(SYS_capset, &head, set);
 }
+
+/* A share is the caller's, with the caller's power over files, root's too. */
+#define FILE_CAPABILITIES \
+	(BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER))
 
 static int cannot(const char *what, const char *name)
 {
@@ -78,7 +128,7 @@ static int cannot(const char *what, const char *name)
 	return -err;
 }
 
-static int enter(struct sandbox *s, enum thread_kind kind, const char *name, int vcpu_fd)
+static int enter(struct sandbox *s, const struct thread *t)
 {
 	const bool log = s->mode == SANDBOX_LOG;
 	struct sock_filter code[SECCOMP_MAX_CODE];
@@ -87,30 +137,32 @@ static int enter(struct sandbox *s, enum thread_kind kind, const char *name, int
 	if (s->mode == SANDBOX_OFF)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return cannot("PR_SET_NO_NEW_PRIVS", name);
+		return cannot("PR_SET_NO_NEW_PRIVS", t->name);
 	if (!log)
-		drop_capabilities();
-	if (s->ruleset_fd >= 0 && syscall(SYS_landlock_restrict_self, s->ruleset_fd, 0) < 0)
-		return cannot("landlock_restrict_self", name);
+		drop_capabilities(t->kind == THREAD_FS ? FILE_CAPABILITIES : 0);
+	if (restrict_files(s, t) < 0)
+		return cannot("landlock_restrict_self", t->name);
 	if (!s->seccomp)
 		return 0;
-	prog.len = (unsigned short)seccomp_filter(code, kind, s->vm_fd, vcpu_fd,
+	prog.len = (unsigned short)seccomp_filter(code, t->kind, s->vm_fd, t->fd,
 						  log ? SECCOMP_RET_LOG : SECCOMP_RET_TRAP);
 	/* Kernels before 5.16 else slow the thread down against speculation, and the guest with it. */
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &prog))
-		return cannot("seccomp", name);
+		return cannot("seccomp", t->name);
 	__atomic_add_fetch(&s->counters.seccomp, 1, __ATOMIC_RELAXED);
 	return 0;
 }
 
 static int confine(void *arg, const struct thread *thread)
 {
-	return enter(arg, thread->kind, thread->name, thread->fd);
+	return enter(arg, thread);
 }
 
 int sandbox_enter_main(struct sandbox *s)
 {
-	return enter(s, THREAD_MAIN, "main", -1);
+	const struct thread main = { .kind = THREAD_MAIN, .name = "main", .fd = -1 };
+
+	return enter(s, &main);
 }
 
 int sandbox_create(struct sandbox *s, enum sandbox_mode mode)

@@ -1,6 +1,7 @@
 /* The list of allowed system calls, and a filter of it. */
 #include "vmm/seccomp.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/audit.h>
 #include <linux/falloc.h>
@@ -16,13 +17,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef SYS_fchmodat2 /* Linux 6.6 */
+#define SYS_fchmodat2 452
+#endif
+
 enum {
 	MAIN = BIT(THREAD_MAIN),
 	VCPU = BIT(THREAD_VCPU),
 	NET = BIT(THREAD_NET),
 	DISK = BIT(THREAD_DISK),
 	RNG = BIT(THREAD_RNG),
-	ALL = MAIN | VCPU | NET | DISK | RNG,
+	FS = BIT(THREAD_FS),
+	ALL = MAIN | VCPU | NET | DISK | RNG | FS,
 };
 
 /* Values that are known only when the filter is made; no descriptor, process or signal has such a number. */
@@ -54,16 +60,16 @@ struct rule {
  */
 static const struct rule rules[] = {
 	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_RUN) }, "enter the guest" },
-	{ SYS_epoll_wait, MAIN | NET | RNG, {}, "wait for work" },
+	{ SYS_epoll_wait, MAIN | NET | RNG | FS, {}, "wait for work" },
 	{ SYS_readv, NET, {}, "a frame from the tap" },
 	{ SYS_writev, NET, {}, "a frame to the tap" },
 	{ SYS_write, ALL, {}, "interrupts and kicks, serial output, accounts, messages" },
 	{ SYS_read, ALL, {}, "kicks, timers, signals, standard input" },
 	{ SYS_epoll_ctl, MAIN | NET | RNG, {}, "stop and resume watching" },
-	{ SYS_preadv, DISK, {}, "the guest reads" },
-	{ SYS_pwritev, DISK, {}, "the guest writes" },
+	{ SYS_preadv, DISK | FS, {}, "the guest reads" },
+	{ SYS_pwritev, DISK | FS, {}, "the guest writes" },
 	{ SYS_getrandom, RNG, {}, "entropy" },
-	{ SYS_fdatasync, DISK, {}, "the guest flushes" },
+	{ SYS_fdatasync, DISK | FS, {}, "the guest flushes" },
 	{ SYS_poll, ALL, {}, "serial output that waits for its reader" },
 	{ SYS_futex, ALL, { FUTEX(FUTEX_WAIT) }, "locks" },
 	{ SYS_futex, ALL, { FUTEX(FUTEX_WAKE) }, "locks" },
@@ -83,12 +89,38 @@ static const struct rule rules[] = {
 	{ SYS_fallocate, DISK, { ONLY(1, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) },
 	  "the guest discards and zeroes" },
 
-	{ SYS_lseek, MAIN, {}, "accounts are rewritten in place" },
-	{ SYS_ftruncate, MAIN, {}, "accounts are rewritten in place" },
+	/* Files of a share: by one name below a directory that is open, which Landlock holds as well. */
+	{ SYS_openat2, FS, {}, "the guest looks a name up, opens, creates" },
+	{ SYS_statx, FS, {}, "attributes" },
+	{ SYS_getdents64, FS, {}, "the guest lists a directory" },
+	{ SYS_readlinkat, FS, {}, "the guest reads a link" },
+	{ SYS_mkdirat, FS, {}, "the guest makes a directory" },
+	{ SYS_symlinkat, FS, {}, "the guest makes a link" },
+	{ SYS_linkat, FS, { IS(4, 0) }, "the guest gives a file another name; no link is followed" },
+	{ SYS_mknodat, FS, {}, "rare: the guest makes a FIFO or a socket" },
+	{ SYS_unlinkat, FS, {}, "the guest removes" },
+	{ SYS_renameat2, FS, {}, "the guest renames" },
+	{ SYS_fchmodat2, FS, { IS(3, AT_EMPTY_PATH) }, "the guest changes a mode" },
+	{ SYS_fchmod, FS, {}, "rare: the same before Linux 6.6" },
+	{ SYS_fchownat, FS, { IS(4, AT_EMPTY_PATH) }, "rare: the guest changes an owner" },
+	{ SYS_utimensat, FS, { IS(3, AT_EMPTY_PATH) }, "the guest changes times" },
+	{ SYS_fgetxattr, FS, {}, "the guest reads an attribute" },
+	{ SYS_flistxattr, FS, {}, "rare: the guest lists attributes" },
+	{ SYS_fsetxattr, FS, {}, "rare: the guest sets an attribute" },
+	{ SYS_fremovexattr, FS, {}, "rare: the guest removes an attribute" },
+	{ SYS_fstatfs, FS, {}, "rare: the guest asks for free space; file systems of another kind" },
+	{ SYS_fsync, FS, {}, "the guest flushes" },
+	{ SYS_syncfs, FS, {}, "rare: the guest unmounts" },
+	{ SYS_fallocate, FS, {}, "rare: the guest reserves space" },
+	{ SYS_copy_file_range, FS, {}, "rare: the guest copies" },
+	{ SYS_fcntl, FS, { IS(1, F_DUPFD_CLOEXEC) }, "the guest closes: errors that come late" },
+
+	{ SYS_lseek, MAIN | FS, {}, "accounts are rewritten in place" },
+	{ SYS_ftruncate, MAIN | FS, {}, "accounts are rewritten in place" },
 	{ SYS_pread64, MAIN, {}, "KVM's own statistics" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCSETS) }, "rare: a terminal is put back" },
 	{ SYS_tgkill, MAIN, { IS(0, OWN_PID), IS(2, KICK_SIGNAL) }, "the vCPUs are asked to stop" },
-	{ SYS_close, MAIN, {}, "the end" },
+	{ SYS_close, MAIN | FS, {}, "the end" },
 	{ SYS_exit, ALL, {}, "the end of a thread" },
 	{ SYS_exit_group, ALL, {}, "the end" },
 

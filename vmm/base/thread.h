@@ -11,7 +11,7 @@
 #include "vmm/base/util.h"
 
 /* What a thread is for decides which system calls it may make: vmm/seccomp.c has the list. */
-enum thread_kind { THREAD_MAIN, THREAD_VCPU, THREAD_NET, THREAD_DISK, THREAD_RNG };
+enum thread_kind { THREAD_MAIN, THREAD_VCPU, THREAD_NET, THREAD_DISK, THREAD_RNG, THREAD_FS };
 
 struct thread;
 
@@ -24,8 +24,9 @@ struct thread_guard {
 /* Owned by the caller, who sets the first four; must stay where it is until it is joined. */
 struct thread {
 	enum thread_kind kind;
-	const char *name;		  /* up to 15 bytes */
-	int fd;				  /* a vCPU's own descriptor */
+	const char *name; /* up to 15 bytes */
+	int fd;		  /* a vCPU's own descriptor; of THREAD_FS the directory it serves */
+	bool writable;	  /* THREAD_FS: below which it may change things */
 	const struct thread_guard *guard; /* or NULL: unguarded (unit tests) */
 
 	pthread_t id;

@@ -1,0 +1,245 @@
+/* virtio-fs: the device that carries the requests of the FUSE server. */
+#include "devices/virtio/fs.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <linux/virtio_fs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/virtio/fuse.h"
+#include "devices/virtio/workers.h"
+#include "vmm/base/log.h"
+
+enum { HIPRIO, REQUESTS, NR_QUEUES };
+
+#define QUEUE_SIZE 1024 /* a read of FUSE_MAX_TRANSFER bytes has a buffer a page */
+#define WORKERS	   4
+
+struct fs_counters {
+	uint64_t requests,
+		errors;	    /* errors: answered with one, such as of a file that is not there */
+	uint64_t malformed; /* broke the protocol */
+	uint64_t read_bytes, written_bytes;
+	uint64_t inodes, descriptors; /* known to the guest, and held for it, now */
+};
+
+static const struct counter_desc counter_desc[] = {
+	COUNTER(struct fs_counters, requests),	    COUNTER(struct fs_counters, errors),
+	COUNTER(struct fs_counters, malformed),	    COUNTER(struct fs_counters, read_bytes),
+	COUNTER(struct fs_counters, written_bytes), COUNTER(struct fs_counters, inodes),
+	COUNTER(struct fs_counters, descriptors),   COUNTER_END,
+};
+
+struct fs {
+	struct virtio_dev dev;
+	struct virtq vq[NR_QUEUES];
+	struct virtio_fs_config config;
+	struct fuse *fuse;
+	struct virtio_workers *workers[NR_QUEUES];
+	pthread_mutex_t lock; /* of the counters: two queues have workers */
+	struct fs_counters counters;
+	struct counter_group group;
+};
+
+/* A worker's own. */
+struct work {
+	struct fuse_result result;
+	_Alignas(8) char buffer[]; /* the server's: fuse_buffer_size bytes */
+};
+
+static struct fs *to_fs(struct virtio_dev *dev)
+{
+	return container_of(dev, struct fs, dev);
+}
+
+static uint32_t serve(void *arg, void *own, const struct virtq_chain *chain, struct iovec *iov)
+{
+	struct fs *fs = arg;
+	struct work *w = own;
+
+	return fuse_serve(fs->fuse, (struct fuse_buffer *)w->buffer, iov, chain->nr_out,
+			  iov + chain->nr_out, chain->nr_in, &w->result);
+}
+
+static void count(void *arg, void *own)
+{
+	struct fs *fs = arg;
+	const struct fuse_result *r = &((struct work *)own)->result;
+
+	pthread_mutex_lock(&fs->lock);
+	fs->counters.requests++;
+	fs->counters.errors += r->error != 0;
+	fs->counters.malformed += r->malformed;
+	fs->counters.read_bytes += r->out;
+	fs->counters.written_bytes += r->in;
+	pthread_mutex_unlock(&fs->lock);
+}
+
+static void refresh(struct counter_group *group)
+{
+	struct fs *fs = container_of(group, struct fs, group);
+
+	fuse_usage(fs->fuse, &fs->counters.inodes, &fs->counters.descriptors);
+}
+
+static int activate(struct virtio_dev *dev)
+{
+	for (unsigned int i = 0; i < NR_QUEUES; i++)
+		virtio_workers_start(to_fs(dev)->workers[i]);
+	return 0;
+}
+
+static void reset(struct virtio_dev *dev)
+{
+	struct fs *fs = to_fs(dev);
+
+	for (unsigned int i = 0; i < NR_QUEUES; i++)
+		virtio_workers_stop(fs->workers[i]);
+	fuse_reset(fs->fuse);
+}
+
+static const struct virtio_ops ops = {
+	.activate = activate,
+	.reset = reset,
+	.destroy = virtio_fs_destroy,
+};
+
+/* ---- life ---- */
+
+static int create_queues(struct fs *fs, const struct virtio_fs_options *options)
+{
+	struct virtio_workers_params params = {
+		.dev = &fs->dev,
+		.room = (unsigned int)(sizeof(struct work) + fuse_buffer_size),
+		.kind = THREAD_FS,
+		.fd = fuse_root(fs->fuse),
+		.writable = !options->readonly,
+		.guard = options->guard,
+		.serve = serve,
+		.count = count,
+		.arg = fs,
+	};
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < NR_QUEUES; i++) {
+		ret = virtq_init(&fs->vq[i], QUEUE_SIZE);
+		params.queue = i;
+		params.nr = i == HIPRIO ? 1 : WORKERS;
+		if (!ret)
+			ret = virtio_workers_create(&fs->workers[i], &params);
+	}
+	return ret;
+}
+
+int virtio_fs_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
+		     const struct virtio_fs_options *options)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	const char *tag = options->tag ? options->tag : name;
+	int ret;
+
+	if (!fs) {
+		log_error("cannot create %s: %s", name, strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&fs->lock, NULL);
+	for (unsigned int i = 0; i < NR_QUEUES; i++)
+		fs->vq[i].kick_fd = -1;
+	memcpy(fs->config.tag, tag, MIN(strlen(tag), sizeof(fs->config.tag)));
+	fs->config.num_request_queues = NR_QUEUES - REQUESTS;
+	fs->dev = (struct virtio_dev){
+		.ops = &ops,
+		.name = name,
+		.device_id = VIRTIO_ID_FS,
+		.pci_class = 0x018000, /* mass storage, other */
+		.vq = fs->vq,
+		.nr_vqs = NR_QUEUES,
+		.config = &fs->config,
+		.config_len = sizeof(fs->config),
+		.mem = mem,
+	};
+	virtio_init(&fs->dev);
+	fs->group = (struct counter_group){
+		.name = name, .desc = counter_desc, .base = &fs->counters, .refresh = refresh
+	};
+	counters_register(&fs->group);
+	ret = fuse_create(&fs->fuse, options->dir, !options->readonly);
+	if (!ret)
+		ret = create_queues(fs, options);
+	if (ret)
+		virtio_fs_destroy(&fs->dev);
+	else
+		*out = &fs->dev;
+	return ret;
+}
+
+void virtio_fs_destroy(struct virtio_dev *dev)
+{
+	if (!dev)
+		return;
+	struct fs *fs = to_fs(dev);
+	virtio_destroy(dev);
+	counters_unregister(&fs->group);
+	for (unsigned int i = 0; i < NR_QUEUES; i++) {
+		virtio_workers_destroy(fs->workers[i]);
+		virtq_destroy(&fs->vq[i]);
+	}
+	fuse_destroy(fs->fuse);
+	pthread_mutex_destroy(&fs->lock);
+	free(fs);
+}
+
+/* ---- --fs ---- */
+
+static int check_options(const void *values, const char *text, const void *const *others,
+			 unsigned int nr)
+{
+	const struct virtio_fs_options *o = values;
+
+	if (!o->dir)
+		return option_bad_value("--fs", text, "a directory");
+	if (o->tag && strlen(o->tag) > sizeof(((struct virtio_fs_config *)0)->tag))
+		return option_bad_value("tag", o->tag, "at most 36 bytes");
+	for (unsigned int i = 0; i < nr; i++) {
+		const char *other = ((const struct virtio_fs_options *)others[i])->tag;
+
+		if (o->tag && other && !strcmp(o->tag, other))
+			return option_bad_value("tag", o->tag, "one that no other --fs has");
+	}
+	return 0;
+}
+
+static int create_device(struct device **out, const struct device_env *env, const void *options)
+{
+	struct virtio_fs_options o = *(const struct virtio_fs_options *)options;
+	struct virtio_dev *dev;
+	int ret;
+
+	o.guard = env->guard;
+	ret = virtio_fs_create(&dev, env->name, env->mem, &o);
+	return ret ? ret : virtio_plug(out, dev, env, o.transport);
+}
+
+#define AT(field) offsetof(struct virtio_fs_options, field)
+static const struct option keys[] = {
+	{ "dir", OPTION_TEXT, AT(dir), "DIR", "the directory", .wanted = "a directory" },
+	{ "tag", OPTION_TEXT, AT(tag), "NAME", "what the guest mounts it by (fs0, fs1 ...)",
+	  .wanted = "a name" },
+	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read (off)" },
+	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
+	{ 0 },
+};
+#undef AT
+
+static const struct option_group fs_options = {
+	.name = "fs",
+	.value = "DIR",
+	.help = "the host's directory DIR as a virtio-fs file system (may be given several times)",
+	.size = sizeof(struct virtio_fs_options),
+	.max = 16,
+	.check = check_options,
+	.of = (const struct option_rows[]){ { keys, 0 }, { 0 } },
+};
+
+const struct device_kind virtio_fs_kind = { .options = &fs_options, .create = create_device };
