@@ -330,7 +330,7 @@ int virtio_blk_create(struct virtio_dev **out, const char *name, const struct gu
 		return -ENOMEM;
 	}
 	blk->readonly = options->readonly;
-	err = disk_open(&blk->disk, options->path, options->readonly);
+	err = disk_open(&blk->disk, options->path, options->readonly, options->raw);
 	if (err) {
 		free(blk);
 		return err;
@@ -392,6 +392,8 @@ static const struct option keys[] = {
 	{ "file", OPTION_TEXT, AT(path), "FILE", "a raw image or a block device",
 	  .wanted = "a file" },
 	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read (off)" },
+	{ "raw", OPTION_SWITCH, AT(raw), "on|off",
+	  "take FILE as it is, also if it is a qcow2 or other image (off)" },
 	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
 	{ 0 },
 };

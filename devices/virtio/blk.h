@@ -18,6 +18,7 @@
 struct virtio_blk_options {
 	const char *path;
 	bool readonly;
+	bool raw; /* even where it looks like an image in a format */
 	unsigned int transport;
 	const struct thread_guard *guard; /* for its workers; the machine's */
 };

@@ -13,6 +13,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 
+#include "devices/virtio/image.h"
 #include "vmm/base/iov.h"
 #include "vmm/base/log.h"
 
@@ -36,16 +37,20 @@ static int get_size(int fd, const char *path, uint64_t *size)
 			  path);
 		return -EINVAL;
 	}
-	if (!*size || *size % DISK_SECTOR) {
-		log_error("cannot use disk '%s': its size, %llu bytes, is not a multiple of %u%s",
-			  path, (unsigned long long)*size, DISK_SECTOR,
-			  *size ? " (truncate -s %512 rounds it up)" : " above 0");
-		return -EINVAL;
-	}
 	return 0;
 fail:
 	log_error("cannot find the size of disk '%s': %s", path, strerror(errno));
 	return -errno;
+}
+
+static int check_size(const char *path, uint64_t size)
+{
+	if (size && size % DISK_SECTOR == 0)
+		return 0;
+	log_error("cannot use disk '%s': its size, %llu bytes, is not a multiple of %u%s", path,
+		  (unsigned long long)size, DISK_SECTOR,
+		  size ? " (truncate -s %512 rounds it up)" : " above 0");
+	return -EINVAL;
 }
 
 static int lock_file(int fd, const char *path, bool readonly)
@@ -63,7 +68,7 @@ static int lock_file(int fd, const char *path, bool readonly)
 	return 0;
 }
 
-int disk_open(struct disk *disk, const char *path, bool readonly)
+int disk_open(struct disk *disk, const char *path, bool readonly, bool raw)
 {
 	/* O_NONBLOCK: a FIFO is to be refused, not waited for. */
 	int fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
@@ -78,12 +83,21 @@ int disk_open(struct disk *disk, const char *path, bool readonly)
 		return err;
 	}
 	err = get_size(fd, path, &disk->size);
+	if (!err && !readonly)
+		err = image_check_writable(fd, path);
+	if (!err && !raw)
+		err = image_check_raw(fd, path, disk->size);
+	if (!err)
+		err = check_size(
+			path,
+			disk->size); /* last: rounding up would not help an image in a format */
 	if (!err)
 		err = lock_file(fd, path, readonly);
 	if (err) {
 		close(fd);
 		return err;
 	}
+	image_warn_in_use(fd, path, readonly);
 	disk->fd = fd;
 	return 0;
 }

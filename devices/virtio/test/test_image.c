@@ -1,0 +1,164 @@
+/* Files that are opened as disks and should not be, or not without a word. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "devices/virtio/disk.h"
+
+#define SIZE (64 * KIB)
+
+static char path[64];
+static int file;
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(path, sizeof(path), "/tmp/minivmm-test-image-XXXXXX");
+	file = mkstemp(path);
+	return file < 0 || ftruncate(file, SIZE) < 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(file);
+	return unlink(path);
+}
+
+static int opens(bool readonly, bool raw)
+{
+	struct disk disk;
+	const int err = disk_open(&disk, path, readonly, raw);
+
+	if (!err)
+		disk_close(&disk);
+	return err;
+}
+
+static void mark(const void *bytes, size_t len, off_t at)
+{
+	assert_int_equal(ftruncate(file, 0), 0);
+	assert_int_equal(ftruncate(file, SIZE), 0);
+	assert_int_equal(pwrite(file, bytes, len, at), (ssize_t)len);
+}
+
+struct sample {
+	const char *bytes;
+	size_t len;
+	off_t at;
+};
+#define SAMPLE(text, at)                   \
+	{                                  \
+		text, sizeof(text) - 1, at \
+	}
+
+/* The first bytes as the formats' own tools write them. */
+static void test_formats_are_refused(void **state)
+{
+	(void)state;
+	static const struct sample samples[] = {
+		SAMPLE("QFI\xfb\0\0\0\x03", 0),
+		SAMPLE("QFI\xfb\0\0\0\x01", 0),
+		SAMPLE("QED\0\0\0\1\0", 0),
+		SAMPLE("KDMV\1\0\0\0\3\0\0\0", 0),
+		SAMPLE("COWD\1\0\0\0", 0),
+		SAMPLE("\xbe\xba\xfe\xca\0\0\0\0\0\0\0\0\1\0\2\0", 0),
+		SAMPLE("# Disk DescriptorFile\nversion=1\n", 0),
+		SAMPLE("vhdxfileq\0e\0m\0u\0", 0),
+		SAMPLE("conectix\0\0\0\2\0\1\0\0", 0),
+		SAMPLE("conectix\0\0\0\2\0\1\0\0", SIZE - 512),
+		SAMPLE("\x7f\x10\xda\xbe\1\0\1\0", 64),
+		SAMPLE("WithoutFreeSpace\2\0\0\0", 0),
+		SAMPLE("WithouFreSpacExt\2\0\0\0", 0),
+		SAMPLE("Bochs Virtual HD Image\0", 0),
+		SAMPLE("#!/bin/sh\n#V2.0 Format\nmodprobe cloop", 0),
+		SAMPLE("koly\0\0\0\4\0\0\2\0", SIZE - 512),
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(samples); i++) {
+		mark(samples[i].bytes, samples[i].len, samples[i].at);
+		assert_int_equal(opens(false, false), -EINVAL);
+		assert_int_equal(opens(true, false), -EINVAL);
+		assert_int_equal(opens(false, true), 0);
+		assert_int_equal(opens(true, true), 0);
+	}
+}
+
+/* Marks of what raw disks hold, and marks in the wrong place. */
+static void test_raw_disks_are_taken(void **state)
+{
+	(void)state;
+	static const struct sample samples[] = {
+		SAMPLE("", 0),
+		SAMPLE("LUKS\xba\xbe\0\2", 0),
+		SAMPLE("\x55\xaa", 510),
+		SAMPLE("EFI PART", 512),
+		SAMPLE("\x53\xef", 1080),
+		SAMPLE("hsqs", 0),
+		SAMPLE("\x1f\x8b\x08", 0),
+		SAMPLE("#!/bin/sh\necho payload\n", 0),
+		SAMPLE("QFI\xfb", 512),
+		SAMPLE("conectix", SIZE - 1024),
+		SAMPLE("\x7f\x10\xda\xbe", 0),
+		SAMPLE("QFI\xfa", 0),
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(samples); i++) {
+		mark(samples[i].bytes, samples[i].len, samples[i].at);
+		assert_int_equal(opens(false, false), 0);
+	}
+}
+
+/* Not an odd size is what is wrong with it; and a file shorter than a mark has none. */
+static void test_odd_sizes(void **state)
+{
+	(void)state;
+	mark("KDMV", 4, 0);
+	for (off_t size = 513; size > 0; size -= 128) {
+		assert_int_equal(ftruncate(file, size), 0);
+		assert_int_equal(opens(false, false), -EINVAL);
+		assert_int_equal(opens(false, true), size % 512 ? -EINVAL : 0);
+	}
+	assert_int_equal(ftruncate(file, 0), 0);
+	assert_int_equal(opens(false, false), -EINVAL);
+}
+
+static void test_sealed_file(void **state)
+{
+	(void)state;
+	const int fd = memfd_create("disk", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char name[32];
+	struct disk disk;
+
+	assert_true(fd >= 0 && ftruncate(fd, SIZE) == 0);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	assert_int_equal(disk_open(&disk, name, false, false), 0);
+	disk_close(&disk);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	assert_int_equal(disk_open(&disk, name, false, false), -EROFS);
+	assert_int_equal(disk_open(&disk, name, true, false), 0);
+	disk_close(&disk);
+	close(fd);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_formats_are_refused),
+		TEST(test_raw_disks_are_taken),
+		TEST(test_odd_sizes),
+		TEST(test_sealed_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
