@@ -458,6 +458,8 @@ static void test_unread(void **state)
 	pid_t pid;
 
 	(void)state;
+	if (SANITIZED)
+		skip(); /* it has something to say as well, and waits for its reader */
 	assert_int_equal(pipe2(pipes, O_NONBLOCK), 0);
 	while (write(pipes[1], text, 1) == 1)
 		;
