@@ -4,7 +4,6 @@
 #ifndef BOOT_BOOT_H
 #define BOOT_BOOT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/base/guestmem.h"
@@ -16,18 +15,10 @@ struct boot_source {
 	uint64_t rsdp;	     /* guest physical address of the ACPI root pointer */
 };
 
-/* How the boot vCPU starts; registers not named here are 0, interrupts are off. */
-struct boot_entry {
-	bool long_mode; /* 64-bit with paging (cr3); else 32-bit protected mode without (PVH) */
-	uint64_t rip, rsp, rsi, rbx;
-	uint64_t cr3;	   /* identity map of the first 4 GiB, if long_mode */
-	uint64_t gdt_base; /* 0x10: flat code, 0x18: flat data (of the mode), 0x20: TSS */
-	uint16_t gdt_limit;
-	const char *protocol; /* "linux64" or "pvh", for messages and accounts */
-};
+struct boot_entry; /* how the boot vCPU starts: entry.h of the architecture */
 
 /*
- * Load the kernel and its initrd, write command line, memory map (e820) and tables, and say where
+ * Load the kernel and its initrd, write command line, memory map and tables, and say where
  * to start. @mem is as guestmem_init() left it: zero. Files are checked, never trusted. -ENOEXEC for
  * what is no 64-bit kernel, -ENOMEM where the memory is too small for kernel or initrd, -E2BIG for a
  * command line that is too long, other -errno for files that cannot be read; always with a message.

@@ -1,33 +1,22 @@
 /*
- * ELF vmlinux: entered by PVH where a note names an entry point, else by the 64-bit Linux protocol
- * at e_entry, which Linux gives as a physical address.
+ * ELF vmlinux: entered where a note of the architecture's says (PVH), else by the Linux protocol at
+ * e_entry, which Linux gives as a physical address.
  */
 #include <elf.h>
 #include <string.h>
 
 #include "boot/kernel.h"
-#include "vmm/x86/memmap.h"
 
 #define MAX_PHDRS     64u
 #define MAX_NOTES_LEN (64 * KIB)
-
-/* Xen, xen/include/public/elfnote.h: the physical address of PVH's 32-bit entry. */
-#define XEN_ELFNOTE_PHYS32_ENTRY 18
-
-/* What Linux says of itself in a bzImage's header, and an ELF file does not. */
-#define HDRS		  0x53726448u /* "HdrS" */
-#define BOOT_FLAG	  0xaa55
-#define BOOT_VERSION	  0x020f
-#define KERNEL_ALIGNMENT  (2 * MIB)
-#define COMMAND_LINE_SIZE 2048u /* Linux, arch/x86/include/asm/setup.h; the final 0 included */
 
 static int check_ehdr(const struct boot_file *f, const Elf64_Ehdr *eh)
 {
 	if (eh->e_ident[EI_CLASS] == ELFCLASS32)
 		return boot_file_bad(f, "it is a 32-bit kernel; a 64-bit one is needed");
 	if (eh->e_ident[EI_CLASS] != ELFCLASS64 || eh->e_ident[EI_DATA] != ELFDATA2LSB ||
-	    eh->e_machine != EM_X86_64)
-		return boot_file_bad(f, "this ELF file is not for x86-64");
+	    eh->e_machine != boot_arch.elf_machine)
+		return boot_file_bad(f, "this ELF file is not for %s", boot_arch.name);
 	if (eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
 		return boot_file_bad(f, "this ELF file is no executable (type %u)", eh->e_type);
 	if (eh->e_phentsize != sizeof(Elf64_Phdr) || eh->e_phnum == 0 || eh->e_phnum > MAX_PHDRS)
@@ -55,11 +44,11 @@ static int check_segment(const struct boot_file *f, const struct guestmem *mem,
 			f, "truncated: ELF segment %u reaches past the end of the file", n);
 	if (p->p_filesz > p->p_memsz)
 		return boot_file_bad(f, "ELF segment %u is larger in the file than in memory", n);
-	if (p->p_paddr < BOOT_HIGH_MEMORY)
-		return boot_file_bad(f, "ELF segment %u goes to %#llx, below 1 MiB", n,
-				     (unsigned long long)p->p_paddr);
+	if (p->p_paddr < boot_arch.bottom)
+		return boot_file_bad(f, "ELF segment %u goes to %#llx, below %llu MiB", n,
+				     (unsigned long long)p->p_paddr, boot_arch.bottom / MIB);
 	if (p->p_paddr > low || p->p_memsz > low - p->p_paddr)
-		return boot_no_room(f, mem, p->p_paddr, p->p_memsz);
+		return boot_no_room(f, low, p->p_paddr, p->p_memsz);
 	for (unsigned int i = 0; i < n; i++)
 		if (ph[i].p_type == PT_LOAD && p->p_paddr < ph[i].p_paddr + ph[i].p_memsz &&
 		    ph[i].p_paddr < p->p_paddr + p->p_memsz)
@@ -67,45 +56,13 @@ static int check_segment(const struct boot_file *f, const struct guestmem *mem,
 	return 0;
 }
 
-/* Look for the PVH entry among the notes of a segment: 1 and @entry set, 0 without one, or -errno. */
-static int find_pvh_note(const struct boot_file *f, const Elf64_Phdr *p, uint64_t *entry)
+/* 1 where a note names the entry point, else 0, or -errno. */
+static int find_entry_note(const struct boot_file *f, const Elf64_Phdr *p,
+			   struct boot_kernel *kernel)
 {
-	const uint64_t align = p->p_align == 8 ? 8 : 4;
-	struct {
-		Elf64_Nhdr h;
-		char owner[sizeof("Xen")];
-		uint8_t desc[8];
-	} note;
-	uint64_t at = 0;
-	int ret;
-
 	if (!in_file(f, p->p_offset, p->p_filesz) || p->p_filesz > MAX_NOTES_LEN)
 		return boot_file_bad(f, "its ELF notes are too long or reach past its end");
-	while (p->p_filesz - at >= sizeof(note.h)) {
-		uint64_t left = p->p_filesz - at;
-		uint64_t desc, end;
-
-		memset(&note, 0, sizeof(note));
-		ret = boot_file_read(f, p->p_offset + at, &note, MIN(left, sizeof(note)));
-		if (ret)
-			return ret;
-		desc = ALIGN_UP(sizeof(note.h) + note.h.n_namesz, align);
-		end = desc + note.h.n_descsz;
-		if (end > left)
-			return boot_file_bad(f, "an ELF note reaches past the end of its segment");
-		if (note.h.n_type == XEN_ELFNOTE_PHYS32_ENTRY &&
-		    note.h.n_namesz == sizeof(note.owner) &&
-		    memcmp(note.owner, "Xen", sizeof(note.owner)) == 0) {
-			if (note.h.n_descsz != 4 && note.h.n_descsz != 8)
-				return boot_file_bad(f, "its PVH note has %u bytes, not 4 or 8",
-						     note.h.n_descsz);
-			*entry = 0;
-			memcpy(entry, note.desc, note.h.n_descsz);
-			return 1;
-		}
-		at += MIN(ALIGN_UP(end, align), left);
-	}
-	return 0;
+	return boot_elf_notes(f, p->p_offset, p->p_filesz, p->p_align, kernel);
 }
 
 static bool in_segment(const Elf64_Phdr *ph, unsigned int n, uint64_t gpa)
@@ -141,8 +98,7 @@ int elf_load(const struct boot_file *f, const struct guestmem *mem, struct boot_
 	kernel->end = 0;
 	for (unsigned int i = 0; i < eh.e_phnum; i++) {
 		if (ph[i].p_type == PT_NOTE && !kernel->pvh) {
-			ret = find_pvh_note(f, &ph[i], &kernel->entry);
-			kernel->pvh = ret > 0;
+			ret = find_entry_note(f, &ph[i], kernel);
 		} else if (ph[i].p_type == PT_LOAD && ph[i].p_memsz == 0 && ph[i].p_filesz == 0) {
 			ph[i].p_type = PT_NULL;
 		} else if (ph[i].p_type == PT_LOAD) {
@@ -168,13 +124,6 @@ int elf_load(const struct boot_file *f, const struct guestmem *mem, struct boot_
 	}
 
 	kernel->initrd_limit = boot_low_ram(mem);
-	kernel->cmdline_limit = COMMAND_LINE_SIZE - 1;
-	kernel->header = (struct setup_header){
-		.boot_flag = BOOT_FLAG,
-		.header = HDRS,
-		.version = BOOT_VERSION,
-		.loadflags = LOADED_HIGH,
-		.kernel_alignment = KERNEL_ALIGNMENT,
-	};
+	boot_elf_defaults(kernel);
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* The loaders, and what they find out about a kernel; inside boot/ only. */
+/* The loaders, what they find out about a kernel, and the architecture's part in it; inside boot/ only. */
 #ifndef BOOT_KERNEL_H
 #define BOOT_KERNEL_H
 
@@ -9,6 +9,8 @@
 #include "boot/file.h"
 #include "vmm/base/guestmem.h"
 
+struct boot_entry;
+
 struct boot_kernel {
 	bool pvh;		/* enter by PVH, else by the 64-bit Linux protocol */
 	uint64_t entry;		/* physical address */
@@ -18,8 +20,16 @@ struct boot_kernel {
 	struct setup_header header; /* for the zero page; unused with PVH */
 };
 
+/* What the kernel is told; guest physical addresses and bytes. */
+struct boot_params_in {
+	const char *cmdline;
+	uint64_t initrd;
+	uint64_t initrd_size; /* 0: none */
+	uint64_t rsdp;
+};
+
 /*
- * Check @f and load it below the hole of @mem, at 1 MiB or above; RAM must be as guestmem_init()
+ * Check @f and load it below the hole of @mem, at boot_arch.bottom or above; RAM must be as guestmem_init()
  * left it: zero. -ENOEXEC for a file that is no usable kernel, -ENOMEM where the guest's memory is
  * too small for it, other -errno from reading; always with a message.
  */
@@ -28,14 +38,31 @@ int must_check bzimage_load(const struct boot_file *f, const struct guestmem *me
 int must_check elf_load(const struct boot_file *f, const struct guestmem *mem,
 			struct boot_kernel *kernel);
 
-/* Say that @len bytes at @at are not all RAM below the hole; returns -ENOMEM. */
-int must_check boot_no_room(const struct boot_file *f, const struct guestmem *mem, uint64_t at,
-			    uint64_t len);
-
 /* RAM below the hole, in bytes: where everything that belongs to booting is put. */
 static inline uint64_t boot_low_ram(const struct guestmem *mem)
 {
 	return mem->region[0].len;
 }
+
+/* ---- the architecture's part: boot/x86/ ---- */
+
+extern const struct boot_arch {
+	const char *name;
+	uint16_t elf_machine;
+	uint64_t bottom; /* kernels lie here or above */
+} boot_arch;
+
+/* Look among the notes of an ELF segment, which lies in the file, for an entry point of the
+ * architecture's: 1 with kernel->entry set, 0 without one, or -errno with a message. */
+int must_check boot_elf_notes(const struct boot_file *f, uint64_t offset, uint64_t len,
+			      uint64_t align, struct boot_kernel *kernel);
+
+/* What an ELF kernel does not say of itself and the zero page needs. */
+void boot_elf_defaults(struct boot_kernel *kernel);
+
+/* Write command line, memory map and tables, and say where to start. -E2BIG for a command line that
+ * is too long, with a message. */
+int must_check boot_start(const struct guestmem *mem, const struct boot_kernel *kernel,
+			  const struct boot_params_in *in, struct boot_entry *entry);
 
 #endif

@@ -8,7 +8,6 @@
 #include <linux/pci.h>
 
 #include "vmm/base/log.h"
-#include "vmm/x86/memmap.h"
 
 #define VENDOR_REDHAT	   0x1b36
 #define DEVICE_HOST_BRIDGE 0x0008
@@ -22,6 +21,7 @@ struct pci_host {
 	pthread_mutex_t lock; /* configuration space and decoding */
 	struct bus *pio, *mmio;
 	struct irqchip *irqchip;
+	struct pci_layout layout;
 	struct bus_range ports, ecam;
 	uint32_t address;	    /* what was written to 0xcf8 */
 	uint64_t next_io, next_mem; /* addresses not given out yet */
@@ -137,8 +137,9 @@ static struct bus *bar_bus(const struct pci_host *host, const struct pci_bar *b)
 static bool bar_wanted(const struct pci_func *func, unsigned int bar, uint64_t *base)
 {
 	const struct pci_bar *b = &func->bar[bar];
-	const uint64_t start = b->io ? PORT_PCI_IO_BASE : MEMMAP_PCI_MEM_BASE;
-	const uint64_t size = b->io ? PORT_PCI_IO_SIZE : MEMMAP_PCI_MEM_SIZE;
+	const struct pci_layout *l = &func->host->layout;
+	const uint64_t start = b->io ? l->io.base : l->mem.base;
+	const uint64_t size = b->io ? l->io.size : l->mem.size;
 
 	if (!b->size ||
 	    !(pci_config_get16(func, PCI_COMMAND) & (b->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
@@ -304,8 +305,8 @@ static const struct bus_ops ecam_ops = { .read = ecam_read, .write = ecam_write 
 
 /* ---- life ---- */
 
-int pci_host_create(struct pci_host **out, struct bus *pio, struct bus *mmio,
-		    struct irqchip *irqchip)
+int pci_host_create(struct pci_host **out, const struct pci_layout *layout, struct bus *pio,
+		    struct bus *mmio, struct irqchip *irqchip)
 {
 	struct pci_host *host = calloc(1, sizeof(*host));
 	int ret;
@@ -318,19 +319,20 @@ int pci_host_create(struct pci_host **out, struct bus *pio, struct bus *mmio,
 	host->pio = pio;
 	host->mmio = mmio;
 	host->irqchip = irqchip;
-	host->next_io = PORT_PCI_IO_BASE;
-	host->next_mem = MEMMAP_PCI_MEM_BASE;
+	host->layout = *layout;
+	host->next_io = layout->io.base;
+	host->next_mem = layout->mem.base;
 	host->ports = (struct bus_range){
 		.name = "pci",
-		.base = PORT_PCI_ADDRESS,
+		.base = layout->ports,
 		.len = 8,
 		.ops = &ports_ops,
 		.dev = host,
 	};
 	host->ecam = (struct bus_range){
 		.name = "pci-ecam",
-		.base = MEMMAP_ECAM_BASE,
-		.len = MEMMAP_ECAM_SIZE,
+		.base = layout->ecam.base,
+		.len = layout->ecam.size,
 		.ops = &ecam_ops,
 		.dev = host,
 	};
@@ -378,8 +380,8 @@ static int assign_bars(struct pci_host *host, struct pci_func *func)
 		      (uint32_t)*next | (b->io ? PCI_BASE_ADDRESS_SPACE_IO : 0));
 		*next += b->size;
 	}
-	if (io > PORT_PCI_IO_BASE + PORT_PCI_IO_SIZE ||
-	    mem > MEMMAP_PCI_MEM_BASE + MEMMAP_PCI_MEM_SIZE) {
+	if (io > host->layout.io.base + host->layout.io.size ||
+	    mem > host->layout.mem.base + host->layout.mem.size) {
 		log_error("%s: the PCI windows have no room for its BARs", func->name);
 		return -ENOSPC;
 	}
@@ -407,8 +409,9 @@ int pci_host_add(struct pci_host *host, struct pci_func *func)
 		pci_irq_destroy(func);
 		return ret;
 	}
+	func->intx_gsi = host->layout.inta + slot % host->layout.nr_intx;
 	if (func->config[PCI_INTERRUPT_PIN])
-		func->config[PCI_INTERRUPT_LINE] = (uint8_t)(GSI_PCI_INTA + slot % GSI_PCI_INTX_NR);
+		func->config[PCI_INTERRUPT_LINE] = (uint8_t)func->intx_gsi;
 	func->slot = slot;
 	func->host = host;
 	pthread_mutex_lock(&host->lock);

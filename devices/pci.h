@@ -6,7 +6,7 @@
  * writes reach only the bits opened in pci_func.writable; what BARs decode and what may interrupt is
  * worked out from them after every write and kept apart.
  *
- * A BAR decodes while the command register says so and it lies in its window of memmap.h. One that
+ * A BAR decodes while the command register says so and it lies in its window. One that
  * would overlap another does not decode (and is counted) until the other has moved away.
  *
  * Locks: the host's covers configuration space and decoding, a function's irq_lock its interrupts.
@@ -30,6 +30,16 @@
 
 struct pci_host;
 struct pci_func;
+
+/* Where the bus lies in the machine. */
+struct pci_layout {
+	struct {
+		uint64_t base, size;
+	} mem, io, ecam;   /* windows of BARs, and configuration space of bus 0 */
+	uint16_t ports;	   /* configuration mechanism 1 */
+	unsigned int inta; /* device n's pin A is on pin inta + n % nr_intx */
+	unsigned int nr_intx;
+};
 
 struct pci_counters {
 	uint64_t bar_conflicts; /* BARs that the guest put where another device decodes */
@@ -73,6 +83,7 @@ struct pci_func {
 
 	pthread_mutex_t irq_lock;
 	struct irqchip *irqchip;
+	unsigned int intx_gsi;
 	atomic_bool intx;   /* the function asserts INTA ... */
 	bool intx_disabled; /* ... which the guest has disabled ... */
 	bool intx_line;	    /* ... and this is what the pin shows */
@@ -92,8 +103,8 @@ struct pci_func {
 };
 
 /* Create the host bridge, at slot 0, and put it on both buses. -errno with a message. */
-int must_check pci_host_create(struct pci_host **out, struct bus *pio, struct bus *mmio,
-			       struct irqchip *irqchip);
+int must_check pci_host_create(struct pci_host **out, const struct pci_layout *layout,
+			       struct bus *pio, struct bus *mmio, struct irqchip *irqchip);
 
 /* The functions have been destroyed. Safe on NULL. */
 void pci_host_destroy(struct pci_host *host);

@@ -16,7 +16,6 @@
 #include <linux/pci_regs.h>
 
 #include "vmm/base/log.h"
-#include "vmm/x86/memmap.h"
 
 #define MIN_BAR_SIZE 4096u
 
@@ -27,8 +26,7 @@ static void drive_intx(struct pci_func *func)
 	const bool level = atomic_load(&func->intx) && !func->intx_disabled &&
 			   !atomic_load(&func->msix_enabled);
 
-	irq_set_level(func->irqchip, GSI_PCI_INTA + func->slot % GSI_PCI_INTX_NR, &func->intx_line,
-		      level);
+	irq_set_level(func->irqchip, func->intx_gsi, &func->intx_line, level);
 }
 
 void pci_intx_set(struct pci_func *func, bool level)

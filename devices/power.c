@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "vmm/base/log.h"
-#include "vmm/x86/memmap.h"
 
 /*
  * The i8042's status: "output buffer full", always. A driver that drains the buffer before it probes
@@ -19,12 +18,16 @@
 #define I8042_PULSE_MASK  0xf1
 #define I8042_PULSE_RESET 0xf0
 
+#define SLEEP_TYPE_SHIFT 2    /* bits 2-4 of the sleep control register */
+#define SLEEP_ENABLE	 0x20 /* SLP_EN */
+
 #define NR_RANGES 6
 
 struct power {
 	struct bus *pio;
 	void (*event)(void *arg, enum power_event what, uint8_t status);
 	void *arg;
+	uint8_t reset_value, sleep_type;
 	struct bus_range range[NR_RANGES];
 };
 
@@ -46,7 +49,7 @@ static void sleep_write(void *dev, uint64_t offset, unsigned int size, uint64_t 
 	uint64_t type = value >> SLEEP_TYPE_SHIFT & 7;
 
 	(void)size;
-	if (offset == 0 && value & SLEEP_ENABLE && type == SLEEP_TYPE_S5)
+	if (offset == 0 && value & SLEEP_ENABLE && type == p->sleep_type)
 		p->event(p->arg, POWER_OFF, 0);
 }
 
@@ -55,7 +58,7 @@ static void reset_write(void *dev, uint64_t offset, unsigned int size, uint64_t 
 	struct power *p = dev;
 
 	(void)offset, (void)size;
-	if (value == RESET_VALUE)
+	if (value == p->reset_value)
 		p->event(p->arg, POWER_RESET, 0);
 }
 
@@ -90,39 +93,35 @@ static const struct bus_ops i8042_command_ops = { i8042_status, i8042_command };
 static const struct bus_ops status_ops = { read_zero, status_write };
 static const struct bus_ops nothing_ops = { read_zero, write_nothing };
 
-static const struct {
-	const char *name;
-	uint64_t base, len;
-	const struct bus_ops *ops;
-} ports[NR_RANGES] = {
-	{ "acpi sleep", PORT_SLEEP_CONTROL, 2, &sleep_ops },
-	{ "acpi reset", PORT_RESET, 1, &reset_ops },
-	{ "i8042 data", PORT_I8042_DATA, 1, &nothing_ops },
-	{ "i8042 command", PORT_I8042_COMMAND, 1, &i8042_command_ops },
-	{ "exit status", PORT_EXIT_STATUS, 4, &status_ops },
-	{ "post code", PORT_POST, 1, &nothing_ops },
-};
-
-int power_create(struct power **out, struct bus *pio,
+int power_create(struct power **out, struct bus *pio, const struct power_ports *ports,
 		 void (*event)(void *arg, enum power_event what, uint8_t status), void *arg)
 {
+	const struct bus_range range[NR_RANGES] = {
+		{ "acpi sleep", ports->sleep, 2, &sleep_ops },
+		{ "acpi reset", ports->reset, 1, &reset_ops },
+		{ "i8042 data", ports->i8042, 1, &nothing_ops },
+		{ "i8042 command", ports->i8042 + 4u, 1, &i8042_command_ops },
+		{ "exit status", ports->status, 4, &status_ops },
+		{ "post code", ports->post, 1, &nothing_ops },
+	};
 	struct power *p = calloc(1, sizeof(*p));
 
 	if (!p) {
 		log_error("cannot create the power registers: %s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	*p = (struct power){ .pio = pio, .event = event, .arg = arg };
+	p->pio = pio;
+	p->event = event;
+	p->arg = arg;
+	p->reset_value = ports->reset_value;
+	p->sleep_type = ports->sleep_type;
 	for (unsigned int i = 0; i < NR_RANGES; i++) {
-		p->range[i] = (struct bus_range){ .name = ports[i].name,
-						  .base = ports[i].base,
-						  .len = ports[i].len,
-						  .ops = ports[i].ops,
-						  .dev = p };
+		p->range[i] = range[i];
+		p->range[i].dev = p;
 		int err = bus_add(pio, &p->range[i]);
 		if (err) {
-			log_error("cannot put %s on I/O port 0x%llx: %s", ports[i].name,
-				  (unsigned long long)ports[i].base, strerror(-err));
+			log_error("cannot put %s on I/O port 0x%llx: %s", range[i].name,
+				  (unsigned long long)range[i].base, strerror(-err));
 			power_destroy(p);
 			return err;
 		}

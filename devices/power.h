@@ -8,10 +8,20 @@
 
 struct power;
 
+/* Where the registers lie, and what ACPI's tables tell the guest to write to them. */
+struct power_ports {
+	uint16_t sleep;	 /* sleep control and status (ACPI 6.4, 4.8.3.7) */
+	uint16_t reset;	 /* ACPI 6.4, 4.8.3.6 */
+	uint16_t i8042;	 /* data, and command 4 above */
+	uint16_t status; /* of the guest, 4 bytes */
+	uint16_t post;
+	uint8_t reset_value, sleep_type;
+};
+
 enum power_event {
 	POWER_OFF,    /* ACPI S5 */
 	POWER_RESET,  /* ACPI reset register or i8042 */
-	POWER_STATUS, /* the guest reported a status on port 0xf4 */
+	POWER_STATUS, /* the guest reported a status */
 };
 
 /*
@@ -19,11 +29,11 @@ enum power_event {
  * writes; it must not block. @status is the reported byte for POWER_STATUS (255 where the guest wrote
  * more), else 0. -errno with a message.
  *
- * Port 0xf4 takes writes of up to 4 bytes, as QEMU's isa-debug-exit does. There is no keyboard: the
- * i8042's status is such that probing for one fails at once. Port 0x80 is here too, for no better
+ * The status port takes writes of up to 4 bytes, as QEMU's isa-debug-exit does. There is no keyboard: the
+ * i8042's status is such that probing for one fails at once. The POST code port is here too, for no better
  * reason than that guests write to it to pass the time.
  */
-int must_check power_create(struct power **out, struct bus *pio,
+int must_check power_create(struct power **out, struct bus *pio, const struct power_ports *ports,
 			    void (*event)(void *arg, enum power_event what, uint8_t status),
 			    void *arg);
 

@@ -17,7 +17,6 @@
 #include <linux/serial_reg.h>
 
 #include "vmm/base/log.h"
-#include "vmm/x86/memmap.h"
 
 #define FIFO_SIZE	  16
 #define OUT_SIZE	  1024 /* below PIPE_BUF: a pipe that polls writable takes it whole */
@@ -26,6 +25,7 @@
 #define DIVISOR_9600	  12
 #define IER_MASK	  (UART_IER_RDI | UART_IER_THRI | UART_IER_RLSI | UART_IER_MSI)
 #define MCR_MASK	  (UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT1 | UART_MCR_OUT2 | UART_MCR_LOOP)
+#define NR_PORTS	  8
 #define MSR_LINES	  (UART_MSR_DCD | UART_MSR_RI | UART_MSR_DSR | UART_MSR_CTS)
 #define MSR_PLUGGED_IN	  (UART_MSR_DCD | UART_MSR_DSR | UART_MSR_CTS)
 #define IIR_FIFOS_ENABLED 0xc0
@@ -402,8 +402,9 @@ unsigned int serial_input(struct serial *s, const uint8_t *buf, unsigned int len
 
 /* ---- life ---- */
 
-int serial_create(struct serial **out, struct bus *pio, struct irqchip *irqchip, struct loop *loop,
-		  int out_fd, void (*on_room)(void *arg), void *arg)
+int serial_create(struct serial **out, struct bus *pio, uint16_t port, struct irqchip *irqchip,
+		  unsigned int gsi, struct loop *loop, int out_fd, void (*on_room)(void *arg),
+		  void *arg)
 {
 	struct serial *s = calloc(1, sizeof(*s));
 	int err;
@@ -413,7 +414,7 @@ int serial_create(struct serial **out, struct bus *pio, struct irqchip *irqchip,
 		return -ENOMEM;
 	}
 	s->pio = pio;
-	s->range = (struct bus_range){ "serial", PORT_SERIAL, PORT_SERIAL_LEN, &serial_ops, s };
+	s->range = (struct bus_range){ "serial", port, NR_PORTS, &serial_ops, s };
 	s->loop = loop;
 	s->on_room = on_room;
 	s->arg = arg;
@@ -433,13 +434,12 @@ int serial_create(struct serial **out, struct bus *pio, struct irqchip *irqchip,
 	err = loop_watch(loop, &s->timer, EPOLLIN);
 	if (err)
 		goto err_timer;
-	err = irq_init_edge(&s->irq, irqchip, GSI_SERIAL);
+	err = irq_init_edge(&s->irq, irqchip, gsi);
 	if (err)
 		goto err_watch;
 	err = bus_add(pio, &s->range);
 	if (err) {
-		log_error("cannot put the serial port on I/O port 0x%x: %s", PORT_SERIAL,
-			  strerror(-err));
+		log_error("cannot put the serial port on I/O port 0x%x: %s", port, strerror(-err));
 		goto err_irq;
 	}
 	s->group = (struct counter_group){ .name = "serial",

@@ -1,5 +1,5 @@
 /*
- * 16550A UART on I/O ports 0x3f8-0x3ff.
+ * 16550A UART on eight I/O ports.
  *
  * Output is collected and written at the end of a line, when the buffer is full, or a few milliseconds
  * after its first byte: prompts appear at once, and a line costs one write(2). A file descriptor that
@@ -27,13 +27,14 @@ struct serial_counters {
 };
 
 /*
- * Create and put on the bus; output goes to @out_fd (-1: nowhere), which stays the caller's. @loop,
+ * Create and put on the bus, eight ports from @port, interrupting on pin @gsi; output goes to @out_fd (-1: nowhere), which stays the caller's. @loop,
  * which must not be running yet, writes out what stays unfinished. @on_room is called (any vCPU
  * thread, without a lock; may be NULL) when input was refused and there is room again. -errno with a
  * message.
  */
-int must_check serial_create(struct serial **out, struct bus *pio, struct irqchip *irqchip,
-			     struct loop *loop, int out_fd, void (*on_room)(void *arg), void *arg);
+int must_check serial_create(struct serial **out, struct bus *pio, uint16_t port,
+			     struct irqchip *irqchip, unsigned int gsi, struct loop *loop,
+			     int out_fd, void (*on_room)(void *arg), void *arg);
 
 /* Flushes. The vCPUs have ended and the loop is not running (but not destroyed). Safe on NULL. */
 void serial_destroy(struct serial *s);

@@ -2,12 +2,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "vmm/arch.h"
 #include "vmm/base/log.h"
 #include "vmm/vcpu.h"
-
-#define MAX_INSN 15u
 
 static const char *internal_error(uint32_t suberror)
 {
@@ -51,57 +49,13 @@ static void what_happened(const struct vcpu *vcpu, char *text, size_t size)
 	}
 }
 
-/* The bytes at RIP: from KVM where it supplies them, else from memory. Their number. */
-static unsigned int instruction(struct vcpu *vcpu, uint64_t linear, uint8_t bytes[MAX_INSN])
-{
-	const struct kvm_run *run = vcpu->run;
-	struct kvm_translation tr = { .linear_address = linear };
-
-	if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
-	    run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && run->internal.ndata >= 4 &&
-	    run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) {
-		const unsigned int n =
-			MIN((unsigned int)run->emulation_failure.insn_size, MAX_INSN);
-
-		memcpy(bytes, run->emulation_failure.insn_bytes, n);
-		return n;
-	}
-	if (ioctl(vcpu->fd, KVM_TRANSLATE, &tr) < 0 || !tr.valid)
-		return 0;
-	/* Short of the page's end: what follows may lie elsewhere. */
-	const unsigned int n = MIN(MAX_INSN, 4096u - (unsigned int)(linear & 4095));
-	return guestmem_read(vcpu->mem, tr.physical_address, bytes, n) ? 0 : n;
-}
-
 void vcpu_report_crash(struct vcpu *vcpu)
 {
-	char what[160], hex[3 * MAX_INSN + 1] = "";
-	struct kvm_regs regs;
-	struct kvm_sregs sregs;
-	uint8_t bytes[MAX_INSN];
+	char what[160], where[320];
 
 	what_happened(vcpu, what, sizeof(what));
-	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
-	    ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0) {
-		log_error("the guest crashed on vCPU %u: %s", vcpu->id, what);
-		return;
-	}
-	const bool long_mode = sregs.efer & 0x400;
-	const unsigned int n =
-		instruction(vcpu, long_mode ? regs.rip : sregs.cs.base + regs.rip, bytes);
-	for (unsigned int i = 0; i < n; i++)
-		snprintf(hex + 3 * i, 4, " %02x", bytes[i]);
-	log_error(
-		"the guest crashed on vCPU %u: %s; at RIP %#llx, %s mode, ring %u, instruction%s, CR0 %#llx CR2 %#llx CR3 %#llx CR4 %#llx EFER %#llx",
-		vcpu->id, what, (unsigned long long)regs.rip,
-		!(sregs.cr0 & 1) ? "real"
-		: !long_mode	 ? "32-bit protected"
-		: sregs.cs.l	 ? "64-bit"
-				 : "compatibility",
-		sregs.cs.selector & 3u, n ? hex : " bytes not readable",
-		(unsigned long long)sregs.cr0, (unsigned long long)sregs.cr2,
-		(unsigned long long)sregs.cr3, (unsigned long long)sregs.cr4,
-		(unsigned long long)sregs.efer);
-	if (vcpu->kvm->ring0_emulated)
-		kvm_explain_ring0();
+	arch_vcpu_describe(vcpu, where, sizeof(where));
+	log_error("the guest crashed on vCPU %u: %s%s", vcpu->id, what, where);
+	if (vcpu->kvm->kernel_mode_emulated)
+		arch_explain_emulation();
 }

@@ -9,33 +9,25 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vmm/arch.h"
 #include "vmm/base/log.h"
-#include "vmm/x86/memmap.h"
 
 #define KVM_NODE "/dev/kvm"
 
-static const struct {
-	int cap;
-	const char *name;
-} required[] = {
+static const struct kvm_need needs[] = {
 	{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP (interrupt chips)" },
-	{ KVM_CAP_PIT2, "KVM_CAP_PIT2 (timer)" },
 	{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD (interrupts by eventfd)" },
 	{ KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING" },
 	{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
-	{ KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR" },
-	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR" },
-	{ KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID" },
 	{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT (Linux 4.13 or later)" },
+	{ 0 },
 };
 
 static const char *why_not_open(int err)
 {
 	switch (err) {
 	case ENOENT:
-		return " (the host has no KVM: load kvm_intel or kvm_amd, switch virtualisation on "
-		       "in "
-		       "the firmware, or run on bare metal or with nested virtualisation)";
+		return " (the host has no KVM: load its module, switch virtualisation on in the firmware, or run on bare metal or with nested virtualisation)";
 	case EACCES:
 	case EPERM:
 		return " (join the group of the node: sudo usermod -aG kvm $USER, then log in again)";
@@ -47,23 +39,6 @@ static const char *why_not_open(int err)
 	}
 }
 
-static bool cpu_has_hardware_virtualisation(void)
-{
-	char line[8192];
-	bool found = false;
-	FILE *f = fopen("/proc/cpuinfo", "re");
-
-	if (!f)
-		return true; /* cannot tell: assume the ordinary */
-	while (!found && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "flags", 5)) {
-			found = strstr(line, " vmx") || strstr(line, " svm");
-			break;
-		}
-	fclose(f);
-	return found;
-}
-
 static int fail(const char *what)
 {
 	int err = errno;
@@ -72,9 +47,19 @@ static int fail(const char *what)
 	return -err;
 }
 
+static int check_needs(const struct kvm *kvm, const struct kvm_need *need)
+{
+	for (; need->name; need++)
+		if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, need->cap) <= 0) {
+			log_error("this host's KVM lacks %s, which minivmm needs", need->name);
+			return -ENOTSUP;
+		}
+	return 0;
+}
+
 static int open_node(struct kvm *kvm)
 {
-	int version;
+	int version, ret;
 
 	kvm->fd = open(KVM_NODE, O_RDWR | O_CLOEXEC);
 	if (kvm->fd < 0) {
@@ -89,18 +74,17 @@ static int open_node(struct kvm *kvm)
 			  KVM_NODE, version, KVM_API_VERSION);
 		return -ENOTSUP;
 	}
-	for (unsigned int i = 0; i < ARRAY_SIZE(required); i++)
-		if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, required[i].cap) <= 0) {
-			log_error("this host's KVM lacks %s, which minivmm needs",
-				  required[i].name);
-			return -ENOTSUP;
-		}
+	ret = check_needs(kvm, needs);
+	if (!ret)
+		ret = check_needs(kvm, arch_needs);
+	if (ret)
+		return ret;
 	kvm->run_size = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (kvm->run_size < 0)
 		return fail("KVM_GET_VCPU_MMAP_SIZE");
 	const int max = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 	kvm->max_cpus = max > 0 ? (unsigned int)max : 1;
-	kvm->ring0_emulated = !cpu_has_hardware_virtualisation();
+	kvm->kernel_mode_emulated = arch_kernel_mode_emulated();
 	return 0;
 }
 
@@ -122,8 +106,6 @@ static int add_memory(struct kvm *kvm, const struct guestmem *mem)
 
 int kvm_create(struct kvm *kvm, const struct guestmem *mem)
 {
-	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	uint64_t identity = MEMMAP_KVM_IDENTITY_MAP;
 	int ret;
 
 	*kvm = (struct kvm){ .fd = -1, .vm_fd = -1 };
@@ -135,15 +117,9 @@ int kvm_create(struct kvm *kvm, const struct guestmem *mem)
 	while (kvm->vm_fd < 0 && errno == EINTR);
 	if (kvm->vm_fd < 0)
 		ret = fail("KVM_CREATE_VM");
-	else if (ioctl(kvm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
-		ret = fail("KVM_SET_IDENTITY_MAP_ADDR");
-	else if (ioctl(kvm->vm_fd, KVM_SET_TSS_ADDR, (unsigned long)MEMMAP_KVM_TSS) < 0)
-		ret = fail("KVM_SET_TSS_ADDR");
-	else if (ioctl(kvm->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		ret = fail("KVM_CREATE_IRQCHIP");
-	else if (ioctl(kvm->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
-		ret = fail("KVM_CREATE_PIT2");
 	else
+		ret = arch_vm_init(kvm);
+	if (!ret)
 		ret = add_memory(kvm, mem);
 	if (!ret)
 		return 0;
@@ -154,20 +130,12 @@ fail:
 
 void kvm_destroy(struct kvm *kvm)
 {
+	arch_vm_destroy(kvm);
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
 	if (kvm->fd >= 0)
 		close(kvm->fd);
 	kvm->fd = kvm->vm_fd = -1;
-}
-
-void kvm_explain_ring0(void)
-{
-	log_warn("this host's KVM has neither VMX nor SVM and emulates the guest's ring 0, not "
-		 "every "
-		 "instruction of it: stock kernels cannot run on it (the paired guest kernel can: "
-		 "make "
-		 "run; stock kernels run under guest-tests/host/run)");
 }
 
 static int doorbell(const struct kvm *kvm, const struct bus_doorbell *bell, bool add,

@@ -14,7 +14,8 @@ struct kvm {
 	int vm_fd;    /* the virtual machine */
 	int run_size; /* bytes of struct kvm_run and what follows it */
 	unsigned int max_cpus;
-	bool ring0_emulated; /* neither VMX nor SVM: kernels run instruction by instruction */
+	bool kernel_mode_emulated; /* kernels run instruction by instruction */
+	void *arch;		   /* the architecture's own */
 };
 
 /*
@@ -23,9 +24,6 @@ struct kvm {
  */
 int must_check kvm_create(struct kvm *kvm, const struct guestmem *mem);
 void kvm_destroy(struct kvm *kvm);
-
-/* Tell the user what a KVM that emulates ring 0 can run, and what cannot. */
-void kvm_explain_ring0(void);
 
 /* For struct bus: ring a doorbell in the kernel. @arg is the struct kvm; for memory and for ports. */
 int kvm_doorbell_mmio(void *arg, const struct bus_doorbell *bell, bool add);

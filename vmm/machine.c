@@ -25,13 +25,14 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
+#include "vmm/arch.h"
 #include "vmm/console.h"
-#include "vmm/x86/cpuid.h"
 #include "vmm/base/irq.h"
 #include "vmm/kvm.h"
 #include "vmm/kvm_stats.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
+#include "vmm/x86/entry.h"
 #include "vmm/x86/memmap.h"
 #include "vmm/sandbox.h"
 #include "vmm/stats.h"
@@ -218,18 +219,26 @@ static int set_timeout(struct machine *m)
 /* Where a virtio device finds its place; see struct device_env. */
 static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 {
+	static const struct pci_layout pci_layout = MEMMAP_PCI;
 	struct machine *m = arg;
 	struct virtio_mmio *mmio;
 	struct virtio_pci *pci;
 	int ret;
 
 	if ((wish ? wish : m->config->transport) == TRANSPORT_MMIO) {
-		ret = virtio_mmio_create(&mmio, dev, m->nr_mmio, &m->mmio, m->irqchip);
+		if (m->nr_mmio >= MEMMAP_VIRTIO_MMIO_MAX) {
+			log_error(
+				"too many virtio-mmio devices: at most %u (use transport=pci for the rest)",
+				MEMMAP_VIRTIO_MMIO_MAX);
+			return -ENOSPC;
+		}
+		ret = virtio_mmio_create(&mmio, dev, memmap_virtio_mmio_base(m->nr_mmio),
+					 memmap_virtio_mmio_gsi(m->nr_mmio), &m->mmio, m->irqchip);
 		m->nr_mmio += !ret;
 		return ret;
 	}
 	if (!m->pci) {
-		ret = pci_host_create(&m->pci, &m->pio, &m->mmio, m->irqchip);
+		ret = pci_host_create(&m->pci, &pci_layout, &m->pio, &m->mmio, m->irqchip);
 		if (ret)
 			return ret;
 		m->pci_group.base = pci_host_counters(m->pci);
@@ -272,8 +281,8 @@ static int add_console(struct machine *m)
 	int ret = console_create(&m->console, m->config->console, m->loop, on_console_quit, m);
 
 	if (!ret)
-		ret = serial_create(&m->serial, &m->pio, m->irqchip, m->loop,
-				    console_output(m->console), console_room, m->console);
+		ret = serial_create(&m->serial, &m->pio, PORT_SERIAL, m->irqchip, GSI_SERIAL,
+				    m->loop, console_output(m->console), console_room, m->console);
 	if (!ret)
 		ret = console_connect(m->console, serial_room_of, serial_input_to, m->serial);
 	return ret;
@@ -281,10 +290,11 @@ static int add_console(struct machine *m)
 
 static int add_devices(struct machine *m)
 {
+	static const struct power_ports power_ports = MEMMAP_POWER;
 	int ret = add_console(m);
 
 	if (!ret)
-		ret = power_create(&m->power, &m->pio, on_power, m);
+		ret = power_create(&m->power, &m->pio, &power_ports, on_power, m);
 	for (unsigned int k = 0; k < ARRAY_SIZE(kinds); k++)
 		for (unsigned int i = 0, n = 0; !ret && i < m->config->nr_devices; i++)
 			if (m->config->device[i].group == kinds[k]->options)
@@ -313,8 +323,7 @@ static int load(struct machine *m, struct boot_entry *entry)
 static int add_vcpus(struct machine *m, const struct boot_entry *entry)
 {
 	const unsigned int n = m->config->cpus;
-	struct kvm_cpuid2 *cpuid;
-	int ret;
+	int ret = 0;
 
 	if (n > m->kvm.max_cpus) {
 		log_error("this host's KVM offers at most %u vCPUs, not %u", m->kvm.max_cpus, n);
@@ -323,9 +332,6 @@ static int add_vcpus(struct machine *m, const struct boot_entry *entry)
 	m->vcpu = calloc(n, sizeof(*m->vcpu));
 	if (!m->vcpu)
 		return -ENOMEM;
-	ret = cpuid_supported(m->kvm.fd, &cpuid);
-	if (ret)
-		return ret;
 	while (!ret && m->nr_vcpus < n) {
 		struct vcpu *v = &m->vcpu[m->nr_vcpus];
 
@@ -338,13 +344,11 @@ static int add_vcpus(struct machine *m, const struct boot_entry *entry)
 			.crashed = on_crash,
 			.arg = m,
 		};
-		cpuid_patch(cpuid, v->id, n);
-		ret = vcpu_create(v, cpuid);
+		ret = vcpu_create(v, n);
 		if (!ret && m->stats)
 			kvm_stats_create(&v->kvm_stats, v->fd, v->id);
 	}
-	free(cpuid);
-	return ret ? ret : vcpu_set_entry(&m->vcpu[0], entry);
+	return ret ? ret : arch_vcpu_enter_at(&m->vcpu[0], entry);
 }
 
 static void init_buses(struct machine *m)
@@ -366,6 +370,7 @@ static void init_buses(struct machine *m)
 
 static int build(struct machine *m, uint64_t start_ns)
 {
+	static const struct guestmem_hole hole = MEMMAP_HOLE;
 	struct boot_entry entry;
 	int ret = sandbox_create(&m->sandbox, SANDBOX_OFF);
 
@@ -376,7 +381,7 @@ static int build(struct machine *m, uint64_t start_ns)
 		if (ret)
 			return ret;
 	}
-	ret = guestmem_init(&m->mem, m->config->mem);
+	ret = guestmem_init(&m->mem, m->config->mem, &hole);
 	if (ret)
 		return ret;
 	stats_phase(m->stats, PHASE_MEMORY);
@@ -385,6 +390,8 @@ static int build(struct machine *m, uint64_t start_ns)
 		return ret;
 	m->sandbox.vm_fd = m->kvm.vm_fd;
 	ret = irqchip_create(&m->irqchip, m->kvm.vm_fd);
+	if (!ret)
+		ret = arch_irq_pins(m->irqchip);
 	if (!ret)
 		ret = loop_create(&m->loop, "main");
 	if (!ret)
@@ -395,8 +402,8 @@ static int build(struct machine *m, uint64_t start_ns)
 	stats_phase(m->stats, PHASE_DEVICES);
 	if (!ret)
 		ret = load(m, &entry);
-	if (!ret && m->kvm.ring0_emulated && !strcmp(entry.protocol, "linux64"))
-		kvm_explain_ring0();
+	if (!ret && m->kvm.kernel_mode_emulated && !strcmp(entry.protocol, "linux64"))
+		arch_explain_emulation();
 	stats_phase(m->stats, PHASE_LOAD);
 	if (!ret)
 		ret = add_vcpus(m, &entry);

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "boot/boot.h"
 #include "vmm/base/bus.h"
 #include "vmm/base/counters.h"
 #include "vmm/base/thread.h"
@@ -20,7 +19,7 @@ struct vcpu_counters {
 };
 
 struct vcpu {
-	unsigned int id; /* also the APIC id */
+	unsigned int id;
 	int fd;
 	struct kvm_run *run;
 	const struct kvm *kvm;
@@ -41,13 +40,11 @@ struct vcpu {
 };
 
 /*
- * Create vCPU @vcpu->id on @kvm with @cpuid already patched for it. The fields kvm, mem, pio, mmio,
- * crashed, arg and id are the caller's to set before. -errno with a message.
+ * Create vCPU @vcpu->id of @nr_cpus on @kvm. The fields kvm, mem, pio, mmio, crashed, arg and id are
+ * the caller's to set before. Where the boot vCPU starts is then said to arch.h. -errno with a
+ * message.
  */
-int must_check vcpu_create(struct vcpu *vcpu, struct kvm_cpuid2 *cpuid);
-
-/* Put the registers of the boot processor as @entry says. -errno with a message. */
-int must_check vcpu_set_entry(struct vcpu *vcpu, const struct boot_entry *entry);
+int must_check vcpu_create(struct vcpu *vcpu, unsigned int nr_cpus);
 
 /* Give it its thread, behind @guard, which waits to be let go into the guest. -errno with a message. */
 int must_check vcpu_start(struct vcpu *vcpu, const struct thread_guard *guard);
@@ -64,8 +61,8 @@ void vcpu_join(struct vcpu *vcpu);
 void vcpu_destroy(struct vcpu *vcpu);
 
 /*
- * Tell the user why the guest cannot go on, after crashed() was called: what happened, where
- * (RIP, mode, instruction bytes) and, where the host's KVM emulates ring 0, what that means.
+ * Tell the user why the guest cannot go on, after crashed() was called: what happened, where, and,
+ * where the host's KVM emulates the guest's kernel mode, what that means.
  */
 void vcpu_report_crash(struct vcpu *vcpu);
 

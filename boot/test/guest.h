@@ -6,6 +6,7 @@
 #include <elf.h>
 
 #include "boot/boot.h"
+#include "vmm/x86/entry.h"
 
 #define GUEST_RSDP 0xe0000ull
 

@@ -100,7 +100,7 @@ int bzimage_load(const struct boot_file *f, const struct guestmem *mem, struct b
 	}
 	code = guestmem_ptr(mem, load, code_len);
 	if (run >= low || low - run < need || !code)
-		return boot_no_room(f, mem, run, need);
+		return boot_no_room(f, low, run, need);
 	ret = boot_file_read(f, setup_len, code, code_len);
 	if (ret)
 		return ret;

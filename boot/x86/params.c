@@ -73,7 +73,7 @@ int boot_write_zero_page(const struct guestmem *mem, const struct setup_header *
 	struct boot_params bp = { .hdr = *header };
 
 	bp.hdr.type_of_loader = LOADER_UNDEFINED;
-	bp.hdr.cmd_line_ptr = (uint32_t)in->cmdline;
+	bp.hdr.cmd_line_ptr = (uint32_t)BOOT_CMDLINE;
 	bp.hdr.ramdisk_image = (uint32_t)in->initrd;
 	bp.hdr.ramdisk_size = (uint32_t)in->initrd_size;
 	bp.hdr.setup_data = 0; /* a list that only a boot loader may start */
@@ -91,7 +91,7 @@ int boot_write_start_info(const struct guestmem *mem, const struct boot_params_i
 			.version = START_INFO_VERSION,
 			.nr_modules = in->initrd_size ? 1 : 0,
 			.modlist_paddr = BOOT_PVH_INFO + offsetof(struct start_info_page, module),
-			.cmdline_paddr = in->cmdline,
+			.cmdline_paddr = BOOT_CMDLINE,
 			.rsdp_paddr = in->rsdp,
 			.memmap_paddr = BOOT_PVH_INFO + offsetof(struct start_info_page, memmap),
 			.memmap_entries = memory_map(mem, map),

@@ -7,13 +7,6 @@
 #include "boot/kernel.h"
 #include "vmm/base/guestmem.h"
 
-struct boot_params_in {
-	uint64_t cmdline; /* guest physical addresses and bytes */
-	uint64_t initrd;
-	uint64_t initrd_size; /* 0: none */
-	uint64_t rsdp;
-};
-
 /* Write the zero page to BOOT_ZERO_PAGE, with the kernel's own setup header in it. -EFAULT where
  * that is not RAM. */
 int must_check boot_write_zero_page(const struct guestmem *mem, const struct setup_header *header,

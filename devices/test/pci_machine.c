@@ -13,10 +13,12 @@
 
 void pci_machine_init(struct pci_machine *m)
 {
+	static const struct pci_layout layout = MEMMAP_PCI;
+
 	bus_init(&m->pio);
 	bus_init(&m->mmio);
 	assert_int_equal(irqchip_create(&m->irqchip, -1), 0);
-	assert_int_equal(pci_host_create(&m->host, &m->pio, &m->mmio, m->irqchip), 0);
+	assert_int_equal(pci_host_create(&m->host, &layout, &m->pio, &m->mmio, m->irqchip), 0);
 }
 
 void pci_machine_destroy(struct pci_machine *m)

@@ -9,6 +9,7 @@
 #include "devices/power.h"
 #include "vmm/x86/memmap.h"
 
+static const struct power_ports layout = MEMMAP_POWER;
 static struct bus bus;
 static struct power *power;
 static unsigned int events;
@@ -28,7 +29,7 @@ static int setup(void **state)
 	(void)state;
 	bus_init(&bus);
 	events = 0;
-	return power_create(&power, &bus, on_event, &bus);
+	return power_create(&power, &bus, &layout, on_event, &bus);
 }
 
 static int teardown(void **state)
@@ -65,12 +66,12 @@ static void assert_event(enum power_event what, uint8_t status)
 static void test_power_off(void **state)
 {
 	(void)state;
-	const uint64_t s5 = SLEEP_TYPE_S5 << SLEEP_TYPE_SHIFT;
+	const uint64_t s5 = SLEEP_TYPE_S5 << 2;
 
 	out(PORT_SLEEP_STATUS, 1, 0x80);
 	out(PORT_SLEEP_CONTROL, 1, s5);
 	assert_int_equal(events, 0);
-	out(PORT_SLEEP_CONTROL, 1, s5 | SLEEP_ENABLE);
+	out(PORT_SLEEP_CONTROL, 1, s5 | 0x20);
 	assert_event(POWER_OFF, 0);
 	assert_int_equal(in(PORT_SLEEP_STATUS, 1), 0);
 }
@@ -119,9 +120,9 @@ static void test_other_sleeps_are_ignored(void **state)
 {
 	(void)state;
 	for (unsigned int v = 0; v < 256; v++)
-		if ((v >> SLEEP_TYPE_SHIFT & 7) != SLEEP_TYPE_S5 || !(v & SLEEP_ENABLE))
+		if ((v >> 2 & 7) != SLEEP_TYPE_S5 || !(v & 0x20))
 			out(PORT_SLEEP_CONTROL, 1, v);
-	out(PORT_SLEEP_STATUS, 1, SLEEP_TYPE_S5 << SLEEP_TYPE_SHIFT | SLEEP_ENABLE);
+	out(PORT_SLEEP_STATUS, 1, SLEEP_TYPE_S5 << 2 | 0x20);
 	assert_int_equal(events, 0);
 }
 
@@ -197,7 +198,7 @@ static void test_taken_port(void **state)
 
 	bus_init(&b);
 	assert_int_equal(bus_add(&b, &taken), 0);
-	assert_int_equal(power_create(&second, &b, on_event, &bus), -EEXIST);
+	assert_int_equal(power_create(&second, &b, &layout, on_event, &bus), -EEXIST);
 	assert_null(second);
 	assert_int_equal(b.nr_ranges, 1);
 	bus_destroy(&b);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 /* The interrupt's eventfd is the device's own; to count interrupts, this test is one with it. */
+#include "vmm/x86/memmap.h"
 #include "devices/serial.c"
 
 static struct bus bus;
@@ -31,7 +32,9 @@ static void create(int out_fd)
 	rooms = 0;
 	assert_int_equal(irqchip_create(&chip, -1), 0);
 	assert_int_equal(loop_create(&loop, "test"), 0);
-	assert_int_equal(serial_create(&s, &bus, chip, loop, out_fd, on_room, &bus), 0);
+	assert_int_equal(
+		serial_create(&s, &bus, PORT_SERIAL, chip, GSI_SERIAL, loop, out_fd, on_room, &bus),
+		0);
 }
 
 static void destroy(void)
@@ -568,7 +571,9 @@ static void test_taken_port(void **state)
 	(void)state;
 	struct serial *second = NULL;
 
-	assert_int_equal(serial_create(&second, &bus, chip, loop, -1, NULL, NULL), -EEXIST);
+	assert_int_equal(
+		serial_create(&second, &bus, PORT_SERIAL, chip, GSI_SERIAL, loop, -1, NULL, NULL),
+		-EEXIST);
 	assert_null(second);
 	send("the first works on\n");
 	assert_output("the first works on\n");

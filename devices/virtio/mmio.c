@@ -8,11 +8,11 @@
 #include <linux/virtio_mmio.h>
 
 #include "vmm/base/log.h"
-#include "vmm/x86/memmap.h"
 
 #define MAGIC	0x74726976 /* "virt" */
 #define VERSION 2
 #define VENDOR	0x4d564d4d
+#define PAGE	0x1000
 
 struct virtio_mmio {
 	struct virtio_dev *dev;
@@ -178,19 +178,12 @@ static const struct virtio_transport_ops transport_ops = {
 	.destroy = destroy_transport,
 };
 
-int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, unsigned int n,
-		       struct bus *mmio, struct irqchip *irqchip)
+int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, uint64_t base,
+		       unsigned int gsi, struct bus *mmio, struct irqchip *irqchip)
 {
-	struct virtio_mmio *m;
+	struct virtio_mmio *m = calloc(1, sizeof(*m));
 	int ret;
 
-	if (n >= MEMMAP_VIRTIO_MMIO_MAX) {
-		log_error(
-			"too many virtio-mmio devices: at most %u (use transport=pci for the rest)",
-			MEMMAP_VIRTIO_MMIO_MAX);
-		return -ENOSPC;
-	}
-	m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;
 	m->dev = dev;
@@ -199,8 +192,8 @@ int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, unsigne
 	pthread_mutex_init(&m->lock, NULL);
 	m->range = (struct bus_range){
 		.name = dev->name,
-		.base = MEMMAP_VIRTIO_MMIO_BASE + n * MEMMAP_VIRTIO_MMIO_STRIDE,
-		.len = MEMMAP_VIRTIO_MMIO_STRIDE,
+		.base = base,
+		.len = PAGE,
 		.ops = &mmio_ops,
 		.dev = m,
 	};
@@ -210,7 +203,7 @@ int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, unsigne
 			  (unsigned long long)m->range.base, strerror(-ret));
 		goto fail;
 	}
-	ret = irq_init_edge(&m->irq, irqchip, memmap_virtio_mmio_gsi(n));
+	ret = irq_init_edge(&m->irq, irqchip, gsi);
 	while (!ret && m->doorbells < dev->nr_vqs) {
 		ret = bus_doorbell_add(mmio, m->range.base + VIRTIO_MMIO_QUEUE_NOTIFY, m->doorbells,
 				       dev->vq[m->doorbells].kick_fd);

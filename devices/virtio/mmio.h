@@ -10,10 +10,10 @@
 
 struct virtio_mmio;
 
-/* Put @dev on the bus as the @n-th device of memmap.h's row. It must outlive the transport. -errno
- * with a message. */
-int must_check virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, unsigned int n,
-				  struct bus *mmio, struct irqchip *irqchip);
+/* Put @dev on the bus, a page at @base, interrupting on pin @gsi. It must outlive the transport.
+ * -errno with a message. */
+int must_check virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, uint64_t base,
+				  unsigned int gsi, struct bus *mmio, struct irqchip *irqchip);
 
 /* The guest no longer runs and the device is quiet. Safe on NULL. */
 void virtio_mmio_destroy(struct virtio_mmio *m);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "boot/boot.h"
+#include "vmm/x86/entry.h"
 #include "vmm/x86/memmap.h"
 
 #define HEADER 0x1f1u

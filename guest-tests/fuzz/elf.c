@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "boot/boot.h"
+#include "vmm/x86/entry.h"
 #include "vmm/x86/memmap.h"
 
 void fuzz_one(struct fuzz *f)

@@ -7,6 +7,7 @@
 
 #include "boot/boot.h"
 #include "boot/x86/acpi.h"
+#include "vmm/x86/entry.h"
 #include "vmm/x86/memmap.h"
 
 #define CODE 1024u /* bytes of the kernel that are not header */

@@ -17,7 +17,8 @@ void fuzz_one(struct fuzz *f)
 	fuzz_driver_init(&d);
 	fuzz_check(!irqchip_create(&irqchip, -1));
 	fuzz_check(!virtio_rng_create(&dev, "rng0", &d.mem, NULL));
-	fuzz_check(!virtio_mmio_create(&transport, dev, 0, &mmio, irqchip));
+	fuzz_check(!virtio_mmio_create(&transport, dev, MEMMAP_VIRTIO_MMIO_BASE,
+				       memmap_virtio_mmio_gsi(0), &mmio, irqchip));
 	fuzz_driver_attach(&d, dev, false);
 	while (f->left) {
 		if (fuzz_below(f, 2))

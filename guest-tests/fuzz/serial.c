@@ -71,8 +71,10 @@ void fuzz_one(struct fuzz *f)
 	bus_init(&pio);
 	fuzz_check(!pipe2(fd, O_NONBLOCK | O_CLOEXEC));
 	fuzz_check(!irqchip_create(&irqchip, -1) && !loop_create(&loop, "main"));
-	fuzz_check(!serial_create(&serial, &pio, irqchip, loop, fd[1], on_room, &rooms));
-	fuzz_check(!power_create(&power, &pio, on_power, &events));
+	fuzz_check(!serial_create(&serial, &pio, PORT_SERIAL, irqchip, GSI_SERIAL, loop, fd[1],
+				  on_room, &rooms));
+	fuzz_check(
+		!power_create(&power, &pio, &(struct power_ports)MEMMAP_POWER, on_power, &events));
 	signal(SIGPIPE, SIG_IGN);
 	if (reader_gone)
 		close(fd[0]);

@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 
 #include "vmm/base/log.h"
-#include "vmm/x86/memmap.h"
 
 #define HUGE_PAGE (2 * MIB)
 
@@ -38,15 +37,15 @@ static int add_region(struct guestmem *mem, uint64_t gpa, uint64_t len)
 	return 0;
 }
 
-int guestmem_init(struct guestmem *mem, uint64_t size)
+int guestmem_init(struct guestmem *mem, uint64_t size, const struct guestmem_hole *hole)
 {
-	const uint64_t low = MIN(size, MEMMAP_HOLE_START);
+	const uint64_t low = hole ? MIN(size, hole->start) : size;
 	int ret;
 
 	memset(mem, 0, sizeof(*mem));
 	ret = add_region(mem, 0, low);
 	if (!ret && size > low)
-		ret = add_region(mem, MEMMAP_HOLE_END, size - low);
+		ret = add_region(mem, hole->end, size - low);
 	if (ret)
 		guestmem_destroy(mem);
 	return ret;

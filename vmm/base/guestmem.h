@@ -1,7 +1,7 @@
 /*
  * Guest memory: the one door to it.
  *
- * RAM starts at guest physical address 0, leaves out the hole that memmap.h describes and goes on
+ * RAM starts at guest physical address 0, leaves out the hole that the machine has and goes on
  * above it. It is reserved, not touched: a page costs the host only once somebody writes to it.
  * Every access names address and length; overflow and region ends are checked here and nowhere
  * else. The guest can change its memory at any time: copy what must be judged, then judge the copy.
@@ -22,16 +22,21 @@ struct guestmem_region {
 	uint8_t *host;
 };
 
+/* Addresses that are never RAM: [start, end), multiples of 2 MiB. */
+struct guestmem_hole {
+	uint64_t start, end;
+};
+
 struct guestmem {
 	struct guestmem_region region[GUESTMEM_MAX_REGIONS];
 	unsigned int nr_regions;
 };
 
 /*
- * Reserve @size bytes (a multiple of 4 KiB) of RAM. -ENOMEM where the host refuses, with a message.
+ * Reserve @size bytes (a multiple of 4 KiB) of RAM around @hole (NULL: none). -ENOMEM where the host refuses, with a message.
  * guestmem_destroy() gives it back; no pointer into it may be used after that.
  */
-int must_check guestmem_init(struct guestmem *mem, uint64_t size);
+int must_check guestmem_init(struct guestmem *mem, uint64_t size, const struct guestmem_hole *hole);
 void guestmem_destroy(struct guestmem *mem);
 
 /* Bytes of RAM in all. */

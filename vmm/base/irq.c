@@ -8,30 +8,19 @@
 #include <sys/ioctl.h>
 
 #include "vmm/base/log.h"
-#include "vmm/x86/memmap.h"
 
-#define PIC_PINS    8u
-#define IOAPIC_PINS 24u
-#define MAX_MSI	    512u
-#define MAX_ROUTES  (2 * PIC_PINS + IOAPIC_PINS + MAX_MSI)
+#define MAX_MSI	   512u
+#define MAX_PINS   (2 * IRQ_PINS) /* a GSI may reach two chips */
+#define MAX_ROUTES (MAX_PINS + MAX_MSI)
 
 struct irqchip {
 	int vm_fd;
 	pthread_mutex_t lock;
 	struct kvm_irq_routing *table; /* room for MAX_ROUTES */
 	unsigned int next_msi_gsi;
-	uint64_t refusals; /* by KVM, of routes */
-	unsigned int level_users[IOAPIC_PINS]; /* sources that assert a shared pin */
+	uint64_t refusals;		    /* by KVM, of routes */
+	unsigned int level_users[IRQ_PINS]; /* sources that assert a shared pin */
 };
-
-static void add_pin(struct irqchip *chip, unsigned int gsi, unsigned int kvm_chip, unsigned int pin)
-{
-	chip->table->entries[chip->table->nr++] = (struct kvm_irq_routing_entry){
-		.gsi = gsi,
-		.type = KVM_IRQ_ROUTING_IRQCHIP,
-		.u.irqchip = { .irqchip = kvm_chip, .pin = pin },
-	};
-}
 
 static int set_routes(struct irqchip *chip)
 {
@@ -51,7 +40,6 @@ static int set_routes(struct irqchip *chip)
 int irqchip_create(struct irqchip **out, int vm_fd)
 {
 	struct irqchip *chip = calloc(1, sizeof(*chip));
-	int ret;
 
 	if (!chip)
 		return -ENOMEM;
@@ -62,25 +50,20 @@ int irqchip_create(struct irqchip **out, int vm_fd)
 		return -ENOMEM;
 	}
 	chip->vm_fd = vm_fd;
-	chip->next_msi_gsi = GSI_MSI_FIRST;
+	chip->next_msi_gsi = IRQ_PINS;
 	pthread_mutex_init(&chip->lock, NULL);
-	/* The same GSI reaches PIC and I/O APIC, as on a PC; the timer sits on I/O APIC pin 2 (an
-	 * override in the MADT says so), the PIC's cascade on none. */
-	for (unsigned int gsi = 0; gsi < IOAPIC_PINS; gsi++) {
-		if (gsi < 2 * PIC_PINS && gsi != 2)
-			add_pin(chip, gsi,
-				gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
-				gsi % PIC_PINS);
-		if (gsi != 2)
-			add_pin(chip, gsi, KVM_IRQCHIP_IOAPIC, gsi ? gsi : 2);
-	}
-	ret = set_routes(chip);
-	if (ret) {
-		irqchip_destroy(chip);
-		return ret;
-	}
 	*out = chip;
 	return 0;
+}
+
+int irqchip_set_pins(struct irqchip *chip, const struct kvm_irq_routing_entry *route,
+		     unsigned int nr)
+{
+	if (nr > MAX_PINS)
+		return -EINVAL;
+	memcpy(chip->table->entries, route, nr * sizeof(*route));
+	chip->table->nr = nr;
+	return set_routes(chip);
 }
 
 void irqchip_destroy(struct irqchip *chip)
@@ -133,10 +116,10 @@ int irq_init_msi(struct irq *irq, struct irqchip *chip)
 
 	pthread_mutex_lock(&chip->lock);
 	gsi = chip->next_msi_gsi;
-	if (gsi - GSI_MSI_FIRST < MAX_MSI)
+	if (gsi - IRQ_PINS < MAX_MSI)
 		chip->next_msi_gsi++;
 	pthread_mutex_unlock(&chip->lock);
-	if (gsi - GSI_MSI_FIRST >= MAX_MSI) {
+	if (gsi - IRQ_PINS >= MAX_MSI) {
 		log_error("out of MSI routes: at most %u vectors in one machine", MAX_MSI);
 		return -ENOSPC;
 	}
@@ -191,7 +174,7 @@ void irq_set_level(struct irqchip *chip, unsigned int gsi, bool *asserted, bool 
 	struct kvm_irq_level req = { .irq = gsi };
 
 	pthread_mutex_lock(&chip->lock);
-	if (*asserted != level && gsi < IOAPIC_PINS) {
+	if (*asserted != level && gsi < IRQ_PINS) {
 		*asserted = level;
 		chip->level_users[gsi] += level ? 1u : -1u;
 		req.level = chip->level_users[gsi] > 0;

@@ -1,7 +1,7 @@
 /*
  * Interrupts: sources that can be raised from any thread. Hides GSI numbers, routes and the VM's fd.
  *
- * A source is an edge on an I/O APIC pin, a level on a shared pin, or an MSI. Edges and MSIs are
+ * A source is an edge on a pin, a level on a shared pin, or an MSI. Edges and MSIs are
  * raised by writing to an irqfd: one system call, delivered in the kernel.
  */
 #ifndef VMM_BASE_IRQ_H
@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <linux/kvm.h>
+
 #include "vmm/base/event.h"
 #include "vmm/base/util.h"
 
@@ -18,9 +20,15 @@
  * just counts in its eventfd, where a test can read it. */
 struct irqchip;
 
-/* 0, -ENOMEM, or KVM's error with a message. */
+#define IRQ_PINS 32u /* GSIs below are pins of the chips, those above name MSI routes */
+
+/* 0 or -ENOMEM. */
 int must_check irqchip_create(struct irqchip **out, int vm_fd);
 void irqchip_destroy(struct irqchip *chip);
+
+/* Say which GSI reaches which pins, once, before there are sources. KVM's error with a message. */
+int must_check irqchip_set_pins(struct irqchip *chip, const struct kvm_irq_routing_entry *route,
+				unsigned int nr);
 
 struct irq {
 	struct irqchip *chip;
@@ -28,7 +36,7 @@ struct irq {
 	unsigned int gsi;
 };
 
-/* An edge-triggered source on I/O APIC pin @gsi. -errno with a message. */
+/* An edge-triggered source on pin @gsi. -errno with a message. */
 int must_check irq_init_edge(struct irq *irq, struct irqchip *chip, unsigned int gsi);
 
 /* An MSI source, without a message address as yet: raising it does nothing until irq_set_msi().

@@ -25,6 +25,11 @@
 #define MEMMAP_HOLE_START 0xc0000000ull	 /* RAM stops here ... */
 #define MEMMAP_HOLE_END	  0x100000000ull /* ... and goes on here */
 
+#define MEMMAP_HOLE                                \
+	{                                          \
+		MEMMAP_HOLE_START, MEMMAP_HOLE_END \
+	} /* a struct guestmem_hole */
+
 #define MEMMAP_PCI_MEM_BASE 0xc0000000ull
 #define MEMMAP_PCI_MEM_SIZE (512 * MIB)
 #define MEMMAP_ECAM_BASE    0xe0000000ull /* bus 0 alone */
@@ -53,18 +58,36 @@
 #define PORT_PCI_IO_BASE   0x1000
 #define PORT_PCI_IO_SIZE   0x7000
 
-#define RESET_VALUE	 0x01
-#define SLEEP_TYPE_S5	 5    /* SLP_TYP of \_S5 */
-#define SLEEP_TYPE_SHIFT 2    /* bits 2-4 of the sleep control register */
-#define SLEEP_ENABLE	 0x20 /* SLP_EN */
+#define RESET_VALUE   0x01
+#define SLEEP_TYPE_S5 5 /* SLP_TYP of \_S5 */
+
+/* A struct power_ports */
+#define MEMMAP_POWER                                                                        \
+	{                                                                                   \
+		.sleep = PORT_SLEEP_CONTROL, .reset = PORT_RESET, .i8042 = PORT_I8042_DATA, \
+		.status = PORT_EXIT_STATUS, .post = PORT_POST, .reset_value = RESET_VALUE,  \
+		.sleep_type = SLEEP_TYPE_S5,                                                \
+	}
 
 #define GSI_SERIAL	4u
 #define GSI_PCI_INTA	16u /* to 19: device n, pin A is on 16 + n % 4 */
 #define GSI_PCI_INTX_NR 4u
-#define GSI_MSI_FIRST	24u /* GSIs above the I/O APIC's pins name MSI routes */
-#define GSI_MAX		1024u
 
-/* The GSI of the n-th virtio-mmio device. */
+/* A struct pci_layout */
+#define MEMMAP_PCI                                                                         \
+	{                                                                                  \
+		.mem = { MEMMAP_PCI_MEM_BASE, MEMMAP_PCI_MEM_SIZE },                       \
+		.io = { PORT_PCI_IO_BASE, PORT_PCI_IO_SIZE },                              \
+		.ecam = { MEMMAP_ECAM_BASE, MEMMAP_ECAM_SIZE }, .ports = PORT_PCI_ADDRESS, \
+		.inta = GSI_PCI_INTA, .nr_intx = GSI_PCI_INTX_NR,                          \
+	}
+
+/* Where the n-th virtio-mmio device lies, and its GSI. */
+static inline uint64_t memmap_virtio_mmio_base(unsigned n)
+{
+	return MEMMAP_VIRTIO_MMIO_BASE + n * MEMMAP_VIRTIO_MMIO_STRIDE;
+}
+
 static inline unsigned memmap_virtio_mmio_gsi(unsigned n)
 {
 	return n < 11 ? 5 + n : 20 + (n - 11);

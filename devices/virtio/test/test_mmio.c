@@ -45,7 +45,7 @@ static const struct virtio_ops ops = { config_write, activate, reset };
 static int setup(void **state)
 {
 	(void)state;
-	assert_int_equal(guestmem_init(&mem, 1 * MIB), 0);
+	assert_int_equal(guestmem_init(&mem, 1 * MIB, NULL), 0);
 	bus_init(&bus);
 	assert_int_equal(irqchip_create(&chip, -1), 0);
 	for (unsigned int i = 0; i < NR_VQS; i++)
@@ -60,7 +60,9 @@ static int setup(void **state)
 				   .config_len = sizeof(config),
 				   .mem = &mem };
 	virtio_init(&dev);
-	assert_int_equal(virtio_mmio_create(&mmio, &dev, 1, &bus, chip), 0);
+	assert_int_equal(virtio_mmio_create(&mmio, &dev, memmap_virtio_mmio_base(1),
+					    memmap_virtio_mmio_gsi(1), &bus, chip),
+			 0);
 	return 0;
 }
 
@@ -260,9 +262,9 @@ static void test_create_fails(void **state)
 	struct virtio_mmio *other = NULL;
 
 	(void)state;
-	assert_int_equal(virtio_mmio_create(&other, &dev, MEMMAP_VIRTIO_MMIO_MAX, &bus, chip),
-			 -ENOSPC);
-	assert_int_equal(virtio_mmio_create(&other, &dev, 1, &bus, chip), -EEXIST);
+	assert_int_equal(virtio_mmio_create(&other, &dev, memmap_virtio_mmio_base(1),
+					    memmap_virtio_mmio_gsi(1), &bus, chip),
+			 -EEXIST);
 	assert_null(other);
 	assert_int_equal(bus.nr_ranges, 1);
 	assert_int_equal(bus.nr_doorbells, NR_VQS);

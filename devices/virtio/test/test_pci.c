@@ -242,7 +242,7 @@ static int setup(void **state)
 
 	memset(&x, 0, sizeof(x));
 	pci_machine_init(&x.m);
-	assert_int_equal(guestmem_init(&x.mem, 1 * MIB), 0);
+	assert_int_equal(guestmem_init(&x.mem, 1 * MIB, NULL), 0);
 	for (unsigned int q = 0; q < NR_VQS; q++)
 		assert_int_equal(virtq_init(&x.fake.vq[q], QUEUE_SIZE), 0);
 	dev->ops = &fake_ops;

@@ -40,7 +40,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&f, 0, sizeof(f));
-	assert_int_equal(guestmem_init(&f.mem, MEM_SIZE), 0);
+	assert_int_equal(guestmem_init(&f.mem, MEM_SIZE, NULL), 0);
 	assert_int_equal(virtq_init(&f.vq, VIRTQ_SIZE_MAX), 0);
 	f.desc = guestmem_ptr(&f.mem, DESC_GPA, 1);
 	f.table = guestmem_ptr(&f.mem, TABLE_GPA, 1);
@@ -282,7 +282,7 @@ static void test_over_4g(void **state)
 	struct guestmem big;
 
 	(void)state;
-	assert_int_equal(guestmem_init(&big, 2 * GIB), 0);
+	assert_int_equal(guestmem_init(&big, 2 * GIB, NULL), 0);
 	for (unsigned int write = 0; write < 2; write++)
 		for (uint32_t excess = 0; excess < 2; excess++) {
 			const uint16_t flags = write ? WRITE : 0;

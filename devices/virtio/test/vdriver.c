@@ -49,7 +49,7 @@ static int new_fd(void)
 void vdriver_init(struct vdriver *d, uint64_t mem_size)
 {
 	memset(d, 0, sizeof(*d));
-	assert_int_equal(guestmem_init(&d->mem, mem_size), 0);
+	assert_int_equal(guestmem_init(&d->mem, mem_size, NULL), 0);
 	d->next_gpa = FIRST_GPA;
 	d->config_irq_fd = new_fd();
 	for (unsigned int i = 0; i < VDRIVER_MAX_QUEUES; i++)

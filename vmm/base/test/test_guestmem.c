@@ -12,12 +12,13 @@
 #include "vmm/x86/memmap.h"
 #include "vmm/base/test/messages.h"
 
+static const struct guestmem_hole machine_hole = MEMMAP_HOLE;
 static struct guestmem mem;
 
 static int setup(void **state)
 {
 	(void)state;
-	return guestmem_init(&mem, 5 * GIB); /* reserved, not touched */
+	return guestmem_init(&mem, 5 * GIB, &machine_hole); /* reserved, not touched */
 }
 
 static int teardown(void **state)
@@ -106,15 +107,20 @@ static void test_sizes(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
-		assert_int_equal(guestmem_init(&m, sizes[i]), 0);
+		assert_int_equal(guestmem_init(&m, sizes[i], &machine_hole), 0);
 		assert_int_equal(guestmem_size(&m), sizes[i]);
 		assert_int_equal(m.nr_regions, sizes[i] > 3 * GIB ? 2 : 1);
 		for (unsigned int r = 0; r < m.nr_regions; r++)
 			m.region[r].host[m.region[r].len - 1] = 1; /* all of it is there */
 		guestmem_destroy(&m);
+		assert_int_equal(guestmem_init(&m, sizes[i], NULL),
+				 0); /* a machine without a hole */
+		assert_int_equal(m.nr_regions, 1);
+		assert_non_null(guestmem_ptr(&m, sizes[i] - 1, 1));
+		guestmem_destroy(&m);
 	}
 	messages_begin();
-	assert_int_equal(guestmem_init(&m, 1ull << 50), -ENOMEM);
+	assert_int_equal(guestmem_init(&m, 1ull << 50, &machine_hole), -ENOMEM);
 	assert_non_null(strstr(messages_end(), "of guest memory: Cannot allocate memory (try"));
 	assert_int_equal(m.nr_regions, 0); /* nothing is left of the part that was there */
 }
