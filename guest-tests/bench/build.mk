@@ -22,9 +22,9 @@ $(BUILD)/$(BENCH)/test/test_%: $(BUILD)/$(BENCH)/test/test_%.o $(filter-out %/cr
 
 BENCH_PROGS := $(BUILD)/minivmm $(BUILD)/crr $(BUILD)/launch $(BUILD)/report
 
-# Short: minivmm beside bare metal. What can be set is told in $(BENCH)/run.
+# Short: minivmm beside bare metal. What can be set is told in $(BENCH)/bench.
 run: $(BENCH_PROGS) guest
-	BUILD=$(BUILD) $(BENCH)/run
+	BUILD=$(BUILD) $(BENCH)/bench run
 
 # Long: every peer and mode; GUEST=linux: with the guest of make guest-linux. What can be set is told in $(BENCH)/bench.
 bench: $(BENCH_PROGS) guest linux-tools

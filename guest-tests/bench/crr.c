@@ -199,7 +199,7 @@ static int client_main(int argc, char **argv)
 	add_netstat(&out, &delta);
 	if (delta.value[NETSTAT_TX_DROPPED] > 0)
 		fprintf(stderr,
-			"crr: %s has dropped %lld frames, its queue is too short for so many "
+			"crr: %s has dropped %lld frames: a longer queue may hold so many "
 			"connections (ip link set %s txqueuelen N)\n",
 			interface, (long long)delta.value[NETSTAT_TX_DROPPED], interface);
 	good = complete(&o, &result);

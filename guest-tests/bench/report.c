@@ -22,6 +22,7 @@ const struct column report_columns[] = {
 	{ "tcp.RetransSegs", "retrans", true, true, false, 0 },
 	{ "drops_tap", "drops tap", true, true, true, 0 },
 	{ "drops_vmm", "drops VMM", true, true, true, 0 },
+	{ "drops_guest", "drops guest", true, true, true, 0 },
 	{ "exits_per_unit", "exits/unit", true, false, true, 2 },
 	{ "vmm_exits_per_unit", "exits to VMM/unit", true, false, true, 2 },
 	{ "kicks_per_unit", "kicks/unit", true, false, true, 2 },
@@ -65,18 +66,85 @@ const struct column *report_headline(const struct results *r, unsigned int test)
 	return NULL;
 }
 
-double report_ratio(const struct results *r, unsigned int config, unsigned int base,
-		    unsigned int test, const struct column *c)
+struct ratio report_ratio(const struct results *r, unsigned int config, unsigned int base,
+			  unsigned int test, const struct column *c)
 {
-	double mine = report_figure(r, config, test, c), its = report_figure(r, base, test, c),
-	       ratio;
+	struct ratio ratio, turned;
 
 	/* Bare metal, say, has no start-up: then the first that has. */
-	for (unsigned int first = 0; isnan(its) && first < r->configs.count; first++)
-		its = report_figure(r, first, test, c);
-	ratio = c->less_is_better ? its / mine : mine / its;
+	for (unsigned int first = 0;
+	     !results_summary(r, base, test, c->key).count && first < r->configs.count; first++)
+		base = first;
+	ratio = results_ratio(r, config, base, test, c->key);
+	if (!c->less_is_better)
+		return ratio;
+	turned = (struct ratio){ ratio.rounds, 1 / ratio.ratio, 1 / ratio.high, 1 / ratio.low };
+	return turned;
+}
 
-	return isfinite(ratio) ? ratio : NAN;
+void report_ratio_text(const struct ratio *ratio, char text[REPORT_TEXT])
+{
+	if (!ratio->rounds)
+		snprintf(text, REPORT_TEXT, "-");
+	else if (ratio->low == 1 && ratio->high == 1) /* with itself */
+		snprintf(text, REPORT_TEXT, "1.00");
+	else if (ratio->rounds == 1)
+		snprintf(text, REPORT_TEXT, "%.2f, one round", ratio->ratio);
+	else
+		snprintf(text, REPORT_TEXT, "%s%.2f (%.2f..%.2f)",
+			 ratio_told_apart(ratio) ? "" : "not told apart, ", ratio->ratio,
+			 ratio->low, ratio->high);
+}
+
+/* Pieces of a configuration's name: the VMM's, then its keys and the guest's words. */
+static const struct {
+	const char *piece, *name;
+} words[] = {
+	{ "bare", "bare metal" },   { "qemu", "QEMU microvm" },	  { "lkvm", "kvmtool" },
+	{ "transport=pci", "PCI" }, { "transport=mmio", "MMIO" }, { "vhost=on", "vhost" },
+	{ "vhost=1", "vhost" },	    { "mode=irq", "interrupts" }, { "mode=poll", "polling" },
+};
+
+static const char *word(const char *piece)
+{
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(words[i].piece, piece))
+			return words[i].name;
+	return piece;
+}
+
+void report_config_name(const char *config, char name[REPORT_TEXT])
+{
+	char pieces[REPORT_TEXT], *rest = pieces, *piece;
+	size_t used = 0;
+
+	snprintf(pieces, sizeof(pieces), "%s", config);
+	*name = 0;
+	while ((piece = strsep(&rest, ":@,+")) && used < REPORT_TEXT)
+		used += (size_t)snprintf(name + used, REPORT_TEXT - used, "%s%s", used ? ", " : "",
+					 word(piece));
+}
+
+const char *report_test_name(const char *test)
+{
+	static const struct {
+		const char *test, *name;
+	} names[] = {
+		{ "start", "Start" },
+		{ "memory", "Memory" },
+		{ "crr1", "Connections, one at a time" },
+		{ "crr", "Connections, many at once" },
+		{ "rr1", "Requests, one at a time" },
+		{ "rr", "Requests, many at once" },
+		{ "udp1", "Requests by UDP, one at a time" },
+		{ "stream", "Stream to the guest" },
+		{ "maerts", "Stream from the guest" },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(names[i].test, test))
+			return names[i].name;
+	return test;
 }
 
 static void print_cell(double value, int decimals, int width)
@@ -96,11 +164,13 @@ static int title_width(const struct column *c)
 static void print_table(const struct results *r, unsigned int base, unsigned int test,
 			const struct column *headline, bool detail, int name_width)
 {
+	char name[REPORT_TEXT], text[REPORT_TEXT];
 	struct summary s;
+	struct ratio ratio;
 
-	printf("\n%-*s", name_width, r->tests.name[test]);
+	printf("\n%s\n%-*s", report_test_name(r->tests.name[test]), name_width, "");
 	if (!detail)
-		printf("  %*s  %17s  %6s", title_width(headline), headline->title, "low..high",
+		printf("  %*s  %17s  %-35s", title_width(headline), headline->title, "low..high",
 		       "ratio");
 	for (const struct column *c = headline + 1; c->key; c++)
 		if (c->detail == detail && report_has(r, test, c->key))
@@ -110,13 +180,16 @@ static void print_table(const struct results *r, unsigned int base, unsigned int
 		s = results_summary(r, config, test, headline->key);
 		if (!s.count)
 			continue;
-		printf("%-*s", name_width, r->configs.name[config]);
+		report_config_name(r->configs.name[config], name);
+		printf("%-*s", name_width, name);
 		if (!detail) {
 			print_cell(report_figure(r, config, test, headline), headline->decimals,
 				   title_width(headline));
 			printf("  %8.*f..%-7.*f", headline->decimals, s.low, headline->decimals,
 			       s.high);
-			print_cell(report_ratio(r, config, base, test, headline), 2, 6);
+			ratio = report_ratio(r, config, base, test, headline);
+			report_ratio_text(&ratio, text);
+			printf("  %-35s", text);
 		}
 		for (const struct column *c = headline + 1; c->key; c++)
 			if (c->detail == detail && report_has(r, test, c->key))
@@ -129,11 +202,14 @@ static void print_table(const struct results *r, unsigned int base, unsigned int
 static void print_text(const struct results *r, unsigned int base)
 {
 	const struct column *headline;
+	char name[REPORT_TEXT];
 	size_t width = 12;
 
-	for (unsigned int config = 0; config < r->configs.count; config++)
-		if (strlen(r->configs.name[config]) > width)
-			width = strlen(r->configs.name[config]);
+	for (unsigned int config = 0; config < r->configs.count; config++) {
+		report_config_name(r->configs.name[config], name);
+		if (strlen(name) > width)
+			width = strlen(name);
+	}
 	for (unsigned int test = 0; test < r->tests.count; test++) {
 		headline = report_headline(r, test);
 		if (headline)
@@ -141,11 +217,34 @@ static void print_text(const struct results *r, unsigned int base)
 		if (headline && report_has_details(r, test))
 			print_table(r, base, test, headline, true, (int)width);
 	}
-	printf("\nratio: times as good as %s, or as the first where that has no figure. Medians of "
-	       "the rounds; failures, retransmissions and "
-	       "drops summed.\n"
-	       "unit: a transaction, or a megabyte of a stream.\n",
-	       r->configs.name[base]);
+	printf("\n");
+	for (unsigned int i = 0; i < r->about_count; i++) {
+		report_config_name(r->about[i].key, name);
+		printf("%s: %s\n", name, r->about[i].text);
+	}
+	report_config_name(r->configs.name[base], name);
+	printf("ratio: times as good as %s, or as the first where that has no figure, compared round by round; in "
+	       "brackets its 95%% confidence interval.\n"
+	       "Figures are medians of the rounds; failures, retransmissions and drops are summed. unit: a "
+	       "transaction, or a megabyte of a stream.\n",
+	       name);
+}
+
+/* Whether every headline is told apart from the base's. */
+static bool all_told_apart(const struct results *r, unsigned int base)
+{
+	const struct column *headline;
+	struct ratio ratio;
+
+	for (unsigned int test = 0; test < r->tests.count; test++) {
+		headline = report_headline(r, test);
+		for (unsigned int config = 0; headline && config < r->configs.count; config++) {
+			ratio = report_ratio(r, config, base, test, headline);
+			if (ratio.rounds && ratio.low != ratio.high && !ratio_told_apart(&ratio))
+				return false;
+		}
+	}
+	return true;
 }
 
 static void json_string(FILE *f, const char *s)
@@ -280,20 +379,29 @@ static int read_files(struct results *r, char **paths)
 	return rc;
 }
 
+#define STATUS_NOT_TOLD_APART 3
+
 static const char usage[] =
 	"usage: report [--base CONFIG] [--html FILE] [--json FILE] [--csv FILE] RESULTS...\n"
+	"       report --told-apart [--base CONFIG] RESULTS...\n"
 	"Prints results (lines config/test/round<TAB>key<TAB>value) as tables, and writes them as asked.\n"
-	"CONFIG is what the others are compared with, the first one by default.\n";
+	"CONFIG is what the others are compared with, the first one by default. --told-apart only says, by\n"
+	"status 0 or 3, whether it is known of all of them that they differ from it.\n";
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "base", required_argument, NULL, 'b' }, { "html", required_argument, NULL, 'h' },
-		{ "json", required_argument, NULL, 'j' }, { "csv", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, '?' },	  { NULL, 0, NULL, 0 },
+		{ "base", required_argument, NULL, 'b' },
+		{ "html", required_argument, NULL, 'h' },
+		{ "json", required_argument, NULL, 'j' },
+		{ "csv", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, '?' },
+		{ "told-apart", no_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
 	};
 	const char *base_name = NULL, *html = NULL, *json = NULL, *csv = NULL;
 	static struct results results;
+	bool only_told_apart = false;
 	int option, base = 0, rc;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -309,6 +417,9 @@ int main(int argc, char **argv)
 			break;
 		case 'c':
 			csv = optarg;
+			break;
+		case 't':
+			only_told_apart = true;
 			break;
 		default:
 			fputs(usage, stderr);
@@ -332,12 +443,14 @@ int main(int argc, char **argv)
 			rc = -EINVAL;
 		}
 	}
-	if (!rc) {
+	if (!rc && only_told_apart) {
+		rc = all_told_apart(&results, (unsigned int)base) ? 0 : STATUS_NOT_TOLD_APART;
+	} else if (!rc) {
 		print_text(&results, (unsigned int)base);
 		rc = write_file(&results, (unsigned int)base, html, report_html);
 		rc = write_file(&results, (unsigned int)base, json, write_json) ? -EIO : rc;
 		rc = write_file(&results, (unsigned int)base, csv, write_csv) ? -EIO : rc;
 	}
 	results_free(&results);
-	return rc ? 1 : 0;
+	return rc > 0 ? rc : rc ? 1 : 0;
 }

@@ -29,10 +29,21 @@ const struct column *report_headline(const struct results *r, unsigned int test)
 
 /*
  * How many times as good as @base, or as the first where that has no figure: above 1 is better, whichever way the
- * column counts. NAN if unknown.
+ * column counts.
  */
-double report_ratio(const struct results *r, unsigned int config, unsigned int base,
-		    unsigned int test, const struct column *c);
+struct ratio report_ratio(const struct results *r, unsigned int config, unsigned int base,
+			  unsigned int test, const struct column *c);
+
+/* The same in words: "3.00 (2.90..3.10)", "not told apart (0.95..1.07)", "1.30, one round", "-". */
+#define REPORT_TEXT 128
+void report_ratio_text(const struct ratio *ratio, char text[REPORT_TEXT]);
+
+/*
+ * What a reader calls a configuration or a test of `compare`: "minivmm:transport=pci@mode=irq" is "minivmm, PCI,
+ * interrupts". Names that are not known stay as they are.
+ */
+void report_config_name(const char *config, char name[REPORT_TEXT]);
+const char *report_test_name(const char *test);
 
 /* One self-contained page: tables, bars and latency curves as inline SVG. Returns 0 or -errno. */
 int report_html(const struct results *r, unsigned int base, FILE *f);

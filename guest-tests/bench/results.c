@@ -1,4 +1,4 @@
-/* Benchmark results read from tab-separated lines, with medians and spread over the rounds. */
+/* Benchmark results read from tab-separated lines: medians, spread over the rounds, and comparisons. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static int add_about(struct results *r, const char *key, const char *text)
 	return a->key && a->text ? 0 : -ENOMEM;
 }
 
-static int add_value(struct results *r, int config, int test, int key, double value)
+static int add_value(struct results *r, int config, int test, int key, long round, double value)
 {
 	struct results_value *grown;
 
@@ -58,7 +58,7 @@ static int add_value(struct results *r, int config, int test, int key, double va
 	}
 	r->value[r->value_count++] =
 		(struct results_value){ (unsigned int)config, (unsigned int)test, (unsigned int)key,
-					value };
+					round, value };
 	return 0;
 }
 
@@ -67,6 +67,7 @@ static int read_line(struct results *r, char *line)
 {
 	char *key = strchr(line, '\t'), *text, *test, *round, *end;
 	double value;
+	long nr;
 
 	text = key ? strchr(key + 1, '\t') : NULL;
 	if (!text)
@@ -86,11 +87,14 @@ static int read_line(struct results *r, char *line)
 	if (!test || test == line || test + 1 == round)
 		return -EINVAL;
 	*test++ = 0;
+	nr = strtol(round + 1, &end, 10);
+	if (*end || nr < 0 || nr > RESULTS_MAX_ROUNDS)
+		return -EINVAL;
 	value = strtod(text, &end);
 	if (end == text || *end || !isfinite(value))
 		return 0;
 	return add_value(r, names_add(&r->configs, line), names_add(&r->tests, test),
-			 names_add(&r->keys, key), value);
+			 names_add(&r->keys, key), nr, value);
 }
 
 int results_read(struct results *r, FILE *f, const char *path)
@@ -151,6 +155,78 @@ struct summary results_summary(const struct results *r, unsigned int config, uns
 	}
 	free(v);
 	return s;
+}
+
+/* Mean of the logarithms of what one round measured (starts are measured several times); NAN if nothing was. */
+static double round_mean(const struct results *r, unsigned int config, unsigned int test, int key,
+			 long round)
+{
+	double sum = 0;
+	int count = 0;
+
+	for (unsigned int i = 0; i < r->value_count; i++) {
+		const struct results_value *v = &r->value[i];
+
+		if (v->config == config && v->test == test && v->key == (unsigned int)key &&
+		    v->round == round && v->value > 0) {
+			sum += log(v->value);
+			count++;
+		}
+	}
+	return count ? sum / count : NAN;
+}
+
+/* The 97.5% point of Student's t. */
+static double students_t(unsigned int freedom)
+{
+	static const double t[] = { INFINITY, 12.71, 4.303, 3.182, 2.776, 2.571,
+				    2.447,    2.365, 2.306, 2.262, 2.228 };
+
+	return freedom < sizeof(t) / sizeof(t[0]) ? t[freedom] : 1.96 + 2.7 / freedom;
+}
+
+static long last_round(const struct results *r)
+{
+	long last = 0;
+
+	for (unsigned int i = 0; i < r->value_count; i++)
+		if (r->value[i].round > last)
+			last = r->value[i].round;
+	return last;
+}
+
+struct ratio results_ratio(const struct results *r, unsigned int config, unsigned int base,
+			   unsigned int test, const char *key)
+{
+	struct ratio ratio = { 0, NAN, NAN, NAN };
+	double sum = 0, squares = 0, d, mean, error;
+	int wanted = names_find(&r->keys, key);
+
+	for (long round = 0; round <= last_round(r); round++) {
+		d = round_mean(r, config, test, wanted, round) -
+		    round_mean(r, base, test, wanted, round);
+		if (isnan(d))
+			continue;
+		sum += d;
+		squares += d * d;
+		ratio.rounds++;
+	}
+	if (!ratio.rounds)
+		return ratio;
+	mean = sum / ratio.rounds;
+	ratio.ratio = exp(mean);
+	if (ratio.rounds > 1) {
+		error = students_t(ratio.rounds - 1) *
+			sqrt(fmax(0, squares - sum * mean) / (ratio.rounds - 1) / ratio.rounds);
+		ratio.low = exp(mean - error);
+		ratio.high = exp(mean + error);
+	}
+	return ratio;
+}
+
+bool ratio_told_apart(const struct ratio *ratio)
+{
+	return ratio->rounds > 1 && (ratio->low > 1 || ratio->high < 1);
 }
 
 void results_free(struct results *r)

@@ -1,5 +1,5 @@
 # Sourced by the tests here: statements that are counted, and the closing line.
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 
 check() { # check WHAT CONDITION...
 	local what=$1
@@ -13,7 +13,12 @@ check() { # check WHAT CONDITION...
 	fi
 }
 
+skip() { # skip WHAT REASON
+	echo "skip $1: $2"
+	skipped=$((skipped + 1))
+}
+
 finish() {
-	echo "$passed passed, $failed failed"
+	echo "$passed passed, $failed failed, $skipped skipped"
 	exit $((failed > 0))
 }

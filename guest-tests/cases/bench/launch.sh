@@ -85,10 +85,41 @@ export GUEST=paired GUEST_ELF=elf GUEST_BZ=bz LAUNCH=$launch CRR=$crr MINIVMM=$d
 if [ -w /dev/kvm ]; then
 	CONFIGS='minivmm bare' TESTS='crr stream' "$compare" results >text 2>err
 	check "a VMM that fails: status" [ $? = 1 ]
-	check "a VMM that fails: its words" grep -q '^compare: minivmm did not come up: vmm: no such luck' err
+	check "a VMM that fails: its words" grep -q '^compare: minivmm in round 1 did not come up: vmm: no such luck' err
 	check "the others are measured all the same" grep -Eq '^bare/crr/1	rate	[1-9]' results/results.tsv
 	check "bare metal's stream" grep -Eq '^bare/stream/1	mbit_per_s	[1-9]' results/results.tsv
 	check "no link is left" [ "$(ip -o link | grep -c bench)" = 0 ]
+
+	# Peers: one that wants other arguments, one that never starts, one that is not there.
+	cat >qemu <<-'END'
+		#!/bin/sh
+		case "$*" in
+		*-cpu\ host,-arch-capabilities\ *) echo ready && exec sleep 1000 ;;
+		esac
+		echo 'qemu: error: failed to set MSR 0x10a to 0x0' >&2
+		exit 134
+	END
+	chmod +x qemu
+	CONFIGS='bare qemu lkvm qemu@mode=poll' QEMU=$dir/qemu LKVM=$dir/vmm TESTS=crr "$compare" results >text 2>err
+	check "peers that do not start are no failure" [ $? = 0 ]
+	check "one that wants other arguments gets them" grep -q '^qemu/crr/1	' results/results.tsv
+	check "each time" grep -q '^qemu@mode=poll/crr/1	' results/results.tsv
+	check "one that does not start is a row that says why" \
+		grep -qx 'about	lkvm	not measured: did not come up: vmm: no such luck' results/results.tsv
+	CONFIGS='bare qemu:vhost=on lkvm' QEMU=$dir/vmm LKVM=/none TESTS=crr "$compare" results >text 2>err
+	check "without any peer that starts: status" [ $? = 0 ]
+	check "one that is not installed is a row too" grep -qx 'about	lkvm	not measured: is not installed' results/results.tsv
+	check "words after its name too" grep -q '^about	qemu:vhost=on	not measured: did not come up' results/results.tsv
+	check "the load stands in the results" grep -Eq '^about	load during	[0-9.]+ to [0-9.]+ ' results/results.tsv
+
+	# Rounds are added while the report cannot tell: one that never can, one that can at once.
+	printf '#!/bin/sh\nexit 3\n' >never && printf '#!/bin/sh\nexit 0\n' >at-once && chmod +x never at-once
+	for r in never at-once; do
+		CONFIGS=bare TESTS=crr MAX_ROUNDS=3 REPORT=$dir/$r "$compare" results >text 2>err
+		cp results/results.tsv $r.tsv
+	done
+	check "rounds are added up to the limit" grep -qx 'about	rounds	3' never.tsv
+	check "and none where all is known" grep -qx 'about	rounds	1' at-once.tsv
 	CONFIGS=bare TESTS=nonsense "$compare" results >text 2>err
 	check "an unknown test: status" [ $? = 2 ]
 	check "an unknown test: says so" grep -q "no test 'nonsense'" err
