@@ -1,9 +1,8 @@
 /*
  * A queue pair: its I/O thread and the way of a frame.
  *
- * All work is done in pair_work(), which the loop calls before it would block: callbacks only note what
- * is ready. The receive side keeps a window of chains taken from the ring ahead of the frames, so that
- * each chain is looked at once and a frame is read straight into as many of them as it needs.
+ * All work is done in pair_work(), which the loop calls before it would block: callbacks only note what is
+ * ready.
  */
 #include "devices/virtio/net_pair.h"
 
@@ -13,12 +12,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "vmm/base/log.h"
+#include "devices/virtio/rx_window.h"
 #include "vmm/base/loop.h"
 
 #define ETH_HEADER  14
 #define MAX_FRAME   (NETBE_HDR_LEN + ETH_HEADER + 4 + 65535u) /* the largest that a tap hands out */
-#define RX_IOVS	    (2 * VIRTQ_SIZE_MAX)
 #define BUDGET	    64u /* frames one way before the other way gets its turn, and a publication */
 #define ERROR_PAUSE (1000 * 1000ull) /* ns: a backend that fails stays readable */
 
@@ -67,21 +65,6 @@ static const struct counter_desc tx_desc[] = {
 };
 /* clang-format on */
 
-/* A chain taken from the receive ring and not yet filled; its buffers follow those of the one before. */
-struct rx_chain {
-	uint16_t head;
-	uint16_t nr_iov;
-	uint32_t len;
-};
-
-struct rx_window {
-	struct rx_chain chain[VIRTQ_SIZE_MAX];
-	unsigned int first, nr;	       /* chains first .. first + nr - 1 */
-	struct iovec iov[RX_IOVS + 1]; /* one more for the spill, see rx_one() */
-	unsigned int first_iov, nr_iov;
-	uint64_t bytes;
-};
-
 struct net_pair {
 	struct net_pair_params p;
 	struct virtq *rxq, *txq;
@@ -110,11 +93,6 @@ struct net_pair {
 	char group_names[2][24];
 };
 
-static bool is_mergeable(const struct net_pair *n)
-{
-	return virtio_has_feature(n->p.dev, VIRTIO_NET_F_MRG_RXBUF);
-}
-
 /* ---- the backend's events ---- */
 
 static void watch_backend(struct net_pair *n)
@@ -139,95 +117,30 @@ static bool lose_backend(struct net_pair *n, int err)
 
 /* ---- receive: backend to guest ---- */
 
-static void window_take(struct rx_window *w)
+/* Take buffers for a frame of @want bytes; false if some must be used up before more can be taken. */
+static bool rx_fill(struct net_pair *n, size_t want)
 {
-	const struct rx_chain *c = &w->chain[w->first++];
+	const int ret = rx_window_fill(&n->window, want);
 
-	w->nr--;
-	w->first_iov += c->nr_iov;
-	w->nr_iov -= c->nr_iov;
-	w->bytes -= c->len;
-	if (!w->nr)
-		w->first = w->first_iov = 0;
-}
-
-static void window_compact(struct rx_window *w)
-{
-	memmove(w->chain, w->chain + w->first, w->nr * sizeof(w->chain[0]));
-	memmove(w->iov, w->iov + w->first_iov, w->nr_iov * sizeof(w->iov[0]));
-	w->first = w->first_iov = 0;
-}
-
-/*
- * Take chains from the ring until the window holds @want bytes or the ring is empty. Without mergeable
- * buffers a frame goes into one chain, so that one is enough. False if the window is full before that.
- */
-static bool window_fill(struct net_pair *n, size_t want)
-{
-	const bool mergeable = is_mergeable(n);
-	struct rx_window *w = &n->window;
-	unsigned int useless = 0;
-
-	while (useless < BUDGET && (mergeable ? w->bytes < want : !w->nr)) {
-		struct virtq_chain c;
-		unsigned int end = w->first_iov + w->nr_iov;
-		int ret;
-
-		if (w->first + w->nr == VIRTQ_SIZE_MAX || RX_IOVS - end < VIRTQ_SIZE_MAX) {
-			window_compact(w);
-			end = w->nr_iov;
-		}
-		ret = virtq_pop(n->rxq, &c, w->iov + end, RX_IOVS - end);
-		if (ret == -EPROTO)
-			virtio_fail(n->p.dev, "its receive ring is broken");
-		if (ret <= 0)
-			return ret != -ENOBUFS;
-		if (c.nr_out || !c.in_len) {
-			/* No buffer at all; given back unused, or the ring would silt up. */
-			virtq_push(n->rxq, c.head, 0);
-			useless++;
-			continue;
-		}
-		w->chain[w->first + w->nr++] = (struct rx_chain){ c.head, c.nr_in, c.in_len };
-		w->nr_iov += c.nr_in;
-		w->bytes += c.in_len;
-	}
-	return true;
+	if (ret == -EPROTO)
+		virtio_fail(n->p.dev, "its receive ring is broken");
+	return ret != -ENOBUFS;
 }
 
 /* Give @len bytes at the window's start to the guest, as one frame. */
 static void rx_complete(struct net_pair *n, size_t len)
 {
-	struct rx_window *w = &n->window;
-	struct iovec *iov = w->iov + w->first_iov;
-	const unsigned int nr_iov = w->nr_iov;
-	uint16_t nr_chains = 0;
+	unsigned int nr_iov;
+	const struct iovec *iov = rx_window_iov(&n->window, &nr_iov);
+	const uint16_t nr_chains = rx_window_give(&n->window, len);
 
 	n->rx.packets++;
 	n->rx.bytes += len - NETBE_HDR_LEN;
 	if (!n->rx.first_packet)
 		n->rx.first_packet = now_ns();
-	for (size_t left = len; left; nr_chains++) {
-		const struct rx_chain c = w->chain[w->first];
-		const uint32_t part = (uint32_t)MIN(left, (size_t)c.len);
-
-		virtq_push(n->rxq, c.head, part);
-		window_take(w);
-		left -= part;
-	}
-	/* 5.1.6.4.1: num_buffers is 1 without mergeable buffers. Not published yet, so still ours. */
+	/* 5.1.6.4.1: 1 without mergeable buffers. Not published yet, so still ours. */
 	iov_from_buf(iov, nr_iov, offsetof(struct virtio_net_hdr_v1, num_buffers), &nr_chains,
 		     sizeof(nr_chains));
-}
-
-/* The bytes that one frame may have: the whole window, or its first chain. */
-static size_t rx_capacity(const struct net_pair *n)
-{
-	const struct rx_window *w = &n->window;
-
-	if (!w->nr)
-		return 0;
-	return is_mergeable(n) ? w->bytes : w->chain[w->first].len;
 }
 
 /* Whether the guest gets the frame that begins with @start, header first; counts it if not. */
@@ -252,16 +165,19 @@ static bool rx_judge(struct net_pair *n, const uint8_t *start, size_t len)
 static bool rx_deliver_held(struct net_pair *n)
 {
 	struct rx_window *w = &n->window;
+	unsigned int nr_iov;
 
 	if (!n->held_len)
 		return true;
-	const bool room = window_fill(n, n->held_len);
+	const bool room = rx_fill(n, n->held_len);
 	if (!rx_judge(n, n->held, n->held_len)) {
 		/* Another driver has come, or it has changed its mind. */
-	} else if (rx_capacity(n) >= n->held_len) {
-		iov_from_buf(w->iov + w->first_iov, w->nr_iov, 0, n->held, n->held_len);
+	} else if (rx_window_room(w) >= n->held_len) {
+		const struct iovec *iov = rx_window_iov(w, &nr_iov);
+
+		iov_from_buf(iov, nr_iov, 0, n->held, n->held_len);
 		rx_complete(n, n->held_len);
-	} else if (!room || w->nr == n->rxq->size || n->held_long || (!is_mergeable(n) && w->nr)) {
+	} else if (!room || w->nr == n->rxq->size || n->held_long || (!w->mergeable && w->nr)) {
 		n->rx.drop_too_big++; /* all that the guest has is not enough */
 	} else {
 		return false;
@@ -320,56 +236,70 @@ static bool rx_starve(struct net_pair *n)
 	return true;
 }
 
+/* Read one frame. The spill stands behind the window's end: nothing of a large frame is lost unseen. */
+static ssize_t rx_read(struct net_pair *n, struct iovec *iov, unsigned int nr_iov)
+{
+	const struct iovec behind = iov[nr_iov];
+	ssize_t len;
+
+	iov[nr_iov] = (struct iovec){ n->spill, MAX_FRAME };
+	len = n->p.be->ops->recv(n->p.be, n->p.index, iov, (int)nr_iov + 1);
+	iov[nr_iov] = behind;
+	return len;
+}
+
+/* A frame of @len bytes stands in @iov, and what exceeds its @capacity in the spill. */
+static void rx_frame(struct net_pair *n, const struct iovec *iov, unsigned int nr_iov,
+		     size_t capacity, size_t len)
+{
+	uint8_t start[NETBE_HDR_LEN + ETH_HEADER];
+	const uint8_t no_flags = 0;
+
+	if (len < sizeof(start)) {
+		n->rx.drop_runt++;
+		return;
+	}
+	/* Only the first bytes may be split between the window and the spill. */
+	const size_t in_window = iov_to_buf(iov, nr_iov, 0, start, sizeof(start));
+	memcpy(start + in_window, n->spill, sizeof(start) - in_window);
+	if (!rx_judge(n, start, len))
+		return;
+	/* That the host has found the checksum valid is not to be told without GUEST_CSUM (5.1.6.4.1). */
+	if (start[0] && !(n->p.filter->offloads & NET_F(GUEST_CSUM)))
+		iov_from_buf(iov, nr_iov, 0, &no_flags, 1);
+	if (len <= capacity)
+		rx_complete(n, len);
+	else if (len > MAX_FRAME)
+		n->rx.drop_too_big++;
+	else
+		rx_hold(n, iov, nr_iov, len);
+}
+
 /* One frame from the backend. False when there is nothing to do before the next event. */
 static bool rx_one(struct net_pair *n)
 {
-	struct rx_window *w = &n->window;
-	uint8_t start[NETBE_HDR_LEN + ETH_HEADER];
-	const uint8_t no_flags = 0;
+	unsigned int nr_iov;
+	struct iovec *iov;
 	size_t capacity;
 	ssize_t len;
 
 	if (!rx_deliver_held(n))
 		return !rx_starve(n);
-	window_fill(n, MAX_FRAME);
-	capacity = rx_capacity(n);
+	rx_fill(n, MAX_FRAME);
+	capacity = rx_window_room(&n->window);
 	if (!capacity)
 		return !rx_starve(n);
-	/* The spill stands behind the window's end: nothing of a large frame is lost unseen. */
-	struct iovec *iov = w->iov + w->first_iov;
-	unsigned int nr_iov = capacity == w->bytes ? w->nr_iov : w->chain[w->first].nr_iov;
+	iov = rx_window_iov(&n->window, &nr_iov);
 	if (nr_iov >= VIRTQ_SIZE_MAX) { /* more than one readv takes */
 		nr_iov = VIRTQ_SIZE_MAX - 1;
 		capacity = iov_size(iov, nr_iov);
 	}
-	const struct iovec behind = iov[nr_iov];
-	iov[nr_iov] = (struct iovec){ n->spill, MAX_FRAME };
-	len = n->p.be->ops->recv(n->p.be, n->p.index, iov, (int)nr_iov + 1);
-	iov[nr_iov] = behind;
-
-	if (len < 0) {
+	len = rx_read(n, iov, nr_iov);
+	if (len < 0)
 		rx_pause(n, (int)len);
-		return false;
-	}
-	if ((size_t)len < sizeof(start)) {
-		n->rx.drop_runt++;
-		return true;
-	}
-	/* Only the first bytes may be split between the window and the spill. */
-	const size_t in_window = iov_to_buf(iov, nr_iov, 0, start, sizeof(start));
-	memcpy(start + in_window, n->spill, sizeof(start) - in_window);
-	if (!rx_judge(n, start, (size_t)len))
-		return true;
-	/* That the host has found the checksum valid is not to be told without GUEST_CSUM (5.1.6.4.1). */
-	if (start[0] && !(n->p.filter->offloads & NET_F(GUEST_CSUM)))
-		iov_from_buf(iov, nr_iov, 0, &no_flags, 1);
-	if ((size_t)len <= capacity)
-		rx_complete(n, (size_t)len);
-	else if ((size_t)len > MAX_FRAME)
-		n->rx.drop_too_big++;
 	else
-		rx_hold(n, iov, nr_iov, (size_t)len);
-	return true;
+		rx_frame(n, iov, nr_iov, capacity, (size_t)len);
+	return len >= 0;
 }
 
 static bool rx_work(struct net_pair *n)
@@ -514,8 +444,8 @@ static void start(void *arg)
 {
 	struct net_pair *n = arg;
 
-	n->window.first = n->window.nr = n->window.first_iov = n->window.nr_iov = 0;
-	n->window.bytes = 0; /* a held frame stays, like those that wait in the backend */
+	/* A held frame stays, like those that wait in the backend. */
+	rx_window_init(&n->window, n->rxq, virtio_has_feature(n->p.dev, VIRTIO_NET_F_MRG_RXBUF));
 	n->rx_wait = n->rx_pause = n->tx_wait = false;
 	n->rx_ready = !netbe_is_gone(n->p.be);
 	if (n->held_len)

@@ -1,0 +1,83 @@
+/* Receive chains taken ahead of the frames. */
+#include "devices/virtio/rx_window.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MAX_USELESS 64u /* chains that are no buffers, before others get their turn */
+
+void rx_window_init(struct rx_window *w, struct virtq *vq, bool mergeable)
+{
+	w->vq = vq;
+	w->mergeable = mergeable;
+	w->first = w->nr = w->first_iov = w->nr_iov = 0;
+	w->bytes = 0;
+}
+
+static void compact(struct rx_window *w)
+{
+	memmove(w->chain, w->chain + w->first, w->nr * sizeof(w->chain[0]));
+	memmove(w->iov, w->iov + w->first_iov, w->nr_iov * sizeof(w->iov[0]));
+	w->first = w->first_iov = 0;
+}
+
+int rx_window_fill(struct rx_window *w, size_t want)
+{
+	unsigned int useless = 0;
+
+	while (useless < MAX_USELESS && (w->mergeable ? w->bytes < want : !w->nr)) {
+		struct virtq_chain c;
+		unsigned int end = w->first_iov + w->nr_iov;
+		int ret;
+
+		if (w->first + w->nr == VIRTQ_SIZE_MAX || RX_WINDOW_IOVS - end < VIRTQ_SIZE_MAX) {
+			compact(w);
+			end = w->nr_iov;
+		}
+		ret = virtq_pop(w->vq, &c, w->iov + end, RX_WINDOW_IOVS - end);
+		if (ret <= 0)
+			return ret;
+		if (c.nr_out || !c.in_len) {
+			virtq_push(w->vq, c.head, 0); /* or the ring would silt up */
+			useless++;
+			continue;
+		}
+		w->chain[w->first + w->nr++] = (struct rx_chain){ c.head, c.nr_in, c.in_len };
+		w->nr_iov += c.nr_in;
+		w->bytes += c.in_len;
+	}
+	return 0;
+}
+
+size_t rx_window_room(const struct rx_window *w)
+{
+	if (!w->nr)
+		return 0;
+	return w->mergeable ? w->bytes : w->chain[w->first].len;
+}
+
+struct iovec *rx_window_iov(struct rx_window *w, unsigned int *nr)
+{
+	*nr = w->mergeable || !w->nr ? w->nr_iov : w->chain[w->first].nr_iov;
+	return w->iov + w->first_iov;
+}
+
+uint16_t rx_window_give(struct rx_window *w, size_t len)
+{
+	uint16_t chains = 0;
+
+	for (; len; chains++) {
+		const struct rx_chain c = w->chain[w->first++];
+		const uint32_t part = (uint32_t)MIN(len, (size_t)c.len);
+
+		virtq_push(w->vq, c.head, part);
+		w->nr--;
+		w->first_iov += c.nr_iov;
+		w->nr_iov -= c.nr_iov;
+		w->bytes -= c.len;
+		len -= part;
+	}
+	if (!w->nr)
+		w->first = w->first_iov = 0;
+	return chains;
+}
