@@ -8,9 +8,12 @@
 
 #include "vmm/base/device.h"
 #include "vmm/base/log.h"
+#include "vmm/sandbox.h"
 
 #define MAX_LINE    8192
 #define MAX_TIME_MS (365ull * 24 * 3600 * 1000)
+
+static const char *const sandbox_words[] = { "on", "off", "log", NULL };
 
 #define AT(field) offsetof(struct config, field)
 static const struct option rows[] = {
@@ -35,6 +38,11 @@ static const struct option rows[] = {
 	  "write counters and boot phases as JSON at the end and on SIGUSR1\n"
 	  "(- for standard error)",
 	  .wanted = "a file or -" },
+	{ "sandbox", OPTION_WORD, AT(sandbox), "MODE",
+	  "on: nothing new can be opened, each thread has a list of system calls;\n"
+	  "log: the kernel's log names calls outside it; off (on, as far as the\n"
+	  "host's kernel can)",
+	  .words = sandbox_words, .min = SANDBOX_ON },
 	{ "config", OPTION_TEXT, AT(config), "FILE",
 	  "read options from FILE, one 'name = value' a line", .wanted = "a file" },
 	{ "verbose", OPTION_SWITCH, AT(verbose), NULL, "say what is chosen and why" },

@@ -28,6 +28,7 @@ struct config {
 	const char *stats;	/* NULL, "-" or a file */
 	const char *config;	/* the last --config */
 	uint64_t timeout_ms;	/* 0: none */
+	unsigned int sandbox;	/* enum sandbox_mode */
 	bool expect_status;
 	bool verbose;
 	struct config_device device[CONFIG_MAX_DEVICES];

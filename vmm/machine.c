@@ -372,7 +372,7 @@ static int build(struct machine *m, uint64_t start_ns)
 {
 	static const struct guestmem_hole hole = MEMMAP_HOLE;
 	struct boot_entry entry;
-	int ret = sandbox_create(&m->sandbox, SANDBOX_OFF);
+	int ret = sandbox_create(&m->sandbox, m->config->sandbox);
 
 	if (ret)
 		return ret;

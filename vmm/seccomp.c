@@ -60,7 +60,7 @@ struct rule {
  */
 static const struct rule rules[] = {
 	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_RUN) }, "enter the guest" },
-	{ SYS_epoll_wait, MAIN | NET | RNG | FS, {}, "wait for work" },
+	{ SYS_epoll_wait, MAIN | NET | DISK | RNG | FS, {}, "wait for work" },
 	{ SYS_readv, NET, {}, "a frame from the tap" },
 	{ SYS_writev, NET, {}, "a frame to the tap" },
 	{ SYS_write, ALL, {}, "interrupts and kicks, serial output, accounts, messages" },
@@ -82,7 +82,7 @@ static const struct rule rules[] = {
 	{ SYS_ioctl, VCPU | MAIN, { IS(0, VM_FD), IS(1, KVM_IOEVENTFD) }, "doorbells move with their BAR" },
 	{ SYS_ioctl, VCPU, { IS(0, VM_FD), IS(1, KVM_SET_GSI_ROUTING) }, "the guest moves an MSI" },
 	{ SYS_ioctl, VCPU | NET | DISK | RNG, { IS(0, VM_FD), IS(1, KVM_IRQ_LINE) }, "a pin that PCI devices share" },
-	{ SYS_ioctl, VCPU | NET, { IS(1, TUNSETOFFLOAD) }, "the guest negotiates offloads" },
+	{ SYS_ioctl, MAIN | VCPU | NET, { IS(1, TUNSETOFFLOAD) }, "the guest negotiates offloads" },
 	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_GET_REGS) }, "rare: a crash is explained" },
 	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_GET_SREGS) }, "rare: a crash is explained" },
 	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_TRANSLATE) }, "rare: a crash is explained" },
@@ -118,7 +118,8 @@ static const struct rule rules[] = {
 	{ SYS_lseek, MAIN | FS, {}, "accounts are rewritten in place" },
 	{ SYS_ftruncate, MAIN | FS, {}, "accounts are rewritten in place" },
 	{ SYS_pread64, MAIN, {}, "KVM's own statistics" },
-	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCSETS) }, "rare: a terminal is put back" },
+	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCSETS) }, "a terminal is put back" },
+	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCGETS) }, "a terminal is put back" },
 	{ SYS_tgkill, MAIN, { IS(0, OWN_PID), IS(2, KICK_SIGNAL) }, "the vCPUs are asked to stop" },
 	{ SYS_close, MAIN | FS, {}, "the end" },
 	{ SYS_exit, ALL, {}, "the end of a thread" },
