@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "devices/net/filter.h"
 #include "devices/net/tap.h"
 #include "vmm/base/test/messages.h"
 
@@ -548,6 +549,29 @@ static void test_shared(void **state)
 	first->ops->close(first);
 }
 
+/* Whatever a driver has accepted, a tap takes what is left of it without that which lacks its ground. */
+static void test_every_feature_set(void **state)
+{
+	static const uint64_t bits[] = { NET_F(GUEST_CSUM), NET_F(GUEST_TSO4), NET_F(GUEST_TSO6),
+					 NET_F(GUEST_ECN),  NET_F(GUEST_USO4), NET_F(GUEST_USO6),
+					 NET_F(GUEST_UFO),  NET_F(CSUM),       NET_F(HOST_TSO4) };
+	struct netbe *be = NULL;
+
+	(void)state;
+	need_taps();
+	assert_int_equal(open_tap("mvfeat", -1, &be), 0);
+	for (unsigned int set = 0; set < BIT(ARRAY_SIZE(bits)); set++) {
+		uint64_t features = 0;
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(bits); i++)
+			features |= set & BIT(i) ? bits[i] : 0;
+		features = net_filter_offloads(features & be->features);
+		if (be->ops->set_features(be, features))
+			fail_msg("%#llx", (unsigned long long)features);
+	}
+	be->ops->close(be);
+}
+
 /* A tap that vanishes says so for ever. */
 static void test_deleted(void **state)
 {
@@ -579,7 +603,8 @@ int main(void)
 		cmocka_unit_test(test_settings),  cmocka_unit_test(test_bridge_mtu),
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_address_of_descriptor),
 		cmocka_unit_test(test_elsewhere), cmocka_unit_test(test_here_without_rights),
-		cmocka_unit_test(test_shared),	  cmocka_unit_test(test_deleted),
+		cmocka_unit_test(test_shared),	  cmocka_unit_test(test_every_feature_set),
+		cmocka_unit_test(test_deleted),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -187,6 +187,54 @@ guest_crr_example() { on_a_tap crr_example; }
 tap_deleted() { ip link del tap0 && sleep 1; }
 guest_tap_deleted() { on_a_tap tap_deleted && says 'is gone; the guest'; }
 
+# in_a_net FUNCTION: in a network namespace of its own, with the paired guest at hand.
+in_a_net()
+{
+	local unshare=(unshare --net)
+	[ "$EUID" -eq 0 ] || unshare=(unshare --user --map-root-user --net)
+	[ -e "$top/build/guest.elf" ] && [ -w /dev/net/tun ] && "${unshare[@]}" ip link add br0 type bridge 2>/dev/null ||
+		{ why=skip; return 1; }
+	export -f paired "$1"
+	(cd "$top" && minivmm=$minivmm tmp=$tmp timeout 60 "${unshare[@]}" bash -c "$1") >"$tmp/out" 2>"$tmp/err"
+}
+# paired NAME ADDRESS OPTION...: the paired guest, its process in $pid, once it is ready.
+paired()
+{
+	local i console=$tmp/console.$1
+	rm -f "$console"
+	"$minivmm" --kernel build/guest.elf --mem 64M --append "ip=$2" --console "$console" --timeout 50s "${@:3}" </dev/null &
+	pid=$!
+	for ((i = 0; i < 200; i++)); do
+		! grep -q ready "$console" 2>/dev/null || return 0
+		sleep 0.1
+	done
+	return 1
+}
+# Two machines on a bridge of large frames: two addresses, and the bridge stays as it is.
+two_on_a_bridge()
+{
+	local first second
+	ip link add br0 type bridge && ip tuntap add big mode tap && ip link set big mtu 9000 master br0 up &&
+		ip addr add 10.0.0.1/24 dev br0 && ip link set br0 up || return 1
+	paired one 10.0.0.2 --net bridge=br0 && first=$pid && paired two 10.0.0.3 --net bridge=br0 && second=$pid || return 1
+	ping -c 1 -W 5 10.0.0.2 && ping -c 1 -W 5 10.0.0.3 || return 1
+	ip -o link show br0 | grep -q 'mtu 9000' && [ "$(ip -o link | grep -c ': mvm[01]: .*mtu 9000')" -eq 2 ] || return 1
+	[ "$(ip neigh show dev br0 | grep -o 'lladdr [0-9a-f:]*' | sort -u | wc -l)" -eq 2 ] || return 1
+	kill $first $second
+	wait
+}
+guest_two_on_a_bridge() { in_a_net two_on_a_bridge; }
+# A tap with several queues belongs to one machine.
+tap_open_twice()
+{
+	ip tuntap add tap0 mode tap multi_queue && ip link set tap0 up && paired one 10.0.0.2 --net tap0 || return 1
+	"$minivmm" --kernel build/guest.elf --net tap0 --timeout 10s --console none
+	[ $? -eq 125 ] && kill $pid
+	wait $pid
+	[ $? -eq 143 ]
+}
+guest_tap_open_twice() { in_a_net tap_open_twice && says 'ip tuntap add'; }
+
 # ---- users ----
 user_no_kernel_option() { cannot 'no kernel given'; }
 user_no_such_kernel() { cannot "'$tmp/none'" --kernel "$tmp/none"; }
