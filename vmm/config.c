@@ -13,6 +13,17 @@
 #define MAX_LINE    8192
 #define MAX_TIME_MS (365ull * 24 * 3600 * 1000)
 
+static int parse_kvm(void *at, const char *text)
+{
+	int n = 0;
+
+	if (!strcmp(text, "/dev/kvm"))
+		*(int *)at = -1;
+	else if (sscanf(text, "fd=%6u%n", (unsigned int *)at, &n) != 1 || text[n])
+		return -EINVAL;
+	return 0;
+}
+
 static const char *const sandbox_words[] = { "on", "off", "log", NULL };
 
 #define AT(field) offsetof(struct config, field)
@@ -38,6 +49,8 @@ static const struct option rows[] = {
 	  "write counters and boot phases as JSON at the end and on SIGUSR1\n"
 	  "(- for standard error)",
 	  .wanted = "a file or -" },
+	{ "kvm", OPTION_OTHER, AT(kvm_fd), "fd=N", "an open /dev/kvm (opened by name)",
+	  .preset = "/dev/kvm", .wanted = "fd=N or /dev/kvm", .parse = parse_kvm },
 	{ "sandbox", OPTION_WORD, AT(sandbox), "MODE",
 	  "on: nothing new can be opened, each thread has a list of system calls;\n"
 	  "log: the kernel's log names calls outside it; off (on, as far as the\n"

@@ -28,6 +28,7 @@ struct config {
 	const char *stats;	/* NULL, "-" or a file */
 	const char *config;	/* the last --config */
 	uint64_t timeout_ms;	/* 0: none */
+	int kvm_fd;		/* an open /dev/kvm, or -1 */
 	unsigned int sandbox;	/* enum sandbox_mode */
 	bool expect_status;
 	bool verbose;

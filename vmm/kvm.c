@@ -57,11 +57,11 @@ static int check_needs(const struct kvm *kvm, const struct kvm_need *need)
 	return 0;
 }
 
-static int open_node(struct kvm *kvm)
+static int open_node(struct kvm *kvm, int fd)
 {
 	int version, ret;
 
-	kvm->fd = open(KVM_NODE, O_RDWR | O_CLOEXEC);
+	kvm->fd = fd < 0 ? open(KVM_NODE, O_RDWR | O_CLOEXEC) : fd;
 	if (kvm->fd < 0) {
 		int err = errno;
 
@@ -69,6 +69,10 @@ static int open_node(struct kvm *kvm)
 		return -err;
 	}
 	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+	if (version < 0) {
+		log_error("fd=%d is not an open %s: %s", fd, KVM_NODE, strerror(errno));
+		return -EINVAL;
+	}
 	if (version != KVM_API_VERSION) {
 		log_error("%s is not a KVM that minivmm can use: its API version is %d, not %d",
 			  KVM_NODE, version, KVM_API_VERSION);
@@ -104,12 +108,12 @@ static int add_memory(struct kvm *kvm, const struct guestmem *mem)
 	return 0;
 }
 
-int kvm_create(struct kvm *kvm, const struct guestmem *mem)
+int kvm_create(struct kvm *kvm, int fd, const struct guestmem *mem)
 {
 	int ret;
 
 	*kvm = (struct kvm){ .fd = -1, .vm_fd = -1 };
-	ret = open_node(kvm);
+	ret = open_node(kvm, fd);
 	if (ret)
 		goto fail;
 	do
@@ -128,14 +132,20 @@ fail:
 	return ret;
 }
 
+void kvm_close_node(struct kvm *kvm)
+{
+	if (kvm->fd >= 0)
+		close(kvm->fd);
+	kvm->fd = -1;
+}
+
 void kvm_destroy(struct kvm *kvm)
 {
 	arch_vm_destroy(kvm);
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
-	if (kvm->fd >= 0)
-		close(kvm->fd);
-	kvm->fd = kvm->vm_fd = -1;
+	kvm->vm_fd = -1;
+	kvm_close_node(kvm);
 }
 
 static int doorbell(const struct kvm *kvm, const struct bus_doorbell *bell, bool add,

@@ -19,11 +19,14 @@ struct kvm {
 };
 
 /*
- * Open /dev/kvm, check what it offers, create a VM with its in-kernel interrupt chips and timer, and
+ * Open /dev/kvm, or take @fd where that is not -1, check what it offers, create a VM with its in-kernel interrupt chips and timer, and
  * give it @mem. -errno with a message that says what would help.
  */
-int must_check kvm_create(struct kvm *kvm, const struct guestmem *mem);
+int must_check kvm_create(struct kvm *kvm, int fd, const struct guestmem *mem);
 void kvm_destroy(struct kvm *kvm);
+
+/* All vCPUs are made: the node is not needed any more, and no other virtual machine is to come of it. */
+void kvm_close_node(struct kvm *kvm);
 
 /* For struct bus: ring a doorbell in the kernel. @arg is the struct kvm; for memory and for ports. */
 int kvm_doorbell_mmio(void *arg, const struct bus_doorbell *bell, bool add);

@@ -385,7 +385,7 @@ static int build(struct machine *m, uint64_t start_ns)
 	if (ret)
 		return ret;
 	stats_phase(m->stats, PHASE_MEMORY);
-	ret = kvm_create(&m->kvm, &m->mem);
+	ret = kvm_create(&m->kvm, m->config->kvm_fd, &m->mem);
 	if (ret)
 		return ret;
 	m->sandbox.vm_fd = m->kvm.vm_fd;
@@ -410,6 +410,7 @@ static int build(struct machine *m, uint64_t start_ns)
 	stats_phase(m->stats, PHASE_VCPUS);
 	if (!ret)
 		ret = set_timeout(m);
+	kvm_close_node(&m->kvm);
 	for (unsigned int i = 0; !ret && i < m->nr_vcpus; i++)
 		ret = vcpu_start(&m->vcpu[i], &m->sandbox.guard);
 	/* Last: from here on nothing can be opened, mapped or started. */

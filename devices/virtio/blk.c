@@ -330,7 +330,7 @@ int virtio_blk_create(struct virtio_dev **out, const char *name, const struct gu
 		return -ENOMEM;
 	}
 	blk->readonly = options->readonly;
-	err = disk_open(&blk->disk, options->path, options->readonly, options->raw);
+	err = disk_open(&blk->disk, options->path, options->fd, options->readonly, options->raw);
 	if (err) {
 		free(blk);
 		return err;
@@ -369,11 +369,15 @@ void virtio_blk_destroy(struct virtio_dev *dev)
 static int check_options(const void *values, const char *text, const void *const *others,
 			 unsigned int nr)
 {
-	(void)others;
-	(void)nr;
-	return ((const struct virtio_blk_options *)values)->path
-		       ? 0
-		       : option_bad_value("--disk", text, "a file");
+	const struct virtio_blk_options *o = values;
+
+	if (!o->path == (o->fd < 0))
+		return option_bad_value("--disk", text, "a file, or fd=N");
+	/* Of two files the lock tells; a descriptor it does not lock against itself. */
+	for (unsigned int i = 0; i < nr; i++)
+		if (o->fd >= 0 && o->fd == ((const struct virtio_blk_options *)others[i])->fd)
+			return option_bad_value("--disk", text, "a disk of its own");
+	return 0;
 }
 
 static int create_device(struct device **out, const struct device_env *env, const void *options)
@@ -391,6 +395,7 @@ static int create_device(struct device **out, const struct device_env *env, cons
 static const struct option keys[] = {
 	{ "file", OPTION_TEXT, AT(path), "FILE", "a raw image or a block device",
 	  .wanted = "a file" },
+	{ "fd", OPTION_DESCRIPTOR, AT(fd), "N", "the same, open", .max = 1u << 20 },
 	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read (off)" },
 	{ "raw", OPTION_SWITCH, AT(raw), "on|off",
 	  "take FILE as it is, also if it is a qcow2 or other image (off)" },

@@ -16,7 +16,8 @@
 #include "vmm/base/thread.h"
 
 struct virtio_blk_options {
-	const char *path;
+	const char *path; /* or NULL: ... */
+	int fd;		  /* ... the same, open */
 	bool readonly;
 	bool raw; /* even where it looks like an image in a format */
 	unsigned int transport;

@@ -68,20 +68,52 @@ static int lock_file(int fd, const char *path, bool readonly)
 	return 0;
 }
 
-int disk_open(struct disk *disk, const char *path, bool readonly, bool raw)
+static int open_path(const char *path, bool readonly)
 {
 	/* O_NONBLOCK: a FIFO is to be refused, not waited for. */
-	int fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+	const int fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+	const int err = errno;
+
+	if (fd >= 0)
+		return fd;
+	log_error("cannot open disk '%s': %s%s", path, strerror(err),
+		  !readonly && (err == EACCES || err == EROFS || err == EPERM)
+			  ? " (',ro' opens it for reading only)"
+			  : "");
+	return -err;
+}
+
+/* A descriptor from the user: is it open as this disk needs it? */
+static int adopt(int fd, bool readonly)
+{
+	const int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+		const int err = errno;
+
+		log_error("cannot use disk fd=%d: %s", fd, strerror(err));
+		return -err;
+	}
+	if (flags & (O_PATH | O_APPEND) || (flags & O_ACCMODE) == O_WRONLY ||
+	    (!readonly && (flags & O_ACCMODE) != O_RDWR)) {
+		log_error(
+			"cannot use disk fd=%d: it is not open for reading%s (O_APPEND and O_PATH will not do)",
+			fd, readonly ? "" : " and writing (',ro' only reads)");
+		return -EACCES;
+	}
+	return fd;
+}
+
+int disk_open(struct disk *disk, const char *path, int fd, bool readonly, bool raw)
+{
+	char name[16];
 	int err;
 
-	if (fd < 0) {
-		err = -errno;
-		log_error("cannot open disk '%s': %s%s", path, strerror(-err),
-			  !readonly && (err == -EACCES || err == -EROFS || err == -EPERM)
-				  ? " (',ro' opens it for reading only)"
-				  : "");
-		return err;
-	}
+	fd = path ? open_path(path, readonly) : adopt(fd, readonly);
+	if (fd < 0)
+		return fd;
+	snprintf(name, sizeof(name), "fd=%d", fd);
+	path = path ? path : name;
 	err = get_size(fd, path, &disk->size);
 	if (!err && !readonly)
 		err = image_check_writable(fd, path);

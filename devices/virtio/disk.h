@@ -22,11 +22,11 @@ struct disk {
 };
 
 /*
- * Open and lock (flock) @path: one writer or any number of readers. -errno with a message, also where it
+ * Open and lock (flock) @path, or take @fd where that is NULL: one writer or any number of readers. -errno with a message, also where it
  * is neither file nor block device, is empty or not a multiple of 512 bytes long, is in use, is not to be
  * written to, or is an image in a format and @raw does not say to take it as it is.
  */
-int must_check disk_open(struct disk *disk, const char *path, bool readonly, bool raw);
+int must_check disk_open(struct disk *disk, const char *path, int fd, bool readonly, bool raw);
 void disk_close(struct disk *disk);
 
 /* Fill the whole iovec; -EIO where the file has become too short for that. */

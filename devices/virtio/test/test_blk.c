@@ -58,7 +58,7 @@ static void remove_file(void)
 
 static int create(struct virtio_dev **out, const char *file_path, bool readonly)
 {
-	const struct virtio_blk_options config = { file_path, readonly };
+	const struct virtio_blk_options config = { .path = file_path, .readonly = readonly };
 
 	return virtio_blk_create(out, "disk0", &d.mem, &config);
 }

@@ -36,7 +36,7 @@ static int teardown(void **state)
 static int opens(bool readonly, bool raw)
 {
 	struct disk disk;
-	const int err = disk_open(&disk, path, readonly, raw);
+	const int err = disk_open(&disk, path, -1, readonly, raw);
 
 	if (!err)
 		disk_close(&disk);
@@ -140,11 +140,11 @@ static void test_sealed_file(void **state)
 
 	assert_true(fd >= 0 && ftruncate(fd, SIZE) == 0);
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-	assert_int_equal(disk_open(&disk, name, false, false), 0);
+	assert_int_equal(disk_open(&disk, name, -1, false, false), 0);
 	disk_close(&disk);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
-	assert_int_equal(disk_open(&disk, name, false, false), -EROFS);
-	assert_int_equal(disk_open(&disk, name, true, false), 0);
+	assert_int_equal(disk_open(&disk, name, -1, false, false), -EROFS);
+	assert_int_equal(disk_open(&disk, name, -1, true, false), 0);
 	disk_close(&disk);
 	close(fd);
 }

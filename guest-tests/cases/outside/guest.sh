@@ -235,6 +235,106 @@ tap_open_twice()
 }
 guest_tap_open_twice() { in_a_net tap_open_twice && says 'ip tuntap add'; }
 
+# ---- the sandbox ----
+# in_threads FIELD: what /proc says of it, each value once, in all threads of the running guest $pid.
+in_threads() { sed -n "s/^$1:[[:space:]]*//p" /proc/$pid/task/*/status | sort -u | tr '\n' ' '; }
+# confined MODE SECCOMP NO_NEW_PRIVS THREADS LANDLOCK: a machine with every kind of device, as the kernel and the accounts have it.
+confined()
+{
+	local pid i got
+	truncate -s 1M "$tmp/disk"
+	"$minivmm" --kernel "$small" --append l --timeout 50s --sandbox "$1" --stats "$tmp/stats" --disk "$tmp/disk" --rng --cpus 2 \
+		</dev/null 2>"$tmp/err" &
+	pid=$!
+	for ((i = 0; i < 200; i++)); do
+		sleep 0.1
+		kill -USR1 $pid || break
+		grep -q '"outcome":"running"' "$tmp/stats" && break
+	done
+	got="$(in_threads Seccomp)$(in_threads NoNewPrivs)$(in_threads CapEff)$(in_threads CapInh)"
+	kill -TERM $pid
+	wait $pid
+	[ $? -eq 143 ] || { why="$1: it ended by $?: $(tail -n 1 "$tmp/err")"; return 1; }
+	[ "$got" = "$2 $3 $4 0000000000000000 " ] || { why="$1: seccomp, no_new_privs, capabilities: $got"; return 1; }
+	got=$(grep '"sandbox"' "$tmp/stats")
+	[[ $got =~ \"seccomp\":$5,\ \"landlock\":$6[,}] ]] || { why="$1: accounts: $got"; return 1; }
+}
+guest_sandbox()
+{
+	local none=0000000000000000 mine abi='[0-9]+'
+	mine=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)
+	confined on 2 1 $none 8 "$abi" && confined log 2 1 "$mine" 8 0 && confined off 0 0 "$mine" 0 0
+}
+# A debugger's stop, and Ctrl-Z: every wait goes on.
+guest_stopped_and_continued()
+{
+	local pid i
+	truncate -s 1M "$tmp/disk"
+	"$minivmm" --kernel "$small" --append l --timeout 3s --disk "$tmp/disk" --rng </dev/null 2>"$tmp/err" &
+	pid=$!
+	for ((i = 0; i < 10; i++)); do
+		sleep 0.1
+		kill -STOP $pid && kill -CONT $pid || break
+	done
+	wait $pid
+	[ $? -eq 124 ] && says 'timed out'
+}
+# A parent that may do more opens everything.
+guest_descriptors()
+{
+	[ "$EUID" -eq 0 ] || { why=skip; return 1; }
+	rm -f "$tmp/disk" && truncate -s 1M "$tmp/disk" && chmod 755 "$tmp" && cp "$small" "$real" "$tmp" || return 1
+	minivmm=$tmp/minivmm
+	setpriv --reuid 65534 --clear-groups "$minivmm" --kernel "$tmp/small.elf" --append s --mem 16M --kvm fd=7 --disk fd=8,transport=mmio \
+		7<>/dev/kvm 8<>"$tmp/disk" </dev/null >"$tmp/out" 2>"$tmp/err"
+	[ $? -eq 42 ]
+}
+# KILLS machines (20) are ended by SIGKILL at any moment from their start to their end; nothing of them is left.
+guest_killed()
+{
+	local unshare=(unshare --net)
+	[ "$EUID" -eq 0 ] || unshare=(unshare --user --map-root-user --net)
+	[ -w /dev/net/tun ] && "${unshare[@]}" true 2>/dev/null || { why=skip; return 1; }
+	mkdir "$tmp/killed" && cp "$small" "$tmp/killed/kernel" && truncate -s 1M "$tmp/killed/disk" || return 1
+	export -f killed_machines left_behind
+	minivmm=$minivmm tmp=$tmp/killed build=$build top=$top "${unshare[@]}" bash -c "killed_machines ${KILLS:-20}" >"$tmp/out" 2>"$tmp/err" ||
+		{ why=$(tail -n 1 "$tmp/out"); return 1; }
+}
+killed_machines()
+{
+	local i pid load killed=0
+	for ((i = 0; i < $1; i++)); do
+		if ((i % 2)); then # a short life
+			"$minivmm" --kernel "$tmp/kernel" --append s --net tap0 --disk "$tmp/disk" --rng --console "$tmp/console" \
+				--stats "$tmp/stats" </dev/null &
+			pid=$!
+			sleep 0.0$((RANDOM % 90 + 10))
+		else # traffic
+			"$minivmm" --config "$top/configs/crr.conf" --kernel "$top/build/guest.elf" --console "$tmp/console" </dev/null &
+			pid=$!
+			until ip link show tap0 >/dev/null 2>&1 || ! kill -0 $pid; do sleep 0.01; done
+			ip addr add 10.0.0.1/24 dev tap0
+			"$build/crr" client 10.0.0.2 --test crr --seconds 5 >/dev/null &
+			load=$!
+			sleep 0.$((RANDOM % 5))$((RANDOM % 10))
+		fi
+		kill -KILL $pid && killed=$((killed + 1))
+		wait $pid
+		[ ! "${load:-}" ] || { kill $load; wait $load; }
+		load=''
+		! left_behind || return
+	done
+	echo "only $killed of $1 were alive"
+	((killed > $1 / 2))
+}
+left_behind() # something is: says what
+{
+	local found
+	found=$(ip -o link | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | grep -vx lo) && echo "an interface: $found" && return
+	found=$(pgrep -f "$tmp/kernel|$tmp/console") && echo "a process: $found" && return
+	found=$(cd "$tmp" && ls -A | grep -vxE 'kernel|disk|console|stats') && echo "a file: $found"
+}
+
 # ---- users ----
 user_no_kernel_option() { cannot 'no kernel given'; }
 user_no_such_kernel() { cannot "'$tmp/none'" --kernel "$tmp/none"; }
