@@ -215,7 +215,7 @@ static bool is_hooked(const struct pci_func *func, unsigned int reg)
 /* @reg may come with any @size: what is not 1, 2 or 4 bytes, naturally aligned, has no effect. */
 static bool is_legal(unsigned int reg, unsigned int size)
 {
-	return size <= 4 && reg % size == 0;
+	return (size == 1 || size == 2 || size == 4) && reg % size == 0;
 }
 
 static uint32_t config_read(struct pci_host *host, uint32_t bdf, unsigned int reg,
@@ -264,6 +264,13 @@ out:
 
 /* Configuration mechanism 1: 0xcf8 takes the address, as a dword only, 0xcfc-0xcff the data. */
 
+static bool is_reset_control(const struct pci_host *host, uint64_t offset, unsigned int size)
+{
+	const struct bus_range *r = host->layout.reset_control;
+
+	return r && size == 1 && host->ports.base + offset == r->base;
+}
+
 static uint64_t ports_read(void *dev, uint64_t offset, unsigned int size)
 {
 	struct pci_host *host = dev;
@@ -271,6 +278,8 @@ static uint64_t ports_read(void *dev, uint64_t offset, unsigned int size)
 
 	if (offset == 0 && size == 4)
 		return address;
+	if (is_reset_control(host, offset, size))
+		return host->layout.reset_control->ops->read(host->layout.reset_control->dev, 0, 1);
 	if (offset < 4 || !(address & ADDRESS_ENABLE))
 		return UINT64_MAX;
 	return config_read(host, address >> 8 & 0xffff, (address & 0xfc) + (offset & 3), size);
@@ -281,7 +290,10 @@ static void ports_write(void *dev, uint64_t offset, unsigned int size, uint64_t 
 	struct pci_host *host = dev;
 	const uint32_t address = __atomic_load_n(&host->address, __ATOMIC_RELAXED);
 
-	if (offset == 0 && size == 4)
+	if (is_reset_control(host, offset, size))
+		host->layout.reset_control->ops->write(host->layout.reset_control->dev, 0, 1,
+						       value);
+	else if (offset == 0 && size == 4)
 		__atomic_store_n(&host->address, (uint32_t)value & ADDRESS_WRITABLE,
 				 __ATOMIC_RELAXED);
 	else if (offset >= 4 && address & ADDRESS_ENABLE)
@@ -340,6 +352,8 @@ int pci_host_create(struct pci_host **out, const struct pci_layout *layout, stru
 		      CLASS_HOST_BRIDGE, 0);
 	host->bridge.config[PCI_INTERRUPT_PIN] = 0;
 	ret = pci_host_add(host, &host->bridge);
+	if (layout->reset_control)
+		bus_remove(pio, layout->reset_control);
 	if (!ret)
 		ret = bus_add(pio, &host->ports);
 	if (!ret)

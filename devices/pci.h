@@ -35,8 +35,10 @@ struct pci_func;
 struct pci_layout {
 	struct {
 		uint64_t base, size;
-	} mem, io, ecam;   /* windows of BARs, and configuration space of bus 0 */
-	uint16_t ports;	   /* configuration mechanism 1 */
+	} mem, io, ecam; /* windows of BARs, and configuration space of bus 0 */
+	uint16_t ports;	 /* configuration mechanism 1 */
+	/* Byte accesses amid the address register are its; it leaves the bus for the bridge. Or NULL. */
+	struct bus_range *reset_control;
 	unsigned int inta; /* device n's pin A is on pin inta + n % nr_intx */
 	unsigned int nr_intx;
 };

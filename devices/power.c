@@ -21,13 +21,21 @@
 #define SLEEP_TYPE_SHIFT 2    /* bits 2-4 of the sleep control register */
 #define SLEEP_ENABLE	 0x20 /* SLP_EN */
 
-#define NR_RANGES 6
+#define SYSTEM_A_RESET BIT(0)
+#define SYSTEM_A_A20   BIT(1) /* address line 20 is not masked */
+
+/* RST_CPU; bit 1 says what else is reset, and is remembered */
+#define RESET_CONTROL_CPU  BIT(2)
+#define RESET_CONTROL_MASK 0x0a
+
+#define NR_RANGES 8
 
 struct power {
 	struct bus *pio;
 	void (*event)(void *arg, enum power_event what, uint8_t status);
 	void *arg;
 	uint8_t reset_value, sleep_type;
+	uint8_t reset_control; /* as last written (atomic) */
 	struct bus_range range[NR_RANGES];
 };
 
@@ -77,6 +85,40 @@ static void i8042_command(void *dev, uint64_t offset, unsigned int size, uint64_
 		p->event(p->arg, POWER_RESET, 0);
 }
 
+static uint64_t system_a_read(void *dev, uint64_t offset, unsigned int size)
+{
+	(void)dev, (void)offset, (void)size;
+	return SYSTEM_A_A20;
+}
+
+static void system_a_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *p = dev;
+
+	(void)offset, (void)size;
+	if (value & SYSTEM_A_RESET)
+		p->event(p->arg, POWER_RESET, 0);
+}
+
+static uint64_t reset_control_read(void *dev, uint64_t offset, unsigned int size)
+{
+	struct power *p = dev;
+
+	(void)offset, (void)size;
+	return __atomic_load_n(&p->reset_control, __ATOMIC_RELAXED);
+}
+
+static void reset_control_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *p = dev;
+
+	(void)offset, (void)size;
+	__atomic_store_n(&p->reset_control, (uint8_t)(value & RESET_CONTROL_MASK),
+			 __ATOMIC_RELAXED);
+	if (value & RESET_CONTROL_CPU)
+		p->event(p->arg, POWER_RESET, 0);
+}
+
 static void status_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
 {
 	struct power *p = dev;
@@ -90,6 +132,8 @@ static void status_write(void *dev, uint64_t offset, unsigned int size, uint64_t
 static const struct bus_ops sleep_ops = { read_zero, sleep_write };
 static const struct bus_ops reset_ops = { read_zero, reset_write };
 static const struct bus_ops i8042_command_ops = { i8042_status, i8042_command };
+static const struct bus_ops system_a_ops = { system_a_read, system_a_write };
+static const struct bus_ops reset_control_ops = { reset_control_read, reset_control_write };
 static const struct bus_ops status_ops = { read_zero, status_write };
 static const struct bus_ops nothing_ops = { read_zero, write_nothing };
 
@@ -101,8 +145,10 @@ int power_create(struct power **out, struct bus *pio, const struct power_ports *
 		{ "acpi reset", ports->reset, 1, &reset_ops },
 		{ "i8042 data", ports->i8042, 1, &nothing_ops },
 		{ "i8042 command", ports->i8042 + 4u, 1, &i8042_command_ops },
+		{ "system control", ports->system_a, 1, &system_a_ops },
 		{ "exit status", ports->status, 4, &status_ops },
 		{ "post code", ports->post, 1, &nothing_ops },
+		{ "reset control", ports->reset_control, 1, &reset_control_ops },
 	};
 	struct power *p = calloc(1, sizeof(*p));
 
@@ -128,6 +174,11 @@ int power_create(struct power **out, struct bus *pio, const struct power_ports *
 	}
 	*out = p;
 	return 0;
+}
+
+struct bus_range *power_reset_control(struct power *p)
+{
+	return &p->range[NR_RANGES - 1];
 }
 
 void power_destroy(struct power *p)

@@ -1,5 +1,5 @@
 /*
- * How a guest ends: ACPI sleep and reset registers, the i8042's reset line, and the exit status port.
+ * How a guest ends: ACPI sleep and reset registers, a PC's older ways to reset, and the exit status port.
  */
 #ifndef DEVICES_POWER_H
 #define DEVICES_POWER_H
@@ -10,17 +10,19 @@ struct power;
 
 /* Where the registers lie, and what ACPI's tables tell the guest to write to them. */
 struct power_ports {
-	uint16_t sleep;	 /* sleep control and status (ACPI 6.4, 4.8.3.7) */
-	uint16_t reset;	 /* ACPI 6.4, 4.8.3.6 */
-	uint16_t i8042;	 /* data, and command 4 above */
-	uint16_t status; /* of the guest, 4 bytes */
+	uint16_t sleep;		/* sleep control and status (ACPI 6.4, 4.8.3.7) */
+	uint16_t reset;		/* ACPI 6.4, 4.8.3.6 */
+	uint16_t i8042;		/* data, and command 4 above */
+	uint16_t system_a;	/* bit 0: reset */
+	uint16_t reset_control; /* of the chipset, bit 2: reset */
+	uint16_t status;	/* of the guest, 4 bytes */
 	uint16_t post;
 	uint8_t reset_value, sleep_type;
 };
 
 enum power_event {
-	POWER_OFF,    /* ACPI S5 */
-	POWER_RESET,  /* ACPI reset register or i8042 */
+	POWER_OFF,   /* ACPI S5 */
+	POWER_RESET, /* ACPI reset register, i8042, system control port A or reset control register */
 	POWER_STATUS, /* the guest reported a status */
 };
 
@@ -36,6 +38,9 @@ enum power_event {
 int must_check power_create(struct power **out, struct bus *pio, const struct power_ports *ports,
 			    void (*event)(void *arg, enum power_event what, uint8_t status),
 			    void *arg);
+
+/* The reset control register, for the PCI host bridge, amid whose address register it lies. */
+struct bus_range *power_reset_control(struct power *p);
 
 /* Off the bus and freed; the vCPUs have ended. Safe on NULL. */
 void power_destroy(struct power *p);

@@ -45,8 +45,14 @@ int must_check arch_vcpu_init(struct vcpu *vcpu, unsigned int nr_cpus);
 /* Put the boot vCPU's registers as @entry says. -errno with a message. */
 int must_check arch_vcpu_enter_at(struct vcpu *vcpu, const struct boot_entry *entry);
 
-/* Serve an exit that vcpu.c does not know, on the vCPU's thread. False when the guest cannot go on. */
-bool arch_serve_exit(struct vcpu *vcpu);
+enum arch_exit {
+	ARCH_SERVED,
+	ARCH_RESET,   /* the guest resets the machine */
+	ARCH_CRASHED, /* it cannot go on */
+};
+
+/* Serve an exit that vcpu.c does not know, on the vCPU's thread. */
+enum arch_exit arch_serve_exit(struct vcpu *vcpu);
 
 /* Where a vCPU stands that cannot go on (address, mode, instruction bytes), as the end of a
  * sentence; empty where KVM does not say. */

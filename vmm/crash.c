@@ -27,10 +27,6 @@ static void what_happened(const struct vcpu *vcpu, char *text, size_t size)
 {
 	const struct kvm_run *run = vcpu->run;
 
-	if (vcpu->run_error) {
-		snprintf(text, size, "KVM_RUN: %s", strerror(vcpu->run_error));
-		return;
-	}
 	switch (run->exit_reason) {
 	case KVM_EXIT_SHUTDOWN:
 		snprintf(text, size, "triple fault");
@@ -53,6 +49,14 @@ void vcpu_report_crash(struct vcpu *vcpu)
 {
 	char what[160], where[320];
 
+	if (vcpu->run_error) {
+		log_error(
+			"cannot run vCPU %u: KVM_RUN: %s%s", vcpu->id, strerror(vcpu->run_error),
+			vcpu->run_error == EAGAIN
+				? " (KVM may start no thread: raise the limit of processes, ulimit -u)"
+				: "");
+		return;
+	}
 	what_happened(vcpu, what, sizeof(what));
 	arch_vcpu_describe(vcpu, where, sizeof(where));
 	log_error("the guest crashed on vCPU %u: %s%s", vcpu->id, what, where);

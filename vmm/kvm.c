@@ -14,6 +14,8 @@
 
 #define KVM_NODE "/dev/kvm"
 
+#define MAX_TRIES 100 /* of a call that is interrupted */
+
 static const struct kvm_need needs[] = {
 	{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP (interrupt chips)" },
 	{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD (interrupts by eventfd)" },
@@ -116,17 +118,21 @@ int kvm_create(struct kvm *kvm, int fd, const struct guestmem *mem)
 	ret = open_node(kvm, fd);
 	if (ret)
 		goto fail;
-	do
+	/* KVM gives up its threads for any signal, a debugger's too. */
+	for (int tries = 0; tries < MAX_TRIES && (!tries || errno == EINTR) && kvm->vm_fd < 0;
+	     tries++)
 		kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
-	while (kvm->vm_fd < 0 && errno == EINTR);
 	if (kvm->vm_fd < 0)
 		ret = fail("KVM_CREATE_VM");
 	else
 		ret = arch_vm_init(kvm);
 	if (!ret)
 		ret = add_memory(kvm, mem);
-	if (!ret)
+	if (!ret) {
+		close(kvm->fd); /* all else is asked of the machine and its vCPUs */
+		kvm->fd = -1;
 		return 0;
+	}
 fail:
 	kvm_destroy(kvm);
 	return ret;

@@ -129,7 +129,16 @@ static void on_crash(void *arg, struct vcpu *vcpu)
 
 	serial_flush(m->serial); /* what the guest said last comes before what we say */
 	vcpu_report_crash(vcpu);
-	end(m, "crash", STATUS_CRASHED);
+	if (vcpu->run_error)
+		end(m, "error", STATUS_CANNOT);
+	else
+		end(m, "crash", STATUS_CRASHED);
+}
+
+/* A triple fault that the guest meant as a reset. */
+static void on_reset(void *arg)
+{
+	end_unreported(arg, "reset");
 }
 
 static void on_console_quit(void *arg)
@@ -219,7 +228,7 @@ static int set_timeout(struct machine *m)
 /* Where a virtio device finds its place; see struct device_env. */
 static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 {
-	static const struct pci_layout pci_layout = MEMMAP_PCI;
+	struct pci_layout pci_layout = MEMMAP_PCI;
 	struct machine *m = arg;
 	struct virtio_mmio *mmio;
 	struct virtio_pci *pci;
@@ -238,6 +247,7 @@ static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 		return ret;
 	}
 	if (!m->pci) {
+		pci_layout.reset_control = power_reset_control(m->power);
 		ret = pci_host_create(&m->pci, &pci_layout, &m->pio, &m->mmio, m->irqchip);
 		if (ret)
 			return ret;
@@ -342,6 +352,7 @@ static int add_vcpus(struct machine *m, const struct boot_entry *entry)
 			.pio = &m->pio,
 			.mmio = &m->mmio,
 			.crashed = on_crash,
+			.reset = on_reset,
 			.arg = m,
 		};
 		ret = vcpu_create(v, n);

@@ -75,16 +75,15 @@ static void serve_mmio(struct vcpu *vcpu)
 	}
 }
 
-/* False when the guest cannot go on. */
-static bool serve_exit(struct vcpu *vcpu)
+static enum arch_exit serve_exit(struct vcpu *vcpu)
 {
 	switch (vcpu->run->exit_reason) {
 	case KVM_EXIT_MMIO:
 		serve_mmio(vcpu);
-		return true;
+		return ARCH_SERVED;
 	case KVM_EXIT_INTR:
 		vcpu->counters.interrupted++;
-		return true;
+		return ARCH_SERVED;
 	default:
 		return arch_serve_exit(vcpu);
 	}
@@ -93,6 +92,32 @@ static bool serve_exit(struct vcpu *vcpu)
 static void on_kick(int signal)
 {
 	(void)signal; /* its arrival is all that matters */
+}
+
+/* Enter the guest and serve its exit; false when it does not go on. */
+static bool run_once(struct vcpu *vcpu)
+{
+	const int err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+
+	/*
+	 * EAGAIN: woken, but not by a start-up IPI. The boot vCPU waits for none: to it KVM says so that it cannot have a
+	 * thread of its own (RLIMIT_NPROC), and would for ever.
+	 */
+	if (err == EINTR || (err == EAGAIN && vcpu->id)) {
+		vcpu->counters.interrupted += err == EINTR;
+		return true;
+	}
+	vcpu->run_error = err;
+	switch (err ? ARCH_CRASHED : serve_exit(vcpu)) {
+	case ARCH_SERVED:
+		return true;
+	case ARCH_RESET:
+		vcpu->reset(vcpu->arg);
+		return false;
+	default:
+		vcpu->crashed(vcpu->arg, vcpu);
+		return false;
+	}
 }
 
 static void vcpu_thread(void *arg)
@@ -106,19 +131,8 @@ static void vcpu_thread(void *arg)
 	while (sem_wait(&vcpu->go) < 0)
 		; /* the signal came early */
 	vcpu->counters.first_entry = now_ns();
-	while (!__atomic_load_n(&vcpu->stop, __ATOMIC_ACQUIRE)) {
-		const int err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
-
-		if (err == EINTR) {
-			vcpu->counters.interrupted++;
-		} else if (err == EAGAIN) {
-			continue; /* woken before its start-up IPI */
-		} else if (err || !serve_exit(vcpu)) {
-			vcpu->run_error = err;
-			vcpu->crashed(vcpu->arg, vcpu);
-			break;
-		}
-	}
+	while (!__atomic_load_n(&vcpu->stop, __ATOMIC_ACQUIRE) && run_once(vcpu))
+		;
 }
 
 int vcpu_start(struct vcpu *vcpu, const struct thread_guard *guard)

@@ -28,6 +28,7 @@ struct vcpu {
 	/* Called once, from the vCPU's thread, if the guest cannot go on (see vcpu_report_crash());
 	 * not when it was asked to stop. */
 	void (*crashed)(void *arg, struct vcpu *vcpu);
+	void (*reset)(void *arg); /* likewise, if the guest reset the machine by itself */
 	void *arg;
 	struct thread thread;
 	sem_t go;      /* until then the thread waits */

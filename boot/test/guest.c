@@ -49,6 +49,10 @@ bool guest_is_zero(const struct guest *g, uint64_t from, uint64_t to)
 
 	if (from >= to)
 		return true;
+	/* The code of the reset is not zero, wherever it is. */
+	if (from < BOOT_RESET_CODE && to >= BOOT_HIGH_MEMORY)
+		return guest_is_zero(g, from, BOOT_RESET_CODE) &&
+		       guest_is_zero(g, BOOT_HIGH_MEMORY, to);
 	p = guestmem_ptr(&g->mem, from, to - from);
 	assert_non_null(p);
 	return p[0] == 0 && memcmp(p, p + 1, to - from - 1) == 0;

@@ -437,6 +437,28 @@ static void test_neither_kind_of_kernel(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
+/* mov dx, port; mov al, value; out dx, al; and it stays there. Both protocols. */
+static void test_reset_as_a_bios_would(void **state)
+{
+	static const uint8_t code[16] = { 0xba, 0x04, 0x06, 0xb0, 0x01, 0xee, 0xf4, 0xeb, 0xfd };
+	static const uint8_t none[2] = { 0xff, 0xff };
+
+	(void)state;
+	for (unsigned int pvh = 0; pvh < 2; pvh++) {
+		struct guest g;
+
+		guest_init(&g, 16 * MIB);
+		assert_int_equal(pvh ? guest_load(&g, &elf, sizeof(elf))
+				     : guest_load(&g, &image, sizeof(image)),
+				 0);
+		assert_memory_equal(guestmem_ptr(&g.mem, 0xffff0, 16), code, 16);
+		assert_memory_equal(guestmem_ptr(&g.mem, 0x472, 2), none, 2);
+		guest_destroy(&g);
+	}
+	assert_int_equal(PORT_RESET, 0x604);
+	assert_int_equal(RESET_VALUE, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +469,7 @@ int main(void)
 		TEST(test_command_line_limits),
 		TEST(test_4_gib_are_mapped_to_themselves),
 		TEST(test_gdt_is_of_the_mode),
+		TEST(test_reset_as_a_bios_would),
 		TEST(test_files_that_are_no_good),
 		TEST(test_file_that_may_not_be_read),
 		TEST(test_file_that_shrinks),

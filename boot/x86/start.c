@@ -68,6 +68,22 @@ static int write_gdt(const struct guestmem *mem, struct boot_entry *entry)
 	return guestmem_write(mem, BOOT_GDT, gdt, sizeof(gdt));
 }
 
+/*
+ * Linux that finds no better way to reset (hardware-reduced ACPI without EFI, "reboot=bios") starts the BIOS again in
+ * real mode, at F000:FFF0. Here it finds an instruction that resets: mov dx, PORT_RESET; mov al, RESET_VALUE;
+ * out dx, al; hlt; jmp back to it.
+ */
+static int write_reset_code(const struct guestmem *mem)
+{
+	static const uint8_t code[] = {
+		0xba, PORT_RESET & 0xff, PORT_RESET >> 8, 0xb0, RESET_VALUE, 0xee, 0xf4, 0xeb, 0xfd
+	};
+	static const uint16_t none = BOOT_WARM_NONE;
+	int ret = guestmem_write(mem, BOOT_WARM_WORD, &none, sizeof(none));
+
+	return ret ? ret : guestmem_write(mem, BOOT_RESET_CODE, code, sizeof(code));
+}
+
 int boot_start(const struct guestmem *mem, const struct boot_kernel *kernel,
 	       const struct boot_params_in *in, struct boot_entry *entry)
 {
@@ -89,5 +105,7 @@ int boot_start(const struct guestmem *mem, const struct boot_kernel *kernel,
 		if (!ret)
 			ret = write_page_tables(mem);
 	}
-	return ret ? ret : write_gdt(mem, entry);
+	if (!ret)
+		ret = write_gdt(mem, entry);
+	return ret ? ret : write_reset_code(mem);
 }

@@ -186,6 +186,76 @@ static void address_port_takes_dwords_only(void **state)
 	assert_int_equal(bus_get(&x->m.pio, PORT_PCI_ADDRESS, 4), 0x80fffffc);
 }
 
+static uint8_t reset_control = 0x5a;
+
+static uint64_t reset_control_read(void *dev, uint64_t offset, unsigned int size)
+{
+	assert_int_equal(offset, 0);
+	assert_int_equal(size, 1);
+	return *(uint8_t *)dev;
+}
+
+static void reset_control_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	assert_int_equal(offset, 0);
+	assert_int_equal(size, 1);
+	*(uint8_t *)dev = (uint8_t)value;
+}
+
+/* The chipset's reset control register lies amid the address register: bytes are for it, dwords not. */
+static void address_port_leaves_bytes_to_the_reset_register(void **state)
+{
+	static const struct bus_ops ops = { reset_control_read, reset_control_write };
+	struct bus_range range = { "reset", PORT_RESET_CONTROL, 1, &ops, &reset_control };
+	struct pci_layout layout = MEMMAP_PCI;
+	struct fixture *x = *state;
+	struct pci_host *host;
+	struct bus pio, mmio;
+
+	bus_init(&pio);
+	bus_init(&mmio);
+	assert_int_equal(bus_add(&pio, &range), 0);
+	layout.reset_control = &range;
+	assert_int_equal(pci_host_create(&host, &layout, &pio, &mmio, x->m.irqchip), 0);
+	assert_int_equal(bus_get(&pio, PORT_RESET_CONTROL, 1), 0x5a);
+	bus_put(&pio, PORT_RESET_CONTROL, 1, 0x0e);
+	assert_int_equal(reset_control, 0x0e);
+	bus_put(&pio, PORT_PCI_ADDRESS, 4, 0x80000804);
+	bus_put(&pio, PORT_PCI_ADDRESS, 1, 0xff);
+	bus_put(&pio, PORT_PCI_ADDRESS + 2, 1, 0xff);
+	bus_put(&pio, PORT_RESET_CONTROL, 2, 0xffff);
+	assert_int_equal(reset_control, 0x0e);
+	assert_int_equal(bus_get(&pio, PORT_PCI_ADDRESS, 4), 0x80000804);
+	pci_host_destroy(host);
+	bus_destroy(&pio);
+	bus_destroy(&mmio);
+}
+
+/* KVM may hand over any number of bytes where an access crosses a page. */
+static void odd_sizes_have_no_effect(void **state)
+{
+	static const unsigned int sizes[] = { 0, 3, 5, 6, 7, 8, 9, 255 };
+	struct fixture *x = *state;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++)
+		for (unsigned int reg = 0; reg < PCI_CFG_SIZE; reg++) {
+			const uint64_t at = MEMMAP_ECAM_BASE + (1 << 15) + reg;
+			uint64_t v = 0;
+
+			bus_read(&x->m.mmio, at, sizes[i], &v);
+			assert_true(
+				sizes[i] > 8 ||
+				v == (sizes[i] == 8 ? UINT64_MAX : (1ull << 8 * sizes[i]) - 1) ||
+				v == UINT32_MAX);
+			bus_write(&x->m.mmio, at, sizes[i], 0);
+		}
+	assert_int_equal(cfg_get(&x->m, 1, PCI_VENDOR_ID, 4), DEVICE << 16 | VENDOR);
+	assert_int_equal(cfg_get(&x->m, 1, PCI_INTERRUPT_LINE, 1), GSI_PCI_INTA + 1);
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++)
+		for (unsigned int offset = 0; offset < 8; offset++)
+			bus_write(&x->m.pio, PORT_PCI_ADDRESS + offset, sizes[i], 0);
+}
+
 static void data_port_without_enable_reaches_nothing(void **state)
 {
 	struct fixture *x = *state;
@@ -946,6 +1016,8 @@ int main(void)
 		TEST(header_is_of_type_0),
 		TEST(data_port_takes_bytes_and_words),
 		TEST(address_port_takes_dwords_only),
+		TEST(address_port_leaves_bytes_to_the_reset_register),
+		TEST(odd_sizes_have_no_effect),
 		TEST(data_port_without_enable_reaches_nothing),
 		TEST(nobody_is_all_ones),
 		TEST(odd_config_accesses_have_no_effect),

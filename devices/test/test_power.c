@@ -187,6 +187,39 @@ static void test_neighbours_do_not_answer(void **state)
 		assert_false(bus_read(&bus, ports[i], 1, &value));
 }
 
+static void test_system_port_reset(void **state)
+{
+	(void)state;
+	assert_int_equal(in(PORT_SYSTEM_A, 1), 0x02); /* A20 is open */
+	for (unsigned int v = 0; v < 256; v++) {
+		out(PORT_SYSTEM_A, 1, v);
+		if (v & 1)
+			assert_event(POWER_RESET, 0);
+		assert_int_equal(events, 0);
+	}
+}
+
+/* As Linux does it: what else is to be reset first, then the CPU's bit. */
+static void test_reset_control(void **state)
+{
+	(void)state;
+	assert_int_equal(in(PORT_RESET_CONTROL, 1), 0);
+	out(PORT_RESET_CONTROL, 1, 0x02);
+	assert_int_equal(events, 0);
+	assert_int_equal(in(PORT_RESET_CONTROL, 1), 0x02);
+	out(PORT_RESET_CONTROL, 1, 0x06);
+	assert_event(POWER_RESET, 0);
+	out(PORT_RESET_CONTROL, 1, 0x0e);
+	assert_event(POWER_RESET, 0);
+	for (unsigned int v = 0; v < 256; v++)
+		if (!(v & 0x04))
+			out(PORT_RESET_CONTROL, 1, v);
+	assert_int_equal(events, 0);
+	assert_false(bus_write(&bus, PORT_RESET_CONTROL, 2, 0x0e0e));
+	assert_false(bus_write(&bus, PORT_RESET_CONTROL, 4, 0x0e));
+	assert_int_equal(events, 0);
+}
+
 /* A port that is taken: an error, and no range of ours stays behind. */
 static void test_taken_port(void **state)
 {
@@ -221,6 +254,8 @@ int main(void)
 		TEST(test_status_port_above_its_first_byte),
 		TEST(test_post_port),
 		TEST(test_neighbours_do_not_answer),
+		TEST(test_system_port_reset),
+		TEST(test_reset_control),
 		TEST(test_taken_port),
 	};
 

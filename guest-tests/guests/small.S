@@ -25,6 +25,14 @@ start:
 	je keyboard
 	cmpb $'t', %cl
 	je triple
+	cmpb $'w', %cl
+	je warm
+	cmpb $'c', %cl
+	je chipset
+	cmpb $'a', %cl
+	je system_port
+	cmpb $'f', %cl
+	je firmware
 	cmpb $'b', %cl
 	je big
 	cmpb $'m', %cl
@@ -78,6 +86,30 @@ keyboard:
 	outb %al, $0x64
 	jmp loop_forever
 
+chipset:				/* the reset control register, as Linux does it */
+	movw $0xcf9, %dx
+	movb $0x02, %al
+	outb %al, %dx
+	movb $0x0e, %al
+	outb %al, %dx
+	jmp loop_forever
+
+system_port:
+	movb $0x03, %al
+	outb %al, $0x92
+	jmp loop_forever
+
+firmware:				/* to real mode, and where a PC's CPU starts */
+	lgdt gdt_pointer
+	ljmp $8, $real - start_of_memory
+	.code16
+real:	movl %cr0, %eax
+	andb $0xfe, %al
+	movl %eax, %cr0
+	ljmpw $0xf000, $0xfff0
+	.code32
+
+warm:	movw $0x1234, 0x472		/* say that it is a reset, then a triple fault */
 triple:	lidt no_idt
 	ud2
 
@@ -99,6 +131,12 @@ holes:					/* what nobody answers reads as all ones: 0, else 1 */
 1:	movb $1, %al
 	jmp report
 
+	.set start_of_memory, 0x100000
+gdt:	.quad 0
+	.quad 0x00009b100000ffff	/* 16-bit code, at 1 MiB */
+gdt_pointer:
+	.word 15
+	.long gdt
 no_idt:	.word 0
 	.long 0
 hello:	.asciz "hello from a small guest\n"

@@ -95,7 +95,7 @@ static bool find(struct bus *bus, uint64_t addr, unsigned int size, struct bus_r
 	if (at < bus->nr_ranges) {
 		const struct bus_range *r = bus->range[at];
 
-		hit = r->base <= addr && size <= r->len - (addr - r->base);
+		hit = r->base <= addr && size - 1 < 8 && size <= r->len - (addr - r->base);
 		if (hit)
 			*found = *r;
 	}

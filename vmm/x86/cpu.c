@@ -8,6 +8,7 @@
 #include "vmm/vcpu.h"
 #include "vmm/x86/cpuid.h"
 #include "vmm/x86/entry.h"
+#include "vmm/x86/memmap.h"
 
 static int fail(const struct vcpu *vcpu, const char *what)
 {
@@ -141,19 +142,34 @@ static void serve_pio(struct vcpu *vcpu)
 	}
 }
 
-bool arch_serve_exit(struct vcpu *vcpu)
+/*
+ * The guest says at BOOT_WARM_WORD that it resets the machine, as kernels for PCs do however they go about it.
+ * The registers do not tell: a CPU with SVM has lost them at a triple fault.
+ */
+static bool is_reset(const struct vcpu *vcpu)
+{
+	uint16_t word;
+
+	return !guestmem_read(vcpu->mem, BOOT_WARM_WORD, &word, sizeof(word)) &&
+	       word != BOOT_WARM_NONE;
+}
+
+enum arch_exit arch_serve_exit(struct vcpu *vcpu)
 {
 	switch (vcpu->run->exit_reason) {
 	case KVM_EXIT_IO:
 		serve_pio(vcpu);
-		return true;
+		return ARCH_SERVED;
 	case KVM_EXIT_HLT:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 	case KVM_EXIT_SET_TPR:
 		vcpu->counters.other++;
-		return true;
+		return ARCH_SERVED;
+	case KVM_EXIT_SHUTDOWN:
+		vcpu->counters.other++;
+		return is_reset(vcpu) ? ARCH_RESET : ARCH_CRASHED;
 	default:
 		vcpu->counters.other++;
-		return false;
+		return ARCH_CRASHED;
 	}
 }

@@ -47,6 +47,7 @@
 #define PORT_I8042_DATA	   0x60
 #define PORT_I8042_COMMAND 0x64
 #define PORT_POST	   0x80
+#define PORT_SYSTEM_A	   0x92
 #define PORT_EXIT_STATUS   0xf4
 #define PORT_SERIAL	   0x3f8
 #define PORT_SERIAL_LEN	   8
@@ -54,6 +55,7 @@
 #define PORT_SLEEP_STATUS  0x601
 #define PORT_RESET	   0x604 /* ACPI 6.4, 4.8.3.6; write RESET_VALUE */
 #define PORT_PCI_ADDRESS   0xcf8
+#define PORT_RESET_CONTROL 0xcf9 /* single bytes, amid the dword above */
 #define PORT_PCI_DATA	   0xcfc
 #define PORT_PCI_IO_BASE   0x1000
 #define PORT_PCI_IO_SIZE   0x7000
@@ -62,11 +64,12 @@
 #define SLEEP_TYPE_S5 5 /* SLP_TYP of \_S5 */
 
 /* A struct power_ports */
-#define MEMMAP_POWER                                                                        \
-	{                                                                                   \
-		.sleep = PORT_SLEEP_CONTROL, .reset = PORT_RESET, .i8042 = PORT_I8042_DATA, \
-		.status = PORT_EXIT_STATUS, .post = PORT_POST, .reset_value = RESET_VALUE,  \
-		.sleep_type = SLEEP_TYPE_S5,                                                \
+#define MEMMAP_POWER                                                                         \
+	{                                                                                    \
+		.sleep = PORT_SLEEP_CONTROL, .reset = PORT_RESET, .system_a = PORT_SYSTEM_A, \
+		.reset_control = PORT_RESET_CONTROL, .i8042 = PORT_I8042_DATA,               \
+		.status = PORT_EXIT_STATUS, .post = PORT_POST, .reset_value = RESET_VALUE,   \
+		.sleep_type = SLEEP_TYPE_S5,                                                 \
 	}
 
 #define GSI_SERIAL	4u
@@ -94,6 +97,7 @@ static inline unsigned memmap_virtio_mmio_gsi(unsigned n)
 }
 
 /* Low memory while booting. Everything lies below BOOT_LOW_END, in RAM of any legal size. */
+#define BOOT_WARM_WORD	 0x472ull /* of the BIOS data area; see BOOT_WARM_NONE */
 #define BOOT_GDT	 0x500ull
 #define BOOT_PVH_INFO	 0x6000ull
 #define BOOT_ZERO_PAGE	 0x7000ull
@@ -103,7 +107,14 @@ static inline unsigned memmap_virtio_mmio_gsi(unsigned n)
 #define BOOT_CMDLINE_MAX 0x10000ull
 #define BOOT_LOW_END	 0x9fc00ull /* usable below the EBDA */
 #define BOOT_ACPI	 0xe0000ull /* RSDP first: found by scanning too */
-#define BOOT_ACPI_END	 0x100000ull
+#define BOOT_ACPI_END	 0xffff0ull
+#define BOOT_RESET_CODE	 0xffff0ull /* F000:FFF0, where a PC's CPU starts */
 #define BOOT_HIGH_MEMORY 0x100000ull
+
+/*
+ * Before it resets a PC, a kernel says at BOOT_WARM_WORD how it wants to start again: 0, or 0x1234 for "warm". This
+ * stands there until it does, so that a triple fault that is meant as a reset differs from a crash.
+ */
+#define BOOT_WARM_NONE 0xffff
 
 #endif
