@@ -2,26 +2,21 @@
 #include "devices/serial.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include <linux/serial_reg.h>
 
 #include "vmm/base/log.h"
 
 #define FIFO_SIZE	  16
-#define OUT_SIZE	  1024 /* below PIPE_BUF: a pipe that polls writable takes it whole */
+#define OUT_SIZE	  4096
 #define OUT_DELAY_NS	  (5 * 1000 * 1000)
-#define STALL_TIMEOUT_MS  1000
+#define RETRY_DELAY_NS	  (50 * 1000 * 1000)
+#define STALL_TIMEOUT_NS  (1000 * 1000 * 1000)
 #define DIVISOR_9600	  12
 #define IER_MASK	  (UART_IER_RDI | UART_IER_THRI | UART_IER_RLSI | UART_IER_MSI)
 #define MCR_MASK	  (UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT1 | UART_MCR_OUT2 | UART_MCR_LOOP)
@@ -31,12 +26,12 @@
 #define IIR_FIFOS_ENABLED 0xc0
 
 struct serial {
-	pthread_mutex_t lock; /* everything below; held while output is written */
+	pthread_mutex_t lock; /* everything below; not held while output waits */
 	struct bus *pio;
 	struct bus_range range;
 	struct irq irq;
 	struct loop *loop;
-	struct loop_watch timer;
+	struct loop_timer timer;
 	void (*on_room)(void *arg);
 	void *arg;
 	struct serial_counters counters;
@@ -50,7 +45,7 @@ struct serial {
 	unsigned int rx_first, rx_len;
 	bool refused; /* input did not fit: on_room is due */
 
-	int out_fd, own_fd; /* own_fd is to be closed, or -1 */
+	struct sink *out_sink;
 	uint8_t out[OUT_SIZE];
 	unsigned int out_len;
 	bool timer_armed, stalled, loss_told;
@@ -65,96 +60,101 @@ static const struct counter_desc counter_desc[] = {
 
 /* ---- output ---- */
 
+static void lose(struct serial *s, unsigned int bytes)
+{
+	const int err = s->out_sink->error;
+
+	s->counters.tx_lost += bytes;
+	if (s->loss_told || !bytes)
+		return;
+	s->loss_told = true;
+	log_warn("output of the serial port is being lost: %s",
+		 err == EAGAIN || err == EINTR ? "its reader does not keep up"
+		 : err == EFBIG		       ? "its file has reached its bound"
+					       : strerror(err));
+}
+
+/* Write what the sink takes within @ms milliseconds; the rest stays, unless it will never be taken. */
+static void write_out(struct serial *s, unsigned int ms)
+{
+	const size_t n = sink_write(s->out_sink, s->out, s->out_len, ms);
+	const int err = s->out_sink->error;
+
+	s->out_len -= (unsigned int)n;
+	memmove(s->out, s->out + n, s->out_len);
+	if (n)
+		s->stalled = false;
+	if (s->out_len && err != EAGAIN && err != EINTR) {
+		lose(s, s->out_len);
+		s->out_len = 0;
+	}
+}
+
 /*
- * A terminal may take fewer bytes than poll() promises and then block; O_NONBLOCK on the caller's
- * descriptor would change it for every process that shares it. So open the terminal once more. The
- * master side of a pseudo-terminal cannot be had that way: opening it makes a new pair.
+ * Hold the guest up until the sink takes something, once and for a second at most. Meanwhile the lock is
+ * free: the main loop needs it, and must be able to end the machine. A signal ends the patience, not the
+ * output: the machine wants its thread back.
  */
-static int reopen_terminal(int fd)
+static void make_room(struct serial *s)
 {
-	char path[32];
-	int pty_number;
+	const uint64_t deadline = now_ns() + STALL_TIMEOUT_NS;
 
-	if (!isatty(fd) || ioctl(fd, TIOCGPTN, &pty_number) == 0)
-		return -1;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
+	while (s->out_len == OUT_SIZE && !s->stalled) {
+		int err;
 
-/* Returns 0 once @s->out_fd takes bytes, else -errno. A signal ends the patience, not the output: the
- * machine wants its thread back. */
-static int wait_writable(struct serial *s)
-{
-	struct pollfd p = { .fd = s->out_fd, .events = POLLOUT };
-	int n = poll(&p, 1, s->stalled ? 0 : STALL_TIMEOUT_MS);
-
-	s->stalled = n <= 0;
-	if (n < 0)
-		return -errno;
-	return n ? 0 : -EAGAIN;
-}
-
-static void flush_locked(struct serial *s)
-{
-	unsigned int done = 0;
-	int err = 0;
-
-	while (done < s->out_len && s->out_fd >= 0) {
-		err = wait_writable(s);
-		if (!err) {
-			ssize_t n = write(s->out_fd, s->out + done, s->out_len - done);
-			if (n > 0) {
-				done += (unsigned int)n;
-				continue;
-			}
-			err = n < 0 ? -errno : -EIO;
-			if (err == -EAGAIN)
-				s->stalled = true;
-		}
-		if (err != -EINTR)
-			break;
+		pthread_mutex_unlock(&s->lock);
+		err = sink_wait(s->out_sink, STALL_TIMEOUT_NS / 1000000);
+		pthread_mutex_lock(&s->lock);
+		write_out(s, 0);
+		s->stalled = s->out_len == OUT_SIZE && (err == -EINTR || now_ns() >= deadline);
 	}
-	if (done < s->out_len && s->out_fd >= 0) {
-		s->counters.tx_lost += s->out_len - done;
-		if (!s->loss_told)
-			log_warn("output of the serial port is being lost: %s",
-				 err == -EAGAIN ? "its reader does not keep up" : strerror(-err));
-		s->loss_told = true;
-	}
-	s->out_len = 0;
 }
 
 static void transmit(struct serial *s, uint8_t byte)
 {
 	s->counters.tx_bytes++;
+	if (s->out_len == OUT_SIZE)
+		write_out(s, 0);
+	make_room(s);
+	if (s->out_len == OUT_SIZE) {
+		lose(s, 1);
+		return;
+	}
 	s->out[s->out_len++] = byte;
-	if (byte == '\n' || s->out_len == OUT_SIZE) {
-		flush_locked(s);
-	} else if (!s->timer_armed) {
-		struct itimerspec t = { .it_value.tv_nsec = OUT_DELAY_NS };
-
-		s->timer_armed = timerfd_settime(s->timer.fd, 0, &t, NULL) == 0;
+	if (byte == '\n' || s->out_len == OUT_SIZE)
+		write_out(s, 0);
+	if (s->out_len && !s->timer_armed) {
+		s->timer_armed = true;
+		loop_timer_set(&s->timer, OUT_DELAY_NS);
 	}
 }
 
-static void on_timer(void *arg, uint32_t events)
+static void on_timer(void *arg)
 {
 	struct serial *s = arg;
-	uint64_t expirations;
 
-	(void)events;
-	if (read(s->timer.fd, &expirations, sizeof(expirations)) < 0)
-		return;
 	pthread_mutex_lock(&s->lock);
-	s->timer_armed = false;
-	flush_locked(s);
+	write_out(s, 0);
+	s->timer_armed = s->out_len > 0;
+	if (s->timer_armed)
+		loop_timer_set(&s->timer, RETRY_DELAY_NS);
 	pthread_mutex_unlock(&s->lock);
 }
 
 void serial_flush(struct serial *s)
 {
 	pthread_mutex_lock(&s->lock);
-	flush_locked(s);
+	write_out(s, 0);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void serial_finish(struct serial *s, unsigned int ms)
+{
+	pthread_mutex_lock(&s->lock);
+	write_out(s, ms);
+	lose(s, s->out_len);
+	s->out_len = 0;
+	lose(s, (unsigned int)sink_finish(s->out_sink));
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -403,8 +403,8 @@ unsigned int serial_input(struct serial *s, const uint8_t *buf, unsigned int len
 /* ---- life ---- */
 
 int serial_create(struct serial **out, struct bus *pio, uint16_t port, struct irqchip *irqchip,
-		  unsigned int gsi, struct loop *loop, int out_fd, void (*on_room)(void *arg),
-		  void *arg)
+		  unsigned int gsi, struct loop *loop, struct sink *out_sink,
+		  void (*on_room)(void *arg), void *arg)
 {
 	struct serial *s = calloc(1, sizeof(*s));
 	int err;
@@ -420,23 +420,18 @@ int serial_create(struct serial **out, struct bus *pio, uint16_t port, struct ir
 	s->arg = arg;
 	s->msr = MSR_PLUGGED_IN;
 	s->divisor = DIVISOR_9600;
-	s->own_fd = reopen_terminal(out_fd);
-	s->out_fd = s->own_fd >= 0 ? s->own_fd : out_fd;
+	s->out_sink = out_sink;
 	pthread_mutex_init(&s->lock, NULL);
 
-	s->timer = (struct loop_watch){ .ready = on_timer, .arg = s };
-	s->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (s->timer.fd < 0) {
-		err = -errno;
+	s->timer = (struct loop_timer){ .expired = on_timer, .arg = s };
+	err = loop_timer_init(loop, &s->timer);
+	if (err) {
 		log_error("cannot create the serial port's timer: %s", strerror(-err));
 		goto err_free;
 	}
-	err = loop_watch(loop, &s->timer, EPOLLIN);
-	if (err)
-		goto err_timer;
 	err = irq_init_edge(&s->irq, irqchip, gsi);
 	if (err)
-		goto err_watch;
+		goto err_timer;
 	err = bus_add(pio, &s->range);
 	if (err) {
 		log_error("cannot put the serial port on I/O port 0x%x: %s", port, strerror(-err));
@@ -451,13 +446,9 @@ int serial_create(struct serial **out, struct bus *pio, uint16_t port, struct ir
 
 err_irq:
 	irq_destroy(&s->irq);
-err_watch:
-	loop_watch(loop, &s->timer, 0);
 err_timer:
-	close(s->timer.fd);
+	loop_timer_destroy(loop, &s->timer);
 err_free:
-	if (s->own_fd >= 0)
-		close(s->own_fd);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 	return err;
@@ -470,11 +461,8 @@ void serial_destroy(struct serial *s)
 	counters_unregister(&s->group);
 	bus_remove(s->pio, &s->range);
 	serial_flush(s);
-	loop_watch(s->loop, &s->timer, 0);
-	close(s->timer.fd);
+	loop_timer_destroy(s->loop, &s->timer);
 	irq_destroy(&s->irq);
-	if (s->own_fd >= 0)
-		close(s->own_fd);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

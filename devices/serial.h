@@ -2,9 +2,10 @@
  * 16550A UART on eight I/O ports.
  *
  * Output is collected and written at the end of a line, when the buffer is full, or a few milliseconds
- * after its first byte: prompts appear at once, and a line costs one write(2). A file descriptor that
- * takes no more holds the guest up for at most a second, once; from then on, until it takes bytes
- * again, what does not fit is lost and counted. The caller ignores SIGPIPE.
+ * after its first byte: prompts appear at once, and a line costs one write(2). A sink that takes no more
+ * holds the guest up once the buffer is full, for at most a second, once; from then on, until it takes
+ * bytes again, what does not fit is lost and counted. Only a vCPU's thread ever waits for the sink, and
+ * without a lock.
  *
  * Input is pushed in by serial_input(); what does not fit the receive FIFO is refused, so that the
  * caller stops reading until there is room.
@@ -16,6 +17,7 @@
 #include "vmm/base/counters.h"
 #include "vmm/base/irq.h"
 #include "vmm/base/loop.h"
+#include "vmm/base/sink.h"
 
 struct serial;
 
@@ -27,20 +29,24 @@ struct serial_counters {
 };
 
 /*
- * Create and put on the bus, eight ports from @port, interrupting on pin @gsi; output goes to @out_fd (-1: nowhere), which stays the caller's. @loop,
+ * Create and put on the bus, eight ports from @port, interrupting on pin @gsi; output goes to @out_sink,
+ * which stays the caller's. @loop,
  * which must not be running yet, writes out what stays unfinished. @on_room is called (any vCPU
  * thread, without a lock; may be NULL) when input was refused and there is room again. -errno with a
  * message.
  */
 int must_check serial_create(struct serial **out, struct bus *pio, uint16_t port,
 			     struct irqchip *irqchip, unsigned int gsi, struct loop *loop,
-			     int out_fd, void (*on_room)(void *arg), void *arg);
+			     struct sink *out_sink, void (*on_room)(void *arg), void *arg);
 
-/* Flushes. The vCPUs have ended and the loop is not running (but not destroyed). Safe on NULL. */
+/* The vCPUs have ended and the loop is not running (but not destroyed). Safe on NULL. */
 void serial_destroy(struct serial *s);
 
-/* Write out what was collected. Any thread. */
+/* Write out what was collected and is taken at once; the rest stays. Any thread. */
 void serial_flush(struct serial *s);
+
+/* The same when the vCPUs have ended; what is not taken within @ms milliseconds is lost. */
+void serial_finish(struct serial *s, unsigned int ms);
 
 /* Free places in the receive FIFO; 0 also in loopback. Any thread. */
 unsigned int serial_room(struct serial *s);

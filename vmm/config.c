@@ -37,10 +37,10 @@ static const struct option rows[] = {
 	{ "cpus", OPTION_NUMBER, AT(cpus), "N", "virtual CPUs (1)", .preset = "1", .min = 1,
 	  .max = 4096 },
 	DEVICE_TRANSPORT_OPTION(AT(transport), "pci", "for devices that do not say (pci)"),
-	{ "console", OPTION_TEXT, AT(console), "WHERE",
-	  "serial port: a file to write to, or none (standard input and output;\n"
-	  "on a terminal Ctrl-A x ends, Ctrl-A h helps)",
-	  .wanted = "a file or none" },
+	{ "console", OPTION_OTHER, AT(console), "WHERE",
+	  "serial port: a file to write to (FILE,max=SIZE: at most SIZE), or none\n"
+	  "(standard input and output; on a terminal Ctrl-A x ends, Ctrl-A h helps)",
+	  .parse = console_parse },
 	{ "timeout", OPTION_TIME, AT(timeout_ms), "TIME",
 	  "end the machine after TIME, such as 500ms, 30s or 5m", .max = MAX_TIME_MS },
 	{ "expect-status", OPTION_SWITCH, AT(expect_status), NULL,
@@ -248,13 +248,19 @@ static int check_line(const char *line, size_t len, const char *path, unsigned i
 static int read_file(struct config *config, const struct option_group *const *devices,
 		     const char *path)
 {
-	FILE *f = fopen(path, "re");
+	FILE *f;
 	size_t room = 0;
 	char *line = NULL;
 	unsigned int number = 0;
 	ssize_t len;
 	int ret = 0;
 
+	if (config->nr_configs == CONFIG_MAX_FILES) {
+		log_error("too many --config: at most %u", CONFIG_MAX_FILES);
+		return -EINVAL;
+	}
+	config->config[config->nr_configs++] = path;
+	f = fopen(path, "re");
 	if (!f) {
 		ret = -errno;
 		log_error("cannot read configuration file '%s': %s", path, strerror(-ret));

@@ -10,8 +10,10 @@
 
 #include "vmm/base/options.h"
 #include "vmm/base/util.h"
+#include "vmm/console.h"
 
 #define CONFIG_MAX_DEVICES 64
+#define CONFIG_MAX_FILES   16
 
 /* A device in the order in which they were given; @options is a struct of the group's. */
 struct config_device {
@@ -24,12 +26,13 @@ struct config {
 	uint64_t mem; /* bytes */
 	unsigned int cpus;
 	unsigned int transport; /* enum device_transport, for devices that do not choose */
-	const char *console;	/* NULL: stdio; "none"; or a file */
-	const char *stats;	/* NULL, "-" or a file */
-	const char *config;	/* the last --config */
-	uint64_t timeout_ms;	/* 0: none */
-	int kvm_fd;		/* an open /dev/kvm, or -1 */
-	unsigned int sandbox;	/* enum sandbox_mode */
+	struct console_options console;
+	const char *stats;		      /* NULL, "-" or a file */
+	const char *config[CONFIG_MAX_FILES]; /* what was read */
+	unsigned int nr_configs;
+	uint64_t timeout_ms;  /* 0: none */
+	int kvm_fd;	      /* an open /dev/kvm, or -1 */
+	unsigned int sandbox; /* enum sandbox_mode */
 	bool expect_status;
 	bool verbose;
 	struct config_device device[CONFIG_MAX_DEVICES];

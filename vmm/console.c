@@ -3,29 +3,37 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
 
-#define ESCAPE 1 /* Ctrl-A */
+#define ESCAPE	 1  /* Ctrl-A */
+#define RESET_MS 50 /* for a terminal to take its reset */
 
 struct console {
 	struct loop *loop;
 	unsigned int (*room)(void *port);
 	void (*input)(void *port, const uint8_t *buf, unsigned int len);
 	void *port;
-	int out_fd; /* standard output, a file of ours, or -1 */
-	bool raw;   /* the terminal is to be put back */
-	struct termios saved;
+	const struct console_options *options;
+	struct sink out;
+	int in_fd; /* standard input, or another door to it that does not block */
+	bool raw;  /* the terminal is ours, and to be put back */
+	pid_t group;
+	struct termios saved, raw_modes;
 	uint8_t pending[256]; /* read and not yet taken by the port */
 	unsigned int pending_len;
 	bool escaped;	   /* the last byte was the escape */
 	bool open;	   /* there is something to read from */
+	bool away;	   /* the terminal belongs to others */
 	bool always_ready; /* a plain file, which epoll does not watch */
 	struct loop_watch stdin_watch;
 	struct loop_watch room_watch; /* an eventfd: the guest has made room */
@@ -53,9 +61,8 @@ static unsigned int filter(struct console *c, uint8_t *buf, unsigned int n)
 		if (c->escaped && buf[i] == 'x') {
 			c->quit(c->arg);
 		} else if (c->escaped && buf[i] == 'h') {
-			log_warn("Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h "
-				 "shows "
-				 "this");
+			log_warn(
+				"Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h shows this");
 		} else {
 			buf[kept++] = buf[i];
 		}
@@ -79,6 +86,26 @@ static bool give(struct console *c)
 	return true;
 }
 
+static void watch_input(struct console *c)
+{
+	const bool wanted = c->open && !c->away && (c->raw || !c->pending_len);
+
+	if (!c->always_ready)
+		loop_watch(c->loop, &c->stdin_watch, wanted ? EPOLLIN : 0);
+}
+
+/* Never waits: another process may have taken what the loop was told of. */
+static ssize_t read_input(struct console *c, uint8_t *buf, size_t len)
+{
+	struct pollfd p = { .fd = c->in_fd, .events = POLLIN };
+
+	if (c->in_fd == STDIN_FILENO && !c->always_ready && poll(&p, 1, 0) == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return read(c->in_fd, buf, len);
+}
+
 /*
  * Read once and give. A terminal is read even while the guest takes nothing, or its escape would not
  * be seen; typing beyond the buffer is lost. A pipe or a file waits.
@@ -87,14 +114,13 @@ static void pump(struct console *c)
 {
 	while (give(c) || c->raw) {
 		uint8_t buf[sizeof(c->pending)];
-		ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
+		ssize_t n = read_input(c, buf, sizeof(buf));
 
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			return;
 		if (n <= 0) { /* end of input: the guest goes on without */
 			c->open = false;
-			loop_watch(c->loop, &c->stdin_watch, 0);
-			return;
+			break;
 		}
 		const unsigned int kept =
 			c->raw ? filter(c, buf, (unsigned int)n) : (unsigned int)n;
@@ -107,8 +133,7 @@ static void pump(struct console *c)
 			break;
 		}
 	}
-	if (!c->always_ready)
-		loop_watch(c->loop, &c->stdin_watch, c->raw || !c->pending_len ? EPOLLIN : 0);
+	watch_input(c);
 }
 
 static void stdin_ready(void *arg, uint32_t events)
@@ -127,23 +152,79 @@ static void room_ready(void *arg, uint32_t events)
 		return; /* the port will tell of room again */
 	if (c->open && c->always_ready)
 		pump(c);
-	else if (c->open)
-		loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
+	else
+		watch_input(c);
+}
+
+/* ---- the terminal ---- */
+
+static bool in_foreground(const struct console *c)
+{
+	return tcgetpgrp(STDIN_FILENO) == c->group;
+}
+
+static void set_modes(struct console *c, const struct termios *modes)
+{
+	/* In the background it belongs to others, and touching it would stop us. */
+	if (!c->raw || !in_foreground(c))
+		return;
+	tcsetattr(STDIN_FILENO, TCSANOW, modes);
+	log_set_raw_terminal(modes == &c->raw_modes);
 }
 
 static void make_raw(struct console *c)
 {
-	struct termios raw;
-
 	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &c->saved) < 0)
 		return;
-	raw = c->saved;
-	cfmakeraw(&raw);
-	raw.c_oflag |= OPOST | ONLCR; /* the guest's own line discipline writes CR LF as well */
-	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0) {
-		c->raw = true;
-		log_set_raw_terminal(true);
-	}
+	c->raw_modes = c->saved;
+	cfmakeraw(&c->raw_modes);
+	c->raw_modes.c_oflag |=
+		OPOST | ONLCR; /* the guest's own line discipline writes CR LF as well */
+	c->raw = true;
+	set_modes(c, &c->raw_modes);
+}
+
+/*
+ * Undo what escape sequences may have changed, for xterm and its kin; the Linux console ignores what it
+ * does not know. The position of the cursor and the text stay.
+ */
+static const char reset_sequence[] =
+	"\x18\033\\" /* an unfinished sequence or string ends */
+	"\033"
+	"7\033[?1049l" /* the ordinary screen; on it already, the cursor stays where it was saved */
+	"\033[!p\033[0m" /* soft reset; colours and attributes */
+	"\033"
+	"7\033[?69l\033[r\033"
+	"8"		       /* the whole screen scrolls; the cursor stays */
+	"\033(B\033)0\017"     /* letters are letters */
+	"\033[2;4;20l"	       /* keyboard unlocked, overwriting, LF alone */
+	"\033[?1;5;9;45l\033>" /* cursor keys, no reverse video, keypad */
+	"\033[?1000;1001;1002;1003;1004;1005;1006;1015;1016l" /* mouse and focus reports */
+	"\033[?2004;2026l\033[=0u\033[>4m"		      /* paste, held-back output, keys */
+	"\033[0 q\033[?7;8;25h"; /* cursor's shape, wrap, repeat, visible */
+
+static void restore_terminal(struct console *c)
+{
+	set_modes(c, &c->saved);
+	if (c->raw)
+		log_set_raw_terminal(false);
+	c->out.room = UINT64_MAX;
+	if (c->out.controls)
+		sink_write(&c->out, reset_sequence, strlen(reset_sequence), RESET_MS);
+}
+
+void console_pause(struct console *c)
+{
+	set_modes(c, &c->saved);
+}
+
+void console_resume(struct console *c)
+{
+	if (!c->raw)
+		return;
+	c->away = !in_foreground(c);
+	set_modes(c, &c->raw_modes);
+	watch_input(c);
 }
 
 int console_connect(struct console *c, unsigned int (*room)(void *port),
@@ -158,7 +239,7 @@ int console_connect(struct console *c, unsigned int (*room)(void *port),
 		return 0;
 	c->room_watch.ready = room_ready;
 	c->room_watch.arg = c;
-	c->stdin_watch = (struct loop_watch){ .fd = STDIN_FILENO, .ready = stdin_ready, .arg = c };
+	c->stdin_watch = (struct loop_watch){ .fd = c->in_fd, .ready = stdin_ready, .arg = c };
 	ret = loop_watch(c->loop, &c->room_watch, EPOLLIN);
 	if (!ret)
 		ret = loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
@@ -172,9 +253,20 @@ int console_connect(struct console *c, unsigned int (*room)(void *port),
 	return ret;
 }
 
-int console_output(const struct console *c)
+struct sink *console_output(struct console *c)
 {
-	return c->out_fd;
+	return &c->out;
+}
+
+/* A terminal or pipe once more, without blocking: its flags are shared with others. */
+static int reopen_input(void)
+{
+	struct stat st;
+	int fd = -1;
+
+	if (isatty(STDIN_FILENO) || (!fstat(STDIN_FILENO, &st) && S_ISFIFO(st.st_mode)))
+		fd = open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? STDIN_FILENO : fd;
 }
 
 /* Whether standard input may be read: a background job that touched its terminal would be stopped. */
@@ -185,7 +277,7 @@ static bool have_input(void)
 	return fcntl(STDIN_FILENO, F_GETFD) >= 0;
 }
 
-int console_create(struct console **out, const char *where, struct loop *loop,
+int console_create(struct console **out, const struct console_options *options, struct loop *loop,
 		   void (*quit)(void *arg), void *arg)
 {
 	struct console *c = calloc(1, sizeof(*c));
@@ -193,32 +285,45 @@ int console_create(struct console **out, const char *where, struct loop *loop,
 
 	if (!c)
 		return -ENOMEM;
+	c->options = options;
 	c->loop = loop;
 	c->quit = quit;
 	c->arg = arg;
-	c->out_fd = where ? -1 : STDOUT_FILENO;
+	c->out = SINK_NOWHERE;
+	c->group = getpgrp();
+	c->in_fd = STDIN_FILENO;
 	c->room_watch.fd = event_create();
 	if (c->room_watch.fd < 0) {
 		ret = c->room_watch.fd;
 		log_error("cannot create an eventfd for the console: %s", strerror(-ret));
-		goto fail;
+		free(c);
+		return ret;
 	}
-	if (where && strcmp(where, "none")) {
-		c->out_fd = open(where, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-		if (c->out_fd < 0) {
-			ret = -errno;
-			log_error("cannot open console file '%s': %s", where, strerror(-ret));
-			goto fail;
-		}
-	}
-	if (!where && have_input()) {
+	if (!options->where && have_input()) {
 		c->open = true;
+		c->in_fd = reopen_input();
 		make_raw(c);
 	}
 	*out = c;
 	return 0;
-fail:
-	console_destroy(c);
+}
+
+int console_open(struct console *c)
+{
+	const char *where = c->options->where;
+	int ret;
+
+	if (!where) {
+		sink_init(&c->out, STDOUT_FILENO);
+		return 0;
+	}
+	if (!strcmp(where, "none"))
+		return 0;
+	ret = sink_open(&c->out, where);
+	if (ret)
+		log_error("cannot open console file '%s': %s", where, strerror(-ret));
+	if (c->options->max)
+		c->out.room = c->options->max;
 	return ret;
 }
 
@@ -226,15 +331,54 @@ void console_destroy(struct console *c)
 {
 	if (!c)
 		return;
-	if (c->raw) {
-		tcsetattr(STDIN_FILENO, TCSANOW, &c->saved);
-		log_set_raw_terminal(false);
-	}
+	restore_terminal(c);
 	loop_watch(c->loop, &c->stdin_watch, 0);
 	loop_watch(c->loop, &c->room_watch, 0);
-	if (c->room_watch.fd >= 0)
-		close(c->room_watch.fd);
-	if (c->out_fd >= 0 && c->out_fd != STDOUT_FILENO)
-		close(c->out_fd);
+	close(c->room_watch.fd);
+	if (c->in_fd != STDIN_FILENO)
+		close(c->in_fd);
+	sink_close(&c->out);
 	free(c);
+}
+
+/* ---- --console ---- */
+
+static int parse_max(void *at, const char *text)
+{
+	uint64_t *max = at;
+
+	return option_parse_size(text, max) || !*max
+		       ? option_bad_value("max", text, "a size above 0, such as 64M")
+		       : 0;
+}
+
+#define AT(field) offsetof(struct console_options, field)
+static const struct option keys[] = {
+	{ "where", OPTION_TEXT, AT(where), "WHERE", "", .wanted = "a file or none" },
+	{ "max", OPTION_OTHER, AT(max), "SIZE", "", .parse = parse_max },
+	{ 0 },
+};
+#undef AT
+
+static int check_options(const void *values, const char *text, const void *const *others,
+			 unsigned int nr)
+{
+	(void)others;
+	(void)nr;
+	return ((const struct console_options *)values)->where
+		       ? 0
+		       : option_bad_value("--console", text, "a file or none first");
+}
+
+static const struct option_group group = {
+	.name = "console",
+	.size = sizeof(struct console_options),
+	.check = check_options,
+	.of = (const struct option_rows[]){ { keys, 0 }, { 0 } },
+};
+
+int console_parse(void *at, const char *text)
+{
+	*(struct console_options *)at = (struct console_options){ 0 };
+	return options_parse_list(&group, at, text, NULL, 0);
 }

@@ -2,7 +2,13 @@
  * The console: the serial port's other end. Standard input and output, or a file, or nothing.
  *
  * On a terminal, input is raw (Ctrl-C goes to the guest) with an escape: Ctrl-A x ends the machine,
- * Ctrl-A h helps, Ctrl-A Ctrl-A sends a Ctrl-A. The terminal is put back by console_destroy().
+ * Ctrl-A h helps, Ctrl-A Ctrl-A sends a Ctrl-A. What the guest writes reaches the terminal as it is.
+ * console_destroy() puts the terminal back: its modes, and where the guest sent more than plain lines
+ * also what those may have changed (cursor, colours, screen, keypad, mouse, paste), the title aside.
+ * Into pipes and files goes what the guest sent, and nothing else.
+ *
+ * The main loop never waits for the other side: input is read only when it is there, and output is
+ * written by the serial port to a sink.
  */
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H
@@ -10,18 +16,35 @@
 #include <stdint.h>
 
 #include "vmm/base/loop.h"
+#include "vmm/base/options.h"
+#include "vmm/base/sink.h"
 
 struct console;
 
-/*
- * @where: NULL for standard input and output, "none", or a file to write to. @quit is called on
- * @loop's thread when the user asks to end. -errno with a message.
- */
-int must_check console_create(struct console **out, const char *where, struct loop *loop,
-			      void (*quit)(void *arg), void *arg);
+struct console_options {
+	const char *where; /* NULL: standard input and output; "none"; or a file to write to */
+	uint64_t max;	   /* bytes that the file may get, or 0 */
+};
 
-/* Where the guest's output goes, or -1: nowhere. It stays the console's. */
-int console_output(const struct console *console);
+/* The option --console, for the machine's table; @at is a struct console_options. */
+int must_check console_parse(void *at, const char *text);
+
+/*
+ * Take the terminal. @quit is called on @loop's thread when the user asks to end. @options live as long
+ * as the console. -errno with a message.
+ */
+int must_check console_create(struct console **out, const struct console_options *options,
+			      struct loop *loop, void (*quit)(void *arg), void *arg);
+
+/* Open the file, if it is to be one, and leave it as it is. -errno with a message. */
+int must_check console_open(struct console *console);
+
+/* Where the guest's output goes, from console_open() on. It stays the console's. */
+struct sink *console_output(struct console *console);
+
+/* The terminal goes to others (SIGTSTP) and may be ours again (SIGCONT). On @loop's thread. */
+void console_pause(struct console *console);
+void console_resume(struct console *console);
 
 /*
  * Begin to pass input to a port, from @loop's thread: @room tells how many bytes it can take now,

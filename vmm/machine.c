@@ -27,6 +27,7 @@
 #include "devices/virtio/rng.h"
 #include "vmm/arch.h"
 #include "vmm/console.h"
+#include "vmm/files.h"
 #include "vmm/base/irq.h"
 #include "vmm/kvm.h"
 #include "vmm/kvm_stats.h"
@@ -35,6 +36,7 @@
 #include "vmm/x86/entry.h"
 #include "vmm/x86/memmap.h"
 #include "vmm/sandbox.h"
+#include "vmm/signals.h"
 #include "vmm/stats.h"
 #include "vmm/vcpu.h"
 
@@ -55,7 +57,7 @@ struct machine {
 	struct guestmem mem;
 	struct kvm kvm;
 	struct bus pio, mmio;
-	struct counter_group pio_group, mmio_group, pci_group;
+	struct counter_group pio_group, mmio_group, pci_group, log_group;
 	struct irqchip *irqchip;
 	struct loop *loop; /* the main loop: signals, timer, console */
 	sigset_t signal_set;
@@ -154,10 +156,21 @@ static void on_signal(void *arg, uint32_t events)
 	(void)events;
 	if (read(m->signals.fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (info.ssi_signo == SIGUSR1)
-		stats_write(m->stats, "running", 0);
-	else
+	switch (info.ssi_signo) {
+	case SIGUSR1:
+		stats_write(m->stats, "running", 0, 0);
+		break;
+	case SIGTSTP:
+		console_pause(m->console);
+		signals_stop_here();
+		console_resume(m->console);
+		break;
+	case SIGCONT:
+		console_resume(m->console);
+		break;
+	default:
 		end(m, "signal", STATUS_SIGNAL + (int)info.ssi_signo);
+	}
 }
 
 static void on_timeout(void *arg, uint32_t events)
@@ -173,17 +186,6 @@ static void on_timeout(void *arg, uint32_t events)
 }
 
 /* ---- building ---- */
-
-/* Blocked in every thread from the start: they arrive in the main loop only, and in good order. */
-static void block_signals(struct machine *m)
-{
-	sigemptyset(&m->signal_set);
-	sigaddset(&m->signal_set, SIGINT);
-	sigaddset(&m->signal_set, SIGTERM);
-	sigaddset(&m->signal_set, SIGHUP);
-	sigaddset(&m->signal_set, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &m->signal_set, NULL);
-}
 
 static int watch_signals(struct machine *m)
 {
@@ -288,7 +290,7 @@ static void serial_input_to(void *serial, const uint8_t *buf, unsigned int len)
 
 static int add_console(struct machine *m)
 {
-	int ret = console_create(&m->console, m->config->console, m->loop, on_console_quit, m);
+	int ret = console_create(&m->console, &m->config->console, m->loop, on_console_quit, m);
 
 	if (!ret)
 		ret = serial_create(&m->serial, &m->pio, PORT_SERIAL, m->irqchip, GSI_SERIAL,
@@ -375,16 +377,72 @@ static void init_buses(struct machine *m)
 						.desc = bus_counter_desc,
 						.base = &m->mmio };
 	m->pci_group = (struct counter_group){ .name = "pci", .desc = pci_counter_desc };
+	m->log_group = (struct counter_group){ .name = "log",
+					       .desc = log_counter_desc,
+					       .base = log_get_counters() };
+	counters_register(&m->log_group);
 	counters_register(&m->pio_group);
 	counters_register(&m->mmio_group);
+}
+
+static int note_inputs(struct files *files, const struct config *config)
+{
+	int ret = files_add_inherited(files, "standard error", STDERR_FILENO, true);
+
+	if (!ret && !config->console.where)
+		ret = files_add_inherited(files, "standard input", STDIN_FILENO, false);
+	if (!ret && !config->console.where)
+		ret = files_add_inherited(files, "standard output", STDOUT_FILENO, true);
+	for (unsigned int i = 0; !ret && i < config->nr_configs; i++)
+		ret = files_add(files, "configuration file", config->config[i], false);
+	if (!ret)
+		ret = files_add(files, "kernel", config->kernel, false);
+	if (!ret)
+		ret = files_add(files, "initrd", config->initrd, false);
+	for (unsigned int i = 0; !ret && i < config->nr_devices; i++) {
+		const struct virtio_blk_options *disk = config->device[i].options;
+
+		if (config->device[i].group != virtio_blk_kind.options)
+			continue;
+		ret = disk->path ? files_add(files, "disk", disk->path, !disk->readonly)
+				 : files_add_fd(files, "disk", disk->fd, !disk->readonly);
+	}
+	return ret;
+}
+
+/* Last of all files, and left as they are while something can still go wrong. */
+static int open_outputs(struct machine *m, struct files *files)
+{
+	const char *where = m->config->console.where;
+	int ret = console_open(m->console);
+
+	if (!ret && where)
+		ret = files_add_output(files, "console file", where,
+				       console_output(m->console)->fd);
+	if (!ret)
+		ret = stats_open(m->stats);
+	if (!ret && m->stats && strcmp(m->config->stats, "-"))
+		ret = files_add_output(files, "stats file", m->config->stats,
+				       stats_output(m->stats)->fd);
+	return ret;
+}
+
+static void begin_outputs(struct machine *m)
+{
+	sink_begin(console_output(m->console));
+	if (m->stats)
+		sink_begin(stats_output(m->stats));
 }
 
 static int build(struct machine *m, uint64_t start_ns)
 {
 	static const struct guestmem_hole hole = MEMMAP_HOLE;
 	struct boot_entry entry;
+	struct files files = { .nr = 0 };
 	int ret = sandbox_create(&m->sandbox, m->config->sandbox);
 
+	if (!ret)
+		ret = note_inputs(&files, m->config);
 	if (ret)
 		return ret;
 	if (m->config->stats) {
@@ -421,11 +479,17 @@ static int build(struct machine *m, uint64_t start_ns)
 	stats_phase(m->stats, PHASE_VCPUS);
 	if (!ret)
 		ret = set_timeout(m);
+	if (!ret)
+		ret = open_outputs(m, &files);
 	kvm_close_node(&m->kvm);
 	for (unsigned int i = 0; !ret && i < m->nr_vcpus; i++)
 		ret = vcpu_start(&m->vcpu[i], &m->sandbox.guard);
 	/* Last: from here on nothing can be opened, mapped or started. */
-	return ret ? ret : sandbox_enter_main(&m->sandbox);
+	if (!ret)
+		ret = sandbox_enter_main(&m->sandbox);
+	if (!ret)
+		begin_outputs(m);
+	return ret;
 }
 
 /* ---- running and taking down ---- */
@@ -446,6 +510,12 @@ static void stop_vcpus(struct machine *m)
 		vcpu_join(&m->vcpu[i]);
 }
 
+/* How long output may wait for its reader at the end, in milliseconds: not where the user wants an end now. */
+static unsigned int patience(const struct machine *m)
+{
+	return m->status == STATUS_TIMEOUT || m->status >= STATUS_SIGNAL ? 50 : 1000;
+}
+
 /* In the order of DESIGN: vCPUs, I/O threads, devices in reverse, KVM, memory. */
 static void take_down(struct machine *m)
 {
@@ -457,9 +527,10 @@ static void take_down(struct machine *m)
 	counters_unregister(&m->pci_group);
 	counters_unregister(&m->mmio_group);
 	counters_unregister(&m->pio_group);
+	counters_unregister(&m->log_group);
 	pci_host_destroy(m->pci);
 	power_destroy(m->power);
-	serial_destroy(m->serial); /* flushes to the console */
+	serial_destroy(m->serial);
 	console_destroy(m->console);
 	if (m->timer.fd >= 0)
 		close(m->timer.fd);
@@ -492,7 +563,7 @@ int machine_run(const struct config *config, uint64_t start_ns)
 	};
 	bool built;
 
-	block_signals(&m);
+	signals_block(&m.signal_set);
 	init_buses(&m);
 	built = !build(&m, start_ns);
 
@@ -502,9 +573,13 @@ int machine_run(const struct config *config, uint64_t start_ns)
 	/* Workers stop before the accounts are closed, so that these are complete. */
 	for (unsigned int i = 0; i < m.nr_slots; i++)
 		m.slot[i].device->ops->stop(m.slot[i].device);
-	if (built)
-		stats_write(m.stats, m.outcome, m.status);
+	if (built) {
+		serial_finish(m.serial, patience(&m));
+		stats_write(m.stats, m.outcome, m.status, patience(&m));
+		stats_finish(m.stats);
+	}
 	take_down(&m);
+	log_flush(patience(&m));
 	return m.status;
 }
 

@@ -1,14 +1,27 @@
 /* minivmm: command line in, exit status out. The only file that ends the process. */
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/config.h"
 #include "vmm/base/log.h"
 #include "vmm/machine.h"
 #include "vmm/sandbox.h"
+
+/* Or the first file that is opened would become standard output. */
+static void open_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		/* For reading only, so that output which goes nowhere is still told of and counted. */
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0 &&
+		    open("/", O_PATH) < 0)
+			_exit(STATUS_CANNOT);
+}
 
 /* Threads need little; the usual 8 MiB would cost a huge page each where the host gives those freely. */
 static void limit_stacks(void)
@@ -41,26 +54,39 @@ static void catch_forbidden_calls(void)
 	sigprocmask(SIG_UNBLOCK, &set, NULL); /* a parent may have blocked it */
 }
 
+static int said_it(void)
+{
+	if (fflush(stdout) == 0)
+		return EXIT_SUCCESS;
+	log_error("cannot write to standard output: %s", strerror(errno));
+	log_flush(1000);
+	return STATUS_CANNOT;
+}
+
 int main(int argc, char **argv)
 {
 	const uint64_t start_ns = now_ns();
 	struct config config;
 	enum config_action action;
 
+	open_standard_descriptors();
+	log_open();
 	limit_stacks();
 	/* A reader that went away is an error of write(2), and a full file too, not our end. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	catch_forbidden_calls();
-	if (config_parse(&config, machine_devices(), argc, argv, &action))
+	if (config_parse(&config, machine_devices(), argc, argv, &action)) {
+		log_flush(1000);
 		return STATUS_CANNOT;
+	}
 	switch (action) {
 	case CONFIG_HELP:
 		config_help(stdout, machine_devices());
-		return EXIT_SUCCESS;
+		return said_it();
 	case CONFIG_VERSION:
 		puts("minivmm " MINIVMM_VERSION);
-		return EXIT_SUCCESS;
+		return said_it();
 	case CONFIG_RUN:
 		break;
 	}

@@ -121,6 +121,9 @@ static const struct rule rules[] = {
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCSETS) }, "a terminal is put back" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCGETS) }, "a terminal is put back" },
 	{ SYS_tgkill, MAIN, { IS(0, OWN_PID), IS(2, KICK_SIGNAL) }, "the vCPUs are asked to stop" },
+	{ SYS_tgkill, MAIN, { IS(0, OWN_PID), IS(2, SIGTSTP) }, "rare: stopped, with the terminal put back" },
+	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TIOCGPGRP) }, "rare: whether the terminal is ours now" },
+	{ SYS_ioctl, MAIN, { IS(1, FIONREAD) }, "rare: what is left in a FIFO that nobody reads" },
 	{ SYS_close, MAIN | FS, {}, "the end" },
 	{ SYS_exit, ALL, {}, "the end of a thread" },
 	{ SYS_exit_group, ALL, {}, "the end" },
@@ -184,7 +187,7 @@ static uint32_t resolve(uint32_t value, int vm_fd, int vcpu_fd)
 	case OWN_PID:
 		return (uint32_t)getpid();
 	case KICK_SIGNAL:
-		return (uint32_t)SIGRTMIN;
+		return (uint32_t)SIGURG;
 	default:
 		return value;
 	}

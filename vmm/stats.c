@@ -2,7 +2,6 @@
 #include "vmm/stats.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +10,16 @@
 
 #include "vmm/base/counters.h"
 #include "vmm/base/log.h"
+#include "vmm/base/sink.h"
 
 struct stats {
 	const char *path;
-	int fd;
+	struct sink out;
 	bool rewind; /* a plain file: each write replaces the last */
+	char *rest;  /* of what was not taken at once */
+	size_t rest_len;
+	uint64_t skipped;
+	struct counter_group group;
 	uint64_t start_ns;
 	uint64_t phase_ns[PHASE_NR];
 };
@@ -25,37 +29,55 @@ static const char *const phase_names[PHASE_NR] = {
 	[PHASE_LOAD] = "load",	   [PHASE_VCPUS] = "vcpus",
 };
 
+static const struct counter_desc counter_desc[] = { COUNTER(struct stats, skipped), COUNTER_END };
+
 int stats_create(struct stats **out, const char *path, uint64_t start_ns)
 {
 	struct stats *s = calloc(1, sizeof(*s));
-	struct stat st;
 
 	if (!s)
 		return -ENOMEM;
 	s->path = path;
 	s->start_ns = start_ns;
-	s->fd = STDERR_FILENO;
-	if (strcmp(path, "-")) {
-		s->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-		if (s->fd < 0) {
-			int err = errno;
-
-			log_error("cannot open stats file '%s': %s", path, strerror(err));
-			free(s);
-			return -err;
-		}
-		s->rewind = !fstat(s->fd, &st) && S_ISREG(st.st_mode);
-	}
+	s->out = SINK_NOWHERE;
+	s->group = (struct counter_group){ .name = "stats", .desc = counter_desc, .base = s };
+	counters_register(&s->group);
 	*out = s;
 	return 0;
+}
+
+int stats_open(struct stats *s)
+{
+	struct stat st;
+	int ret;
+
+	if (!s)
+		return 0;
+	if (!strcmp(s->path, "-")) {
+		sink_init(&s->out, STDERR_FILENO);
+		return 0;
+	}
+	ret = sink_open(&s->out, s->path);
+	if (ret) {
+		log_error("cannot open stats file '%s': %s", s->path, strerror(-ret));
+		return ret;
+	}
+	s->rewind = !fstat(s->out.fd, &st) && S_ISREG(st.st_mode);
+	return 0;
+}
+
+struct sink *stats_output(struct stats *s)
+{
+	return &s->out;
 }
 
 void stats_destroy(struct stats *s)
 {
 	if (!s)
 		return;
-	if (s->fd != STDERR_FILENO)
-		close(s->fd);
+	counters_unregister(&s->group);
+	sink_close(&s->out);
+	free(s->rest);
 	free(s);
 }
 
@@ -92,24 +114,47 @@ static void print_group(FILE *f, const struct stats *s, const struct counter_gro
 	fprintf(f, "}");
 }
 
-static int write_out(struct stats *s, const char *text, size_t len)
+/* What was there is overwritten and then cut off, so that a full disk takes the new as it had the old. */
+static int replace(struct stats *s, const char *text, size_t len)
 {
-	if (s->rewind && (lseek(s->fd, 0, SEEK_SET) < 0 || ftruncate(s->fd, 0) < 0))
+	if (lseek(s->out.fd, 0, SEEK_SET) < 0)
 		return -errno;
-	while (len) {
-		const ssize_t n = write(s->fd, text, len);
+	if (sink_write(&s->out, text, len, 0) < len)
+		return -s->out.error;
+	return ftruncate(s->out.fd, (off_t)len) < 0 ? -errno : 0;
+}
 
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-		}
+/* Write what is left of the last; true if nothing is. */
+static bool write_rest(struct stats *s, unsigned int ms)
+{
+	const size_t n = sink_write(&s->out, s->rest, s->rest_len, ms);
+
+	s->rest_len -= n;
+	if (s->rest_len)
+		memmove(s->rest, s->rest + n, s->rest_len);
+	return !s->rest_len;
+}
+
+static int append(struct stats *s, const char *text, size_t len, unsigned int ms)
+{
+	size_t n;
+
+	if (!write_rest(s, ms)) {
+		s->skipped++;
+		return 0;
 	}
+	n = sink_write(&s->out, text, len, ms);
+	if (n == len)
+		return 0;
+	if (s->out.error != EAGAIN && s->out.error != EINTR)
+		return -s->out.error;
+	free(s->rest);
+	s->rest = strdup(text + n);
+	s->rest_len = s->rest ? len - n : 0;
 	return 0;
 }
 
-void stats_write(struct stats *s, const char *outcome, int status)
+void stats_write(struct stats *s, const char *outcome, int status, unsigned int ms)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -135,9 +180,22 @@ void stats_write(struct stats *s, const char *outcome, int status)
 	}
 	fprintf(f, "}\n");
 	if (fclose(f) == 0) {
-		ret = write_out(s, text, len);
+		ret = s->rewind ? replace(s, text, len) : append(s, text, len, ms);
 		if (ret)
 			log_warn("cannot write stats to '%s': %s", s->path, strerror(-ret));
 	}
 	free(text);
+}
+
+void stats_finish(struct stats *s)
+{
+	uint64_t lost;
+
+	if (!s)
+		return;
+	lost = s->rest_len + sink_finish(&s->out);
+	if (lost || s->skipped)
+		log_warn(
+			"stats for '%s' were not read: %llu bytes are lost, %llu times they were left out",
+			s->path, (unsigned long long)lost, (unsigned long long)s->skipped);
 }

@@ -5,6 +5,10 @@
  *    "boot_us":{"memory":N, ...},         when each phase was over, since the process began
  *    "vcpu0":{"pio":N, ...}, "net0.rx":{...}, ...}     one member a counter group
  *
+ * A file's contents are replaced each time. What a pipe or terminal does not take at once is kept for the
+ * next time and the end; meanwhile whole objects are left out and counted ("stats":{"skipped":N}), so
+ * that none is torn. A FIFO need not have a reader yet.
+ *
  * Time stamps are microseconds since the process began, null for what has not come to pass.
  */
 #ifndef VMM_STATS_H
@@ -19,16 +23,25 @@ struct stats;
 /* Phases of start-up that the machine reports, in their order. */
 enum stats_phase { PHASE_MEMORY, PHASE_KVM, PHASE_DEVICES, PHASE_LOAD, PHASE_VCPUS, PHASE_NR };
 
-/* @start_ns: when the process began, by now_ns(). @path: "-" for standard error; opened now.
- * -errno with a message. */
+/* @start_ns: when the process began, by now_ns(). @path: "-" for standard error; it lives as long as
+ * the accounts. -errno. */
 int must_check stats_create(struct stats **out, const char *path, uint64_t start_ns);
+
+/* Open the file, and leave it as it is. -errno with a message. Safe on NULL. */
+int must_check stats_open(struct stats *stats);
+
+/* Where they go, from stats_open() on. */
+struct sink *stats_output(struct stats *stats);
 void stats_destroy(struct stats *stats);
 
 /* A phase is over. Safe on NULL. */
 void stats_phase(struct stats *stats, enum stats_phase phase);
 
-/* Write all there is, in place of what was written before; @outcome "running" or how it ended.
- * Safe on NULL. A failure is reported, and harms nothing else. */
-void stats_write(struct stats *stats, const char *outcome, int status);
+/* Write all there is, in place of what was written before, within @ms milliseconds; @outcome "running"
+ * or how it ended. Safe on NULL. A failure is reported, and harms nothing else. */
+void stats_write(struct stats *stats, const char *outcome, int status, unsigned int ms);
+
+/* The last has been written: say what was lost. Safe on NULL. */
+void stats_finish(struct stats *stats);
 
 #endif

@@ -15,7 +15,10 @@
 #include "vmm/base/log.h"
 
 /* Interrupts KVM_RUN so that a stop request is seen. */
-#define KICK_SIGNAL SIGRTMIN
+#define KICK_SIGNAL SIGURG
+
+#define JOIN_SLICES_A_SECOND 50
+#define JOIN_SLICE_NS	     (1000000000 / JOIN_SLICES_A_SECOND)
 
 static const struct counter_desc vcpu_counter_desc[] = {
 	COUNTER(struct vcpu_counters, pio),
@@ -172,15 +175,20 @@ void vcpu_join(struct vcpu *vcpu)
 {
 	if (!vcpu->thread.started)
 		return;
-	for (int seconds = 1;; seconds++) {
+	for (unsigned int tries = 1;; tries++) {
 		struct timespec deadline;
 
-		vcpu_stop(vcpu);
-		clock_gettime(CLOCK_REALTIME, &deadline);
-		deadline.tv_sec++;
-		if (pthread_timedjoin_np(vcpu->thread.id, NULL, &deadline) != ETIMEDOUT)
+		vcpu_stop(vcpu); /* again: the last may have come just before a call that waits */
+		clock_gettime(CLOCK_MONOTONIC, &deadline);
+		deadline.tv_nsec += JOIN_SLICE_NS;
+		deadline.tv_sec += deadline.tv_nsec / 1000000000;
+		deadline.tv_nsec %= 1000000000;
+		if (pthread_clockjoin_np(vcpu->thread.id, NULL, CLOCK_MONOTONIC, &deadline) !=
+		    ETIMEDOUT)
 			break;
-		log_warn("vCPU %u has not stopped for %d s", vcpu->id, seconds);
+		if (tries % JOIN_SLICES_A_SECOND == 0)
+			log_warn("vCPU %u has not stopped for %u s", vcpu->id,
+				 tries / JOIN_SLICES_A_SECOND);
 	}
 	vcpu->thread.started = false;
 }

@@ -1,9 +1,13 @@
 /* The UART, used as Linux's 8250 driver and hostile guests would. */
 #include <setjmp.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <termios.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -15,6 +19,7 @@ static struct bus bus;
 static struct irqchip *chip;
 static struct loop *loop;
 static struct serial *s;
+static struct sink sink;
 static int out_read, out_write; /* a pipe: what the guest sends */
 static unsigned int rooms;
 
@@ -32,8 +37,12 @@ static void create(int out_fd)
 	rooms = 0;
 	assert_int_equal(irqchip_create(&chip, -1), 0);
 	assert_int_equal(loop_create(&loop, "test"), 0);
+	if (out_fd < 0)
+		sink = SINK_NOWHERE;
+	else
+		sink_init(&sink, out_fd);
 	assert_int_equal(
-		serial_create(&s, &bus, PORT_SERIAL, chip, GSI_SERIAL, loop, out_fd, on_room, &bus),
+		serial_create(&s, &bus, PORT_SERIAL, chip, GSI_SERIAL, loop, &sink, on_room, &bus),
 		0);
 }
 
@@ -42,6 +51,7 @@ static void destroy(void)
 	serial_destroy(s);
 	assert_int_equal(bus.nr_ranges, 0);
 	assert_null(counters_first());
+	sink_close(&sink);
 	loop_destroy(loop);
 	irqchip_destroy(chip);
 	bus_destroy(&bus);
@@ -305,7 +315,7 @@ static void check_stalled_reader(int read_fd, int write_fd)
 {
 	enum { LINES = 400, LEN = 1000 };
 	char line[LEN + 1], got[LEN], end[] = "the reader is back";
-	uint64_t kept = 0;
+	uint64_t kept = 0, before;
 	ssize_t n;
 
 	create(write_fd);
@@ -315,9 +325,13 @@ static void check_stalled_reader(int read_fd, int write_fd)
 		send(line);
 	}
 	assert_true(s->counters.tx_lost > 0);
-	while ((n = read(read_fd, got, sizeof(got))) > 0)
-		for (ssize_t i = 0; i < n; i++)
-			kept += got[i] != '\r'; /* that is the terminal's */
+	do {
+		before = kept;
+		while ((n = read(read_fd, got, sizeof(got))) > 0)
+			for (ssize_t i = 0; i < n; i++)
+				kept += got[i] != '\r'; /* that is the terminal's */
+		serial_flush(s);
+	} while (kept > before);
 	assert_int_equal(kept + s->counters.tx_lost, LINES * LEN);
 
 	send(end);
@@ -326,6 +340,48 @@ static void check_stalled_reader(int read_fd, int write_fd)
 	assert_int_equal(n, strlen(end));
 	assert_memory_equal(got, end, n);
 	destroy();
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+}
+
+static void *send_until_stalled(void *done)
+{
+	while (!s->stalled)
+		send("a line\n");
+	__atomic_store_n((bool *)done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* While a vCPU waits for the reader the port serves others, and a signal ends the wait. */
+static void test_waits_without_the_lock(void **state)
+{
+	(void)state;
+	struct sigaction sa = { .sa_handler = on_signal };
+	bool done = false, waits = false;
+	pthread_t vcpu;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(sigaction(SIGUSR1, &sa, NULL), 0);
+	create(fds[1]);
+	assert_int_equal(pthread_create(&vcpu, NULL, send_until_stalled, &done), 0);
+	while (!waits && !__atomic_load_n(&done, __ATOMIC_ACQUIRE)) {
+		pthread_mutex_lock(&s->lock);
+		waits = s->out_len == OUT_SIZE && !s->stalled;
+		pthread_mutex_unlock(&s->lock);
+	}
+	assert_true(waits);
+	assert_int_equal(serial_input(s, (const uint8_t *)"x", 1), 1);
+	while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE))
+		pthread_kill(vcpu, SIGUSR1);
+	pthread_join(vcpu, NULL);
+	assert_true(s->counters.tx_lost > 0);
+	destroy();
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static void test_stalled_pipe(void **state)
@@ -571,9 +627,9 @@ static void test_taken_port(void **state)
 	(void)state;
 	struct serial *second = NULL;
 
-	assert_int_equal(
-		serial_create(&second, &bus, PORT_SERIAL, chip, GSI_SERIAL, loop, -1, NULL, NULL),
-		-EEXIST);
+	assert_int_equal(serial_create(&second, &bus, PORT_SERIAL, chip, GSI_SERIAL, loop, &sink,
+				       NULL, NULL),
+			 -EEXIST);
 	assert_null(second);
 	send("the first works on\n");
 	assert_output("the first works on\n");
@@ -596,6 +652,7 @@ int main(void)
 		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_reader_has_gone),
 		cmocka_unit_test(test_closed_output),
+		cmocka_unit_test(test_waits_without_the_lock),
 		cmocka_unit_test(test_stalled_pipe),
 		cmocka_unit_test(test_stalled_terminal),
 		TEST(test_input),

@@ -120,9 +120,8 @@ int disk_open(struct disk *disk, const char *path, int fd, bool readonly, bool r
 	if (!err && !raw)
 		err = image_check_raw(fd, path, disk->size);
 	if (!err)
-		err = check_size(
-			path,
-			disk->size); /* last: rounding up would not help an image in a format */
+		err = check_size(path,
+				 disk->size); /* after: rounding up helps no image in a format */
 	if (!err)
 		err = lock_file(fd, path, readonly);
 	if (err) {

@@ -63,6 +63,7 @@ void fuzz_one(struct fuzz *f)
 	unsigned int events = 0, rooms = 0;
 	struct irqchip *irqchip;
 	struct serial *serial;
+	struct sink sink;
 	struct power *power;
 	struct loop *loop;
 	struct bus pio;
@@ -71,7 +72,8 @@ void fuzz_one(struct fuzz *f)
 	bus_init(&pio);
 	fuzz_check(!pipe2(fd, O_NONBLOCK | O_CLOEXEC));
 	fuzz_check(!irqchip_create(&irqchip, -1) && !loop_create(&loop, "main"));
-	fuzz_check(!serial_create(&serial, &pio, PORT_SERIAL, irqchip, GSI_SERIAL, loop, fd[1],
+	sink_init(&sink, fd[1]);
+	fuzz_check(!serial_create(&serial, &pio, PORT_SERIAL, irqchip, GSI_SERIAL, loop, &sink,
 				  on_room, &rooms));
 	fuzz_check(
 		!power_create(&power, &pio, &(struct power_ports)MEMMAP_POWER, on_power, &events));
@@ -90,10 +92,11 @@ void fuzz_one(struct fuzz *f)
 		else
 			serial_flush(serial);
 	}
-	serial_flush(serial);
+	serial_finish(serial, 0);
 	check_output(counters_first(), fd[0]);
 	power_destroy(power);
 	serial_destroy(serial);
+	sink_close(&sink);
 	loop_destroy(loop);
 	irqchip_destroy(irqchip);
 	fuzz_check(!pio.nr_ranges);

@@ -1,15 +1,44 @@
 /* Messages to the user. */
 #include "vmm/base/log.h"
-#include "vmm/base/util.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/sink.h"
+
+#define QUEUE_SIZE (16 * KIB)
+
 static atomic_bool verbose, raw_terminal;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the rest */
+static struct sink sink = {
+	.fd = STDERR_FILENO, .own_fd = -1, .reader_fd = -1, .piece = PIPE_BUF, .room = UINT64_MAX
+};
+static char queue[QUEUE_SIZE];
+static size_t queued;
+static uint64_t lost_untold;
+static struct log_counters counters;
+
+const struct counter_desc log_counter_desc[] = {
+	COUNTER(struct log_counters, lost),
+	COUNTER_END,
+};
+
+const struct log_counters *log_get_counters(void)
+{
+	return &counters;
+}
+
+void log_open(void)
+{
+	sink_init(&sink, STDERR_FILENO);
+}
 
 void log_set_verbose(bool on)
 {
@@ -21,11 +50,15 @@ void log_set_raw_terminal(bool raw)
 	raw_terminal = raw;
 }
 
-static void log_line(const char *fmt, va_list ap)
+static void lose(uint64_t lines)
 {
-	char line[1024];
-	const int saved = errno;
-	const size_t room = sizeof(line) - 2; /* for CR LF */
+	counters.lost += lines;
+	lost_untold += lines;
+}
+
+static size_t format(char *line, size_t size, const char *fmt, va_list ap)
+{
+	const size_t room = size - 2; /* for CR LF */
 	size_t n = (size_t)snprintf(line, room, "minivmm: ");
 	int m = vsnprintf(line + n, room - n, fmt, ap);
 
@@ -37,9 +70,69 @@ static void log_line(const char *fmt, va_list ap)
 	if (raw_terminal)
 		line[n++] = '\r';
 	line[n++] = '\n';
-	ssize_t ignored = write(STDERR_FILENO, line, n);
-	(void)ignored;
+	return n;
+}
+
+static void drain(unsigned int ms)
+{
+	const size_t n = sink_write(&sink, queue, queued, ms);
+
+	queued -= n;
+	memmove(queue, queue + n, queued);
+	if (!queued || sink.error == EAGAIN || sink.error == EINTR)
+		return;
+	/* It will not get better: the reader is gone, the disk is full. */
+	for (size_t i = 0; i < queued; i++)
+		if (queue[i] == '\n')
+			lose(1);
+	queued = 0;
+}
+
+static void enqueue(const char *line, size_t len)
+{
+	if (queued + len > sizeof(queue)) {
+		lose(1);
+		return;
+	}
+	memcpy(queue + queued, line, len);
+	queued += len;
+}
+
+/* Once those before it are out: how many are missing here. */
+static void tell_of_loss(void)
+{
+	char line[64];
+
+	if (queued || !lost_untold)
+		return;
+	snprintf(line, sizeof(line), "minivmm: %llu messages were lost here%s\n",
+		 (unsigned long long)lost_untold, raw_terminal ? "\r" : "");
+	lost_untold = 0;
+	enqueue(line, strlen(line));
+}
+
+static void log_line(const char *fmt, va_list ap)
+{
+	char line[1024];
+	const int saved = errno;
+	const size_t len = format(line, sizeof(line), fmt, ap);
+
+	pthread_mutex_lock(&lock);
+	drain(0);
+	tell_of_loss();
+	enqueue(line, len);
+	drain(0);
+	pthread_mutex_unlock(&lock);
 	errno = saved;
+}
+
+void log_flush(unsigned int ms)
+{
+	pthread_mutex_lock(&lock);
+	drain(ms);
+	tell_of_loss();
+	drain(0);
+	pthread_mutex_unlock(&lock);
 }
 
 #define LOG_FUNCTION(name, condition)   \

@@ -3,8 +3,10 @@
  *
  * The line says what was tried, on what, why it failed and, where known, what would help. Library
  * code logs where the cause is known and returns -errno; callers above pass the error on silently.
- * Safe from any thread; a line is one write(2), so lines never interleave. While the console is a
- * raw terminal the line ends in CR LF.
+ * Safe from any thread, also under locks: a message never waits for its reader. What stderr does not
+ * take is queued until the next message or log_flush(); when the queue is full, or stderr takes nothing
+ * any more, messages are lost, counted, and their number is said when it can be. Lines never interleave.
+ * While the console is a raw terminal the line ends in CR LF.
  */
 #ifndef VMM_BASE_LOG_H
 #define VMM_BASE_LOG_H
@@ -12,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/base/counters.h"
 #include "vmm/base/util.h"
 
 /* The user's request cannot be met, or the machine has a fault that ends or harms it. */
@@ -35,6 +38,18 @@ static inline bool log_due(uint64_t *times)
 
 /* Set once at start-up: whether log_info() speaks. */
 void log_set_verbose(bool verbose);
+
+/* Once, early: find out how stderr is written to without waiting. */
+void log_open(void);
+
+/* Give what is queued @ms milliseconds to be taken. */
+void log_flush(unsigned int ms);
+
+struct log_counters {
+	uint64_t lost; /* messages */
+};
+extern const struct counter_desc log_counter_desc[];
+const struct log_counters *log_get_counters(void);
 
 /* The console tells whether the terminal is raw (a line then needs its own carriage return). */
 void log_set_raw_terminal(bool raw);

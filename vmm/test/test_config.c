@@ -186,7 +186,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.nr_devices, 0);
 	assert_int_equal(config.transport, TRANSPORT_PCI);
 	assert_false(config.expect_status || config.verbose || config.timeout_ms ||
-		     config.console || config.stats);
+		     config.console.where || config.stats);
 }
 
 static void test_options(void **state)
@@ -206,7 +206,7 @@ static void test_options(void **state)
 		assert_int_equal(config.mem, GIB);
 		assert_int_equal(config.cpus, 4);
 		assert_int_equal(config.transport, TRANSPORT_MMIO);
-		assert_string_equal(config.console, "none");
+		assert_string_equal(config.console.where, "none");
 		assert_string_equal(config.stats, "-");
 		assert_int_equal(config.timeout_ms, 300000);
 		assert_true(single()->on && config.expect_status && config.verbose);

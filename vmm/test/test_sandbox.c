@@ -180,7 +180,7 @@ static const struct trial forbidden[] = {
 	{ "kill", ALL, SYS_kill, { 1, 0 } },
 	{ "tkill", ALL, SYS_tkill, { 1, 0 } },
 	{ "tgkill", ALL, SYS_tgkill, { 1, 1, SIGABRT } }, /* another process */
-	{ "tgkill", ALL, SYS_tgkill, { 1, 1, 34 } },	  /* SIGRTMIN, for that */
+	{ "tgkill", ALL, SYS_tgkill, { 1, 1, SIGURG } },
 	{ "pidfd_open", ALL, SYS_pidfd_open, { 1 } },
 	{ "mprotect", ALL, SYS_mprotect, { 0x10000, 4096, PROT_READ | PROT_EXEC } },
 	{ "mprotect", ALL, SYS_mprotect, { 0x10000, 4096, PROT_READ | PROT_WRITE } },
@@ -226,6 +226,7 @@ static const struct trial forbidden[] = {
 	{ "ioctl", ALL & ~VCPU, SYS_ioctl, { VCPU_FD, KVM_RUN } },
 	{ "ioctl", ALL & ~VCPU, SYS_ioctl, { VCPU_FD, KVM_GET_REGS, T } },
 	{ "ioctl", ALL & ~MAIN, SYS_ioctl, { STDIN_FILENO, TCSETS, T } },
+	{ "ioctl", ALL & ~MAIN, SYS_ioctl, { STDIN_FILENO, TIOCGPGRP, T } },
 	{ "close", ALL & ~MAIN, SYS_close, { OTHER_FD } },
 	{ "ftruncate", ALL & ~MAIN, SYS_ftruncate, { OTHER_FD } },
 	{ "epoll_create1", ALL, SYS_epoll_create1, { 0 } },
@@ -321,6 +322,8 @@ static const struct trial allowed[] = {
 	{ "ioctl", VCPU, SYS_ioctl, { VM_FD, KVM_SET_GSI_ROUTING, T } },
 	{ "ioctl", VCPU, SYS_ioctl, { OTHER_FD, TUNSETOFFLOAD } },
 	{ "ioctl", MAIN, SYS_ioctl, { STDIN_FILENO, TCSETS, T } },
+	{ "ioctl", MAIN, SYS_ioctl, { STDIN_FILENO, TIOCGPGRP, T } },
+	{ "ioctl", MAIN, SYS_ioctl, { OTHER_FD, FIONREAD, T } },
 	{ "lseek", MAIN, SYS_lseek, { -1 } },
 	{ "ftruncate", MAIN, SYS_ftruncate, { -1 } },
 	{ "close", MAIN, SYS_close, { -1 } },

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "vmm/base/counters.h"
+#include "vmm/base/sink.h"
 #include "vmm/stats.h"
 #include "vmm/base/test/messages.h"
 
@@ -92,24 +93,28 @@ static void test_json(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "what was here before", 20), 20);
 	assert_int_equal(stats_create(&s, path, start), 0);
+	assert_int_equal(stats_open(s), 0);
+	assert_string_equal(read_text(path), "what was here before"); /* until all is well */
+	sink_begin(stats_output(s));
 	assert_string_equal(read_text(path), "");
 	stats_phase(NULL, PHASE_KVM);
-	stats_write(NULL, "running", 0);
+	stats_write(NULL, "running", 0, 0);
 	counters_register(&groups[0]);
 	counters_register(&groups[1]);
 	counted[0] = (struct counted){ ~0ull, start + 1234999, 0 };
-	stats_write(s, "a rather long outcome to be replaced", 126);
-	stats_write(s, "running", 3);
+	stats_write(s, "a rather long outcome to be replaced", 126, 0);
+	stats_write(s, "running", 3, 0);
 	assert_int_equal(sscanf(read_text(path), "{\"uptime_us\":%llu, %n", &uptime, &n), 1);
 	assert_true(n > 0);
 	assert_string_equal(
 		text + n, "\"outcome\":\"running\", \"status\":3,\n \"boot_us\":{\"memory\":null, "
 			  "\"kvm\":null, \"devices\":null, \"load\":null, \"vcpus\":null},\n"
+			  " \"stats\":{\"skipped\":0},\n"
 			  " \"a\":{\"packets\":18446744073709551615, \"first_packet\":1234, "
 			  "\"never\":null},\n"
 			  " \"b.rx\":{\"packets\":0, \"first_packet\":null, \"never\":null}}\n");
 	stats_phase(s, PHASE_LOAD);
-	stats_write(s, "running", 0);
+	stats_write(s, "running", 0, 0);
 	assert_null(strstr(read_text(path), "\"load\":null"));
 	assert_non_null(strstr(text, "\"vcpus\":null"));
 	stats_destroy(s);
@@ -117,7 +122,8 @@ static void test_json(void **state)
 
 	messages_begin();
 	assert_int_equal(stats_create(&s, "-", start), 0);
-	stats_write(s, "running", 0);
+	assert_int_equal(stats_open(s), 0);
+	stats_write(s, "running", 0, 0);
 	stats_destroy(s);
 	assert_int_equal(strncmp(messages_end(), "{\"uptime_us\":", 13), 0);
 	assert_int_equal(fcntl(STDERR_FILENO, F_GETFD) >= 0, true); /* not closed */
@@ -134,13 +140,15 @@ static void test_failures(void **state)
 
 	(void)state;
 	messages_begin();
-	assert_int_equal(stats_create(&s, "/nonexistent/stats", 1), -ENOENT);
+	assert_int_equal(stats_create(&s, "/nonexistent/stats", 1), 0);
+	assert_int_equal(stats_open(s), -ENOENT);
+	stats_destroy(s);
 	assert_string_equal(messages_end(), "minivmm: cannot open stats file '/nonexistent/stats': "
 					    "No such file or directory\n");
-	assert_null(s);
 	messages_begin();
 	assert_int_equal(stats_create(&s, "/dev/full", 1), 0);
-	stats_write(s, "running", 0);
+	assert_int_equal(stats_open(s), 0);
+	stats_write(s, "running", 0, 0);
 	assert_string_equal(messages_end(), "minivmm: cannot write stats to '/dev/full': "
 					    "No space left on device\n");
 	stats_destroy(s);
@@ -153,8 +161,9 @@ static void test_failures(void **state)
 	const int reader = open(fifo, O_RDONLY | O_NONBLOCK);
 	messages_begin();
 	assert_int_equal(stats_create(&s, fifo, 1), 0);
+	assert_int_equal(stats_open(s), 0);
 	close(reader);
-	stats_write(s, "running", 0);
+	stats_write(s, "running", 0, 0);
 	assert_non_null(strstr(messages_end(), "Broken pipe"));
 	stats_destroy(s);
 	unlink(fifo);

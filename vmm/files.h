@@ -1,0 +1,38 @@
+/*
+ * The user's files: none may be read and also written over, and none written twice, by whatever names
+ * (links, /dev/fd, another node of the same device) it was given.
+ *
+ * Inputs are noted first. Outputs are opened last and noted then, and emptied only when nothing can fail
+ * any more; so a start that fails has changed no file.
+ */
+#ifndef VMM_FILES_H
+#define VMM_FILES_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "vmm/base/util.h"
+
+struct files {
+	struct file {
+		const char *what, *path; /* for messages: "disk", and its name */
+		dev_t dev;
+		ino_t ino;
+		bool written, inherited;
+	} file[96];
+	unsigned int nr;
+};
+
+/* Standard input, output or error: as far as we use it, it may be the same as the other two. */
+int must_check files_add_inherited(struct files *files, const char *what, int fd, bool written);
+
+/* A file that is opened elsewhere, where it exists. -EINVAL with a message where it clashes. */
+int must_check files_add(struct files *files, const char *what, const char *path, bool written);
+
+/* The same of what a parent has opened. */
+int must_check files_add_fd(struct files *files, const char *what, int fd, bool written);
+
+/* An output, open as @fd (-1: none); no block device. -EINVAL with a message. */
+int must_check files_add_output(struct files *files, const char *what, const char *path, int fd);
+
+#endif
