@@ -197,7 +197,7 @@ static int client_main(int argc, char **argv)
 	add_setup(&out, &o);
 	add_result(&out, &o, &result);
 	add_netstat(&out, &delta);
-	if (delta.value[NETSTAT_TX_DROPPED] > 0)
+	if (delta.value[NETSTAT_TX_DROPPED] > 0 && delta.value[NETSTAT_RETRANS_SEGS] > 0)
 		fprintf(stderr,
 			"crr: %s has dropped %lld frames: a longer queue may hold so many "
 			"connections (ip link set %s txqueuelen N)\n",

@@ -76,6 +76,10 @@ rates() { # rates CONNECTIONS: none of them waits for a timer, because nothing i
 	[ "$(result tcp.RetransSegs)" = 0 ] || [ "$(result max_us)" -ge 200000 ] || { echo "$(result tcp.RetransSegs) retransmissions"; return 1; }
 }
 
+udp_stream() { # every byte of ten datagrams arrives
+	"$crr" client $address --netperf 12865 --test udp_stream --count 655070 >"$work/udp" && grep -qx 'netserver *655070' "$work/udp"
+}
+
 refused() { # nothing listens there
 	! timeout 5 bash -c "exec 8<>/dev/tcp/$address/81" 2>"$work/refused" && grep -q refused "$work/refused"
 }
@@ -121,6 +125,9 @@ for which in $vmms; do
 				check "$name: netperf, $t" timeout 60 netperf -H $address -t $t -l 1
 			done
 		fi
+		# The default of netperf's UDP_STREAM: datagrams of 45 fragments. Few of them, all of which must arrive.
+		check "$name: netperf protocol, udp_stream" "$crr" client $address --netperf 12865 --test udp_stream --seconds 1
+		check "$name: netperf protocol, udp_stream, counted" udp_stream
 		check "$name: netperf protocol, large requests" \
 			"$crr" client $address --netperf 12865 --test rr --seconds 1 --request 10000 --response 60000
 		check "$name: 3000 connections at once" \

@@ -1,9 +1,10 @@
 /*
- * ip.c - Ethernet (RFC 894), ARP (RFC 826), IPv4 (RFC 791, no options sent, no fragments) and ICMP
+ * ip.c - Ethernet (RFC 894), ARP (RFC 826), IPv4 (RFC 791, no options or fragments sent) and ICMP
  * echo (RFC 792).
  */
 #include "checksum.h"
 #include "counters.h"
+#include "fragment.h"
 #include "ip.h"
 #include "lib.h"
 #include "tcp.h"
@@ -32,7 +33,9 @@
 #define IP_SOURCE      12
 #define IP_DESTINATION 16
 #define IP_DONT_SPLIT  0x4000
-#define IP_SPLIT_MASK  0x3fff
+#define IP_MORE	       0x2000
+#define IP_OFFSET_MASK 0x1fff
+#define IP_SPLIT_MASK  (IP_MORE | IP_OFFSET_MASK)
 
 #define ICMP_HEADER 8
 #define ICMP_ECHO   8
@@ -183,6 +186,10 @@ static void receive_icmp(const struct ip_peer *from, const struct net_frame *fra
 		counters.rx_bad_checksum++;
 		return;
 	}
+	if (length > NET_MTU - IP_HEADER) {
+		counters.tx_too_large++;
+		return;
+	}
 	uint8_t *reply = ip_begin(from, IP_ICMP, length);
 
 	if (reply == NULL) {
@@ -196,6 +203,19 @@ static void receive_icmp(const struct ip_peer *from, const struct net_frame *fra
 	memcpy(reply + 2, &sum, 2);
 	counters.icmp_echoes++;
 	ip_send(length, IP_NO_CHECKSUM, 0, 0);
+}
+
+/* True when the fragment has completed its datagram, which frame then holds. */
+static bool receive_fragment(const uint8_t *ip, struct net_frame *frame)
+{
+	uint16_t word = get_be16(ip + IP_FRAGMENT);
+	struct fragment fragment = { .source = get_be32(ip + IP_SOURCE),
+				     .id = get_be16(ip + IP_ID),
+				     .protocol = ip[IP_PROTOCOL],
+				     .more = word & IP_MORE,
+				     .offset = (word & IP_OFFSET_MASK) * 8u };
+
+	return fragment_receive(&fragment, frame);
 }
 
 static void receive_ip(struct net_frame *frame, const uint8_t *source_mac)
@@ -219,19 +239,19 @@ static void receive_ip(struct net_frame *frame, const uint8_t *source_mac)
 		counters.rx_bad_checksum++;
 		return;
 	}
-	if (get_be16(ip + IP_FRAGMENT) & IP_SPLIT_MASK) {
-		counters.rx_fragments++;
-		return;
-	}
+	uint8_t protocol = ip[IP_PROTOCOL];
+
 	from.address = get_be32(ip + IP_SOURCE);
 	memcpy(from.mac, source_mac, 6);
 	ip_frame_limit(frame, total); /* short frames are padded */
 	ip_frame_skip(frame, header);
-	if (ip[IP_PROTOCOL] == IP_TCP)
+	if (get_be16(ip + IP_FRAGMENT) & IP_SPLIT_MASK && !receive_fragment(ip, frame))
+		return;
+	if (protocol == IP_TCP)
 		tcp_receive(&from, frame);
-	else if (ip[IP_PROTOCOL] == IP_UDP)
+	else if (protocol == IP_UDP)
 		udp_receive(&from, frame);
-	else if (ip[IP_PROTOCOL] == IP_ICMP)
+	else if (protocol == IP_ICMP)
 		receive_icmp(&from, frame);
 	else
 		counters.rx_bad_frame++;

@@ -1,5 +1,5 @@
 /*
- * The server's side of netperf: TCP_CRR, TCP_RR, TCP_CC, TCP_STREAM, TCP_MAERTS, UDP_RR and
+ * The server's side of netperf: TCP_CRR, TCP_RR, TCP_CC, TCP_STREAM, TCP_SENDFILE, TCP_MAERTS, UDP_RR and
  * UDP_STREAM.
  */
 #include "clock.h"
@@ -20,13 +20,28 @@
 #define PATIENCE_CONNECT_US (1 * US)
 #define SIZE_LIMIT	    0x40000000u
 
+/* One of netperf's older messages: where its words are. */
+static const struct older {
+	uint32_t request,
+		response; /* types; results have the response's, as netserver sends them */
+	uint32_t direction, flags;
+	uint8_t seconds, port;					 /* of the request */
+	uint8_t told_seconds, told_recv, told_send, told_port;	 /* of the response */
+	uint8_t received, receives, transactions, elapsed, cpus; /* of the results; 0xff: none */
+} older[] = {
+	{ NETPERF_DO_TCP_STREAM, NETPERF_DO_TCP_STREAM + 1, DIRECTION_RECEIVE, 0, 8, 13, 4, 0, 5, 6,
+	  0, 2, 0xff, 3, 7 },
+	{ NETPERF_DO_TCP_CC, NETPERF_TCP_CC_RESPONSE, 0, FLAG_CONNECT_TEST, CC_REQUEST_SECONDS, 14,
+	  3, 0, 4, CC_RESPONSE_DATA_PORT, 0xff, 1, CC_RESULTS_TRANSACTIONS, 3, 7 },
+};
+
 struct session {
 	struct tcp_conn *control; /* NULL: free */
 	uint8_t message[NETPERF_MESSAGE];
 	uint32_t got; /* bytes of message */
 
 	bool running;
-	bool cc; /* begun by TCP_CC's own messages */
+	const struct older *older; /* begun by one of the older messages, or NULL */
 	uint16_t port;
 	bool udp;
 	uint32_t direction, flags, request_size, response_size;
@@ -57,6 +72,19 @@ uint32_t netperf_seconds(uint64_t us)
 		exponent++;
 	}
 	return exponent << 23 | ((uint32_t)value & 0x7fffff);
+}
+
+uint64_t netperf_double(uint64_t value)
+{
+	uint32_t exponent = 1023 + 52;
+
+	if (value == 0)
+		return 0;
+	for (; value < 1ull << 52; value *= 2)
+		exponent--;
+	for (; value >= 1ull << 53; value /= 2)
+		exponent++;
+	return (uint64_t)exponent << 52 | (value & ((1ull << 52) - 1));
 }
 
 static uint32_t word(const struct session *s, uint32_t index)
@@ -117,19 +145,27 @@ static void put_omni_results(const struct session *s, uint8_t *results)
 	put_word(results, RESULTS_CPUS, 1);
 }
 
-static void put_cc_results(const struct session *s, uint8_t *results)
+static void put_older_results(const struct session *s, uint8_t *results)
 {
-	put_word(results, CC_RESULTS_TRANSACTIONS, (uint32_t)s->transactions);
-	put_word(results, CC_RESULTS_ELAPSED, netperf_seconds(clock_us() - s->start));
-	put_word(results, CC_RESULTS_CPUS, 1);
+	uint64_t received = netperf_double(s->received);
+
+	put_word(results, s->older->receives, (uint32_t)s->receives);
+	put_word(results, s->older->elapsed, netperf_seconds(clock_us() - s->start));
+	put_word(results, s->older->cpus, 1);
+	if (s->older->transactions != 0xff)
+		put_word(results, s->older->transactions, (uint32_t)s->transactions);
+	if (s->older->received != 0xff) {
+		put_word(results, s->older->received, (uint32_t)(received >> 32));
+		put_word(results, s->older->received + 1u, (uint32_t)received);
+	}
 }
 
 static void finish(struct session *s)
 {
 	uint8_t results[NETPERF_MESSAGE] = { 0 };
 
-	if (s->cc)
-		put_cc_results(s, results);
+	if (s->older != NULL)
+		put_older_results(s, results);
 	else
 		put_omni_results(s, results);
 	s->running = false;
@@ -137,7 +173,7 @@ static void finish(struct session *s)
 		tcp_close(s->data);
 	s->data = NULL;
 	/* Not the port: a connection test's last connections may still be coming. */
-	send_message(s, results, s->cc ? NETPERF_TCP_CC_RESPONSE : NETPERF_OMNI_RESULTS, 0);
+	send_message(s, results, s->older != NULL ? s->older->response : NETPERF_OMNI_RESULTS, 0);
 }
 
 /* The data connection. words.a: bytes of the current request that are still to come */
@@ -325,18 +361,24 @@ static bool start(struct session *s, uint32_t port, int32_t length)
 	return true;
 }
 
-static bool begin_cc(struct session *s, uint8_t *response)
+/* Begins a test that one of the older messages asks for; false if this is none. */
+static bool begin_older(struct session *s, uint32_t type, uint8_t *response)
 {
-	s->cc = true;
-	s->udp = false;
-	s->direction = 0;
-	s->flags = FLAG_CONNECT_TEST;
-	if (!start(s, word(s, CC_REQUEST_DATA_PORT), (int32_t)word(s, CC_REQUEST_SECONDS)))
+	s->older = NULL;
+	for (uint32_t i = 0; i < sizeof(older) / sizeof(older[0]); i++)
+		if (older[i].request == type)
+			s->older = &older[i];
+	if (s->older == NULL)
 		return false;
-	put_word(response, CC_RESPONSE_RECV_BUF, BUFFER);
-	put_word(response, CC_RESPONSE_SECONDS, word(s, CC_REQUEST_SECONDS));
-	put_word(response, CC_RESPONSE_SEND_BUF, BUFFER);
-	put_word(response, CC_RESPONSE_DATA_PORT, s->port);
+	s->udp = false;
+	s->direction = s->older->direction;
+	s->flags = s->older->flags;
+	if (!start(s, word(s, s->older->port), (int32_t)word(s, s->older->seconds)))
+		return false;
+	put_word(response, s->older->told_recv, BUFFER);
+	put_word(response, s->older->told_seconds, word(s, s->older->seconds));
+	put_word(response, s->older->told_send, BUFFER);
+	put_word(response, s->older->told_port, s->port);
 	return true;
 }
 
@@ -346,7 +388,7 @@ static bool begin(struct session *s, uint8_t *response)
 	uint32_t protocol = word(s, REQUEST_PROTOCOL);
 	int32_t length = (int32_t)word(s, REQUEST_SECONDS);
 
-	s->cc = false;
+	s->older = NULL;
 	s->direction = word(s, REQUEST_DIRECTION) & (DIRECTION_SEND | DIRECTION_RECEIVE);
 	s->flags = word(s, REQUEST_FLAGS);
 	s->request_size = size_word(s, REQUEST_REQUEST_SIZE, 1);
@@ -382,8 +424,8 @@ static void handle_message(struct session *s)
 		send_message(s, response, NETPERF_CPU_CALIBRATE, 0);
 	else if (type == NETPERF_DO_OMNI && !s->running && begin(s, response))
 		send_message(s, response, NETPERF_OMNI_RESPONSE, 0);
-	else if (type == NETPERF_DO_TCP_CC && !s->running && begin_cc(s, response))
-		send_message(s, response, NETPERF_TCP_CC_RESPONSE, 0);
+	else if (!s->running && begin_older(s, type, response))
+		send_message(s, response, s->older->response, 0);
 	else
 		send_message(s, response, NETPERF_OMNI_RESPONSE, NETPERF_ERROR_UNKNOWN);
 }

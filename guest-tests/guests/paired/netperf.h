@@ -24,19 +24,16 @@
 #define NETPERF_OMNI_RESULTS  99
 #define NETPERF_ERROR_UNKNOWN 998 /* serv_errno for a request not known */
 
-/* TCP_CC has kept netperf's older messages. */
+/*
+ * TCP_CC and TCP_SENDFILE have kept netperf's older messages, each with words of its own: here TCP_CC's, of which a
+ * client needs to know.
+ */
+#define NETPERF_DO_TCP_STREAM	10
 #define NETPERF_DO_TCP_CC	300
 #define NETPERF_TCP_CC_RESPONSE 301 /* and of its results */
 #define CC_REQUEST_SECONDS	11
-#define CC_REQUEST_DATA_PORT	14
-#define CC_RESPONSE_RECV_BUF	0
-#define CC_RESPONSE_SECONDS	3
-#define CC_RESPONSE_SEND_BUF	4
 #define CC_RESPONSE_DATA_PORT	5
-#define CC_RESULTS_RECV_CALLS	1
 #define CC_RESULTS_TRANSACTIONS 2
-#define CC_RESULTS_ELAPSED	3
-#define CC_RESULTS_CPUS		7
 
 /* Data words of a test's request. */
 #define REQUEST_SEND_SIZE     1
@@ -80,6 +77,8 @@
 
 /* A duration as an IEEE 754 single of seconds, without a floating-point unit. */
 uint32_t netperf_seconds(uint64_t us);
+/* A count as an IEEE 754 double. */
+uint64_t netperf_double(uint64_t value);
 
 /* Ends the tests whose time is over; says when to come again at the latest. */
 uint64_t netperf_timers(uint64_t now);

@@ -36,7 +36,7 @@ void udp_receive(const struct ip_peer *from, struct net_frame *frame)
 {
 	const uint8_t *udp = frame->data[0];
 
-	/* Without fragments a datagram never is in pieces. */
+	/* It is in one piece, or was put together. */
 	if (frame->count != 1 || frame->total < UDP_HEADER ||
 	    get_be16(udp + UDP_LENGTH) < UDP_HEADER || get_be16(udp + UDP_LENGTH) > frame->total) {
 		counters.rx_bad_frame++;
@@ -66,7 +66,10 @@ void udp_receive(const struct ip_peer *from, struct net_frame *frame)
 
 void udp_answer(const struct udp_datagram *to, const void *data, uint32_t length)
 {
-	length = min_u32(length, UDP_ANSWER_MAX);
+	if (length > UDP_ANSWER_MAX) {
+		counters.tx_too_large++;
+		return;
+	}
 	uint8_t *udp = ip_begin(&to->from, IP_UDP, UDP_HEADER + length);
 
 	if (udp == NULL) {

@@ -24,7 +24,7 @@ void udp_receive(const struct ip_peer *from, struct net_frame *frame);
 /* Serves a port; NULL ends it. False when too many are served. */
 bool udp_listen(uint16_t port, udp_service service);
 
-/* Answers a datagram, once, from the port it came to; length at most UDP_ANSWER_MAX. */
+/* Answers a datagram, once, from the port it came to; more than UDP_ANSWER_MAX bytes are not sent, but counted. */
 void udp_answer(const struct udp_datagram *to, const void *data, uint32_t length);
 #define UDP_ANSWER_MAX 1472
 

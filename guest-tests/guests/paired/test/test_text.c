@@ -192,13 +192,28 @@ static void seconds(void **state)
 	}
 }
 
+static void counts_as_doubles(void **state)
+{
+	static const uint64_t counts[] = { 0,	      1, 2, 3, 65507, 4294967296, (1ull << 53) - 1,
+					   1ull << 60 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		uint64_t bits = netperf_double(counts[i]);
+		double value;
+
+		memcpy(&value, &bits, sizeof(value));
+		assert_true(value == (double)counts[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words),     cmocka_unit_test(numbers),
 		cmocka_unit_test(addresses), cmocka_unit_test(virtio_mmio_words),
 		cmocka_unit_test(formats),   cmocka_unit_test(checksums),
-		cmocka_unit_test(seconds),
+		cmocka_unit_test(seconds),   cmocka_unit_test(counts_as_doubles),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
