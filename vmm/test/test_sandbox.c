@@ -302,7 +302,7 @@ static const struct trial allowed[] = {
 	{ "poll", ALL, SYS_poll, { 0 } },
 	{ "futex", ALL, SYS_futex, { T, FUTEX_WAKE_PRIVATE, 1 } },
 	{ "futex", ALL, SYS_futex, { T, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 1, 0, 0, 1 } },
-	{ "madvise", ALL, SYS_madvise, { 0, 0, MADV_DONTNEED } },
+	{ "madvise", ALL & ~MAIN, SYS_madvise, { 0, 0, MADV_DONTNEED } },
 	{ "mmap", ALL, SYS_mmap, { 0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1 } },
 	{ "clock_gettime", ALL, SYS_clock_gettime, { 0, T } },
 	{ "prctl", ALL, SYS_prctl, { PR_GET_NAME, T } },

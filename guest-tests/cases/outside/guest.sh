@@ -269,6 +269,26 @@ guest_sandbox()
 	mine=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)
 	confined on 2 1 $none 8 "$abi" && confined log 2 1 "$mine" 8 0 && confined off 0 0 "$mine" 0 0
 }
+# The list of calls is what machines call: disk and rng are driven by the Linux case `calls`.
+guest_sandbox_list()
+{
+	local i trace pid
+	command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null || { why=skip; return 1; }
+	rm -f "$tmp"/trace.*
+	minivmm=$tmp/traced
+	printf '#!/bin/sh\nexec strace -D -f -o "%s/trace.$$" "%s" "$@"\n' "$tmp" "$real" >"$minivmm"
+	chmod +x "$minivmm"
+	guest_crr_example && guest_sigusr1 && guest_terminal_restored || return 1
+	for trace in "$tmp"/trace.*; do # strace is behind
+		pid=$(sed -n '1s/ .*//p' "$trace")
+		for ((i = 0; i < 100; i++)); do
+			! grep -q "^$pid *+++ exited" "$trace" || break
+			sleep 0.1
+		done
+	done
+	awk -v kinds='main vcpu net' -f "$top/guest-tests/cases/linux/calls.awk" "$top/vmm/seccomp.c" "$tmp"/trace.* >"$tmp/out" ||
+		{ why=$(tr '\n' ';' <"$tmp/out"); return 1; }
+}
 # A debugger's stop, and Ctrl-Z: every wait goes on.
 guest_stopped_and_continued()
 {
