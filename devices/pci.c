@@ -80,7 +80,7 @@ void pci_func_init(struct pci_func *func, const char *name, uint16_t vendor, uin
 	memset(func, 0, sizeof(*func));
 	func->name = name;
 	func->end_cap = CAPS_START;
-	pthread_mutex_init(&func->irq_lock, NULL);
+	pthread_mutex_init(&func->intx_lock, NULL);
 	put16(func->config + PCI_VENDOR_ID, vendor);
 	put16(func->config + PCI_DEVICE_ID, device);
 	put16(func->config + PCI_SUBSYSTEM_VENDOR_ID, vendor);
@@ -124,6 +124,25 @@ void pci_func_set_bar(struct pci_func *func, unsigned int bar, uint64_t size, bo
 	put32(func->config + bar_reg(bar), io ? PCI_BASE_ADDRESS_SPACE_IO : 0);
 	/* The address bits below the size are wired to 0: that is how the guest learns the size. */
 	put32(func->writable + bar_reg(bar), (uint32_t) ~(size - 1));
+}
+
+int pci_func_add_msix(struct pci_func *func, unsigned int bar, unsigned int nr)
+{
+	uint8_t cap[PCI_CAP_MSIX_SIZEOF] = { 0 };
+
+	if (pci_msix_init(&func->msix, nr)) {
+		log_error("%s: cannot have %u MSI-X vectors: %s", func->name, nr, strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	pci_func_set_bar(func, bar, pci_msix_bar_size(&func->msix), false, &pci_msix_ops,
+			 &func->msix);
+	put16(cap + PCI_MSIX_FLAGS, nr - 1);
+	put32(cap + PCI_MSIX_TABLE, bar);
+	put32(cap + PCI_MSIX_PBA, func->msix.pba | bar);
+	func->msix_cap = pci_func_add_cap(func, PCI_CAP_ID_MSIX, cap, sizeof(cap));
+	func->writable[func->msix_cap + PCI_MSIX_FLAGS + 1] =
+		(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL) >> 8;
+	return 0;
 }
 
 /* ---- decoding ---- */
@@ -200,6 +219,42 @@ static void sync_bars(struct pci_host *host, struct pci_func *func)
 			map_wanted_bars(host, host->func[slot]);
 }
 
+/* ---- interrupts ---- */
+
+/* Under intx_lock. */
+static void drive_intx(struct pci_func *func)
+{
+	irq_set_level(func->irqchip, func->intx_gsi, &func->intx_line,
+		      func->intx && !func->intx_disabled);
+}
+
+void pci_intx_set(struct pci_func *func, bool level)
+{
+	pthread_mutex_lock(&func->intx_lock);
+	__atomic_store_n(&func->intx, level, __ATOMIC_RELAXED);
+	drive_intx(func);
+	pthread_mutex_unlock(&func->intx_lock);
+}
+
+/* Follow the command register and MSI-X's message control, which may have changed. */
+static void sync_interrupts(struct pci_func *func)
+{
+	const uint16_t command = pci_config_get16(func, PCI_COMMAND);
+	const uint16_t control =
+		func->msix_cap ? pci_config_get16(func, func->msix_cap + PCI_MSIX_FLAGS) : 0;
+	const bool enabled = control & PCI_MSIX_FLAGS_ENABLE;
+
+	pthread_mutex_lock(&func->intx_lock);
+	func->intx_disabled = enabled || command & PCI_COMMAND_INTX_DISABLE;
+	__atomic_store_n(&func->msix_enabled, enabled, __ATOMIC_RELEASE);
+	drive_intx(func);
+	pthread_mutex_unlock(&func->intx_lock);
+	/* A message is a write to memory: none without bus mastering (PCI Local Bus 3.0, 6.2.2). */
+	if (func->msix_cap)
+		pci_msix_gate(&func->msix, enabled && !(control & PCI_MSIX_FLAGS_MASKALL) &&
+						   command & PCI_COMMAND_MASTER);
+}
+
 /* ---- configuration accesses; @bdf: bus, device (5 bits) and function (3 bits) ---- */
 
 static struct pci_func *find_func(const struct pci_host *host, uint32_t bdf)
@@ -231,7 +286,7 @@ static uint32_t config_read(struct pci_host *host, uint32_t bdf, unsigned int re
 		value = func->hook_read(func, reg - func->hook, size);
 	} else {
 		func->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTERRUPT;
-		if (atomic_load(&func->intx))
+		if (__atomic_load_n(&func->intx, __ATOMIC_RELAXED))
 			func->config[PCI_STATUS] |= PCI_STATUS_INTERRUPT;
 		memcpy(&value, func->config + reg, size);
 	}
@@ -257,7 +312,7 @@ static void config_write(struct pci_host *host, uint32_t bdf, unsigned int reg, 
 		*byte = (uint8_t)((*byte & ~mask) | (value & mask));
 	}
 	sync_bars(host, func);
-	pci_irq_sync(func);
+	sync_interrupts(func);
 out:
 	pthread_mutex_unlock(&host->lock);
 }
@@ -416,13 +471,12 @@ int pci_host_add(struct pci_host *host, struct pci_func *func)
 			  func->name, PCI_SLOTS);
 		return -ENOSPC;
 	}
-	ret = pci_irq_init(func, host->irqchip);
+	ret = pci_msix_connect(&func->msix, host->irqchip);
 	if (!ret)
 		ret = assign_bars(host, func);
-	if (ret) {
-		pci_irq_destroy(func);
+	if (ret)
 		return ret;
-	}
+	func->irqchip = host->irqchip;
 	func->intx_gsi = host->layout.inta + slot % host->layout.nr_intx;
 	if (func->config[PCI_INTERRUPT_PIN])
 		func->config[PCI_INTERRUPT_LINE] = (uint8_t)func->intx_gsi;
@@ -445,10 +499,8 @@ void pci_func_destroy(struct pci_func *func)
 		unmap_stale_bars(host, func);
 		host->func[func->slot] = NULL;
 		pthread_mutex_unlock(&host->lock);
-		pci_irq_destroy(func);
 		func->host = NULL;
 	}
-	free(func->msix);
-	func->msix = NULL;
-	pthread_mutex_destroy(&func->irq_lock);
+	pci_msix_destroy(&func->msix);
+	pthread_mutex_destroy(&func->intx_lock);
 }

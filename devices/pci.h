@@ -9,17 +9,17 @@
  * A BAR decodes while the command register says so and it lies in its window. One that
  * would overlap another does not decode (and is counted) until the other has moved away.
  *
- * Locks: the host's covers configuration space and decoding, a function's irq_lock its interrupts.
- * irq_lock is a leaf, so workers may interrupt while a configuration write waits for them.
+ * Locks: the host's covers configuration space and decoding, a function's intx_lock its INTA, and is a
+ * leaf, so workers may interrupt while a configuration write waits for them.
  */
 #ifndef DEVICES_PCI_H
 #define DEVICES_PCI_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "devices/pci_msix.h"
 #include "vmm/base/bus.h"
 #include "vmm/base/counters.h"
 #include "vmm/base/irq.h"
@@ -63,16 +63,6 @@ struct pci_bar {
 	void (*mapped)(struct pci_func *func, struct pci_bar *bar, struct bus *bus, bool on);
 };
 
-/* One MSI-X vector. All under irq_lock, but that pci_msix_raise() reads @masked without it. */
-struct pci_msix_vector {
-	struct irq irq;
-	uint64_t address;
-	uint32_t data;
-	uint32_t control;
-	bool pending;
-	atomic_bool masked; /* by the vector, the function or MSI-X being off */
-};
-
 struct pci_func {
 	struct pci_host *host; /* NULL: not added */
 	const char *name;
@@ -83,18 +73,15 @@ struct pci_func {
 	unsigned int end_cap;		/* where the next one goes */
 	struct pci_bar bar[PCI_NR_BARS];
 
-	pthread_mutex_t irq_lock;
+	pthread_mutex_t intx_lock;
 	struct irqchip *irqchip;
 	unsigned int intx_gsi;
-	atomic_bool intx;   /* the function asserts INTA ... */
-	bool intx_disabled; /* ... which the guest has disabled ... */
+	bool intx;	    /* the function asserts INTA (atomic) ... */
+	bool intx_disabled; /* ... which the guest has disabled, or MSI-X takes its place ... */
 	bool intx_line;	    /* ... and this is what the pin shows */
-	atomic_bool msix_enabled;
-	bool msix_masked;	      /* the whole function */
-	struct pci_msix_vector *msix; /* nr_vectors, or NULL */
-	unsigned int nr_vectors;
-	unsigned int msix_cap; /* offset of the capability */
-	unsigned int msix_pba; /* offset of the pending bits in their BAR; the table is at 0 */
+	bool msix_enabled;  /* atomic */
+	struct pci_msix msix;
+	unsigned int msix_cap; /* offset of the capability, or 0 */
 
 	/* Optional: accesses to configuration space within [hook, hook + hook_len) go here instead,
 	 * with the host's lock held (virtio's PCI configuration access capability). */
@@ -153,28 +140,12 @@ void pci_func_destroy(struct pci_func *func);
 /* The function's MSI-X is on (then INTA is not driven). */
 static inline bool pci_msix_enabled(const struct pci_func *func)
 {
-	return atomic_load_explicit(&func->msix_enabled, memory_order_acquire);
+	return __atomic_load_n(&func->msix_enabled, __ATOMIC_ACQUIRE);
 }
-
-/* Raise vector @v, or mark it pending while it is masked. No lock while unmasked. A vector that
- * does not exist (VIRTIO_MSI_NO_VECTOR) is ignored. */
-void pci_msix_raise(struct pci_func *func, unsigned int v);
-
-/* Forget what is pending: the device was reset. */
-void pci_msix_clear_pending(struct pci_func *func);
 
 /* Assert INTA or not. Shows in the status register; the pin follows unless the guest has disabled
  * it or turned MSI-X on. */
 void pci_intx_set(struct pci_func *func, bool level);
-
-/* ---- between pci.c and pci_irq.c ---- */
-
-/* Give every vector its source; -errno with a message. pci_irq_destroy() undoes it, also half-done. */
-int must_check pci_irq_init(struct pci_func *func, struct irqchip *irqchip);
-void pci_irq_destroy(struct pci_func *func);
-
-/* Configuration space has changed: follow the command register and MSI-X's message control. */
-void pci_irq_sync(struct pci_func *func);
 
 /* Little-endian registers of configuration space. */
 uint16_t pci_config_get16(const struct pci_func *func, unsigned int offset);

@@ -72,7 +72,7 @@ static void queue_interrupt(void *transport, unsigned int queue)
 	struct virtio_pci *vpci = transport;
 
 	if (likely(pci_msix_enabled(&vpci->func)))
-		pci_msix_raise(&vpci->func, vpci->queue_vector[queue]);
+		pci_msix_raise(&vpci->func.msix, vpci->queue_vector[queue]);
 	else
 		isr_set(vpci, ISR_QUEUE);
 }
@@ -83,7 +83,7 @@ static void config_interrupt(void *transport)
 
 	isr_set(vpci, VIRTIO_PCI_ISR_CONFIG); /* with MSI-X too: 4.1.4.5.1 */
 	if (pci_msix_enabled(&vpci->func))
-		pci_msix_raise(&vpci->func, vpci->config_vector);
+		pci_msix_raise(&vpci->func.msix, vpci->config_vector);
 }
 
 static void destroy_transport(void *transport)
@@ -102,7 +102,7 @@ static void forget_interrupts(struct virtio_pci *vpci)
 	vpci->config_vector = VIRTIO_MSI_NO_VECTOR;
 	for (unsigned int i = 0; i < vpci->dev->nr_vqs; i++)
 		vpci->queue_vector[i] = VIRTIO_MSI_NO_VECTOR;
-	pci_msix_clear_pending(&vpci->func);
+	pci_msix_clear_pending(&vpci->func.msix);
 	isr_take(vpci);
 }
 
@@ -188,7 +188,7 @@ static uint64_t common_read(struct virtio_pci *vpci, uint64_t offset, unsigned i
 static void set_vector(struct virtio_pci *vpci, _Atomic uint16_t *vector, uint32_t value)
 {
 	/* Reading NO_VECTOR back tells the driver that it cannot have this one (4.1.5.1.2). */
-	*vector = value < vpci->func.nr_vectors ? (uint16_t)value : VIRTIO_MSI_NO_VECTOR;
+	*vector = value < vpci->func.msix.nr ? (uint16_t)value : VIRTIO_MSI_NO_VECTOR;
 }
 
 static void common_write(struct virtio_pci *vpci, uint64_t offset, unsigned int size, uint64_t raw)
@@ -413,7 +413,8 @@ int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pc
 	vpci->dev = dev;
 	pthread_mutex_init(&vpci->isr_lock, NULL);
 	pci_func_init(&vpci->func, dev->name, VENDOR_VIRTIO,
-		      (uint16_t)(DEVICE_ID_MODERN + dev->device_id), dev->pci_class ? dev->pci_class : CLASS_OTHER, 1);
+		      (uint16_t)(DEVICE_ID_MODERN + dev->device_id),
+		      dev->pci_class ? dev->pci_class : CLASS_OTHER, 1);
 	add_caps(vpci);
 	ret = pci_func_add_msix(&vpci->func, BAR_MSIX, dev->nr_vqs + 1);
 	if (!ret)

@@ -97,13 +97,13 @@ void fuzz_one(struct fuzz *f)
 			fuzz_access(f, &m.mmio, MEMMAP_ECAM_BASE, MEMMAP_ECAM_SIZE);
 			break;
 		case 12 ... 13:
-			pci_msix_raise(one, fuzz_below(f, NR_VECTORS + 1));
+			pci_msix_raise(&one->msix, fuzz_below(f, NR_VECTORS + 1));
 			break;
 		case 14:
 			pci_intx_set(one, fuzz_below(f, 2));
 			break;
 		default:
-			pci_msix_clear_pending(one);
+			pci_msix_clear_pending(&one->msix);
 			break;
 		}
 	}

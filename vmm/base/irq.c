@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -86,28 +87,57 @@ static int irqfd(struct irq *irq, uint32_t flags)
 
 static int init_source(struct irq *irq, struct irqchip *chip, unsigned int gsi)
 {
-	int ret;
-
 	irq->chip = chip;
 	irq->gsi = gsi;
+	irq->masked = true;
 	irq->fd = event_create();
-	if (irq->fd < 0) {
-		ret = irq->fd;
-		log_error("cannot create an eventfd for interrupt %u: %s", gsi, strerror(-ret));
-		return ret;
-	}
-	ret = irqfd(irq, 0);
-	if (ret) {
-		log_error("cannot bind interrupt %u: KVM_IRQFD: %s", gsi, strerror(-ret));
-		close(irq->fd);
-		irq->fd = -1;
-	}
-	return ret;
+	if (irq->fd < 0)
+		log_error("cannot create an eventfd for interrupt %u: %s", gsi, strerror(-irq->fd));
+	return MIN(irq->fd, 0);
 }
 
 int irq_init_edge(struct irq *irq, struct irqchip *chip, unsigned int gsi)
 {
-	return init_source(irq, chip, gsi);
+	int ret = init_source(irq, chip, gsi);
+
+	if (ret)
+		return ret;
+	ret = irqfd(irq, 0);
+	irq->masked = ret;
+	if (ret) {
+		log_error("cannot bind interrupt %u: KVM_IRQFD: %s", gsi, strerror(-ret));
+		irq_destroy(irq);
+	}
+	return ret;
+}
+
+void irq_mask(struct irq *irq, bool masked)
+{
+	int ret;
+
+	if (irq->masked == masked)
+		return;
+	/* Kernels before 5.12 leave the count of what they have delivered. */
+	if (masked && irq->chip->vm_fd >= 0)
+		event_clear(irq->fd);
+	ret = irqfd(irq, masked ? KVM_IRQFD_FLAG_DEASSIGN : 0);
+	if (ret) {
+		if (log_due(&irq->chip->refusals))
+			log_error("cannot %smask interrupt %u: KVM_IRQFD: %s", masked ? "" : "un",
+				  irq->gsi, strerror(-ret));
+		return;
+	}
+	irq->masked = masked;
+	/* KVM has delivered what was pending; its count is left to us, by every kernel. */
+	if (!masked && irq->chip->vm_fd >= 0)
+		event_clear(irq->fd);
+}
+
+bool irq_pending(const struct irq *irq)
+{
+	struct pollfd p = { .fd = irq->fd, .events = POLLIN };
+
+	return irq->masked && poll(&p, 1, 0) == 1;
 }
 
 int irq_init_msi(struct irq *irq, struct irqchip *chip)
@@ -164,7 +194,8 @@ void irq_destroy(struct irq *irq)
 {
 	if (irq->fd < 0)
 		return;
-	irqfd(irq, KVM_IRQFD_FLAG_DEASSIGN);
+	if (!irq->masked)
+		irqfd(irq, KVM_IRQFD_FLAG_DEASSIGN);
 	close(irq->fd);
 	irq->fd = -1;
 }

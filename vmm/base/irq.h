@@ -32,15 +32,15 @@ int must_check irqchip_set_pins(struct irqchip *chip, const struct kvm_irq_routi
 
 struct irq {
 	struct irqchip *chip;
-	int fd; /* eventfd bound to the GSI, or -1 where not initialised */
+	int fd; /* the eventfd, or -1 where not initialised; whoever writes to it raises the interrupt */
 	unsigned int gsi;
+	bool masked;
 };
 
 /* An edge-triggered source on pin @gsi. -errno with a message. */
 int must_check irq_init_edge(struct irq *irq, struct irqchip *chip, unsigned int gsi);
 
-/* An MSI source, without a message address as yet: raising it does nothing until irq_set_msi().
- * -ENOSPC where routes have run out. */
+/* An MSI source, masked; give it a message before it is unmasked. -ENOSPC where routes have run out. */
 int must_check irq_init_msi(struct irq *irq, struct irqchip *chip);
 
 /* Give the MSI its message. Cheap if nothing changed; callers serialise calls for one source. */
@@ -52,7 +52,17 @@ static inline void irq_raise(struct irq *irq)
 	event_signal(irq->fd);
 }
 
-/* Undo irq_init_*(). Nothing may raise it any more. */
+/*
+ * Take the eventfd away from KVM, or give it back. What is written meanwhile stays pending in its count and is
+ * delivered then; a raise that races with masking may still go out. Callers serialise calls for one source. Where KVM
+ * refuses, with a message, it stays masked and the next call tries again.
+ */
+void irq_mask(struct irq *irq, bool masked);
+
+/* It is masked, and was raised meanwhile. */
+bool irq_pending(const struct irq *irq);
+
+/* Undo irq_init_*(), also of a source that is not initialised (fd -1). Nothing may raise it any more. */
 void irq_destroy(struct irq *irq);
 
 /*

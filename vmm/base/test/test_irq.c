@@ -124,7 +124,8 @@ static void test_msi(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < 3; i++) {
 		assert_int_equal(irq_init_msi(&irq[i], chip), 0);
-		assert_null(route(irq[i].gsi, 0)); /* none without a message */
+		assert_int_equal(kvm.bound[irq[i].gsi], 0); /* masked */
+		assert_null(route(irq[i].gsi, 0));	    /* none without a message */
 		irq_raise(&irq[i]);
 		assert_int_equal(irq_set_msi(&irq[i], 0x1fee00000 + i, 0x40 + i), 0);
 	}
@@ -152,6 +153,35 @@ static void test_msi(void **state)
 		irq_destroy(&irq[i]);
 }
 
+/* Masked, the eventfd's count is the pending bit; KVM has it while it is not. */
+static void test_masks(void **state)
+{
+	struct irq irq;
+
+	(void)state;
+	assert_int_equal(irq_init_msi(&irq, chip), 0);
+	assert_false(irq_pending(&irq));
+	irq_mask(&irq, true); /* as it is */
+	assert_int_equal(kvm.bound[irq.gsi], 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		irq_raise(&irq);
+		irq_raise(&irq);
+		assert_true(irq_pending(&irq));
+		assert_true(irq_pending(&irq)); /* looking takes nothing away */
+		irq_mask(&irq, false);
+		assert_int_equal(kvm.bound[irq.gsi], 1);
+		assert_false(irq_pending(&irq));
+		irq_mask(&irq, false);
+		assert_int_equal(kvm.bound[irq.gsi], 1);
+		irq_mask(&irq, true);
+		assert_int_equal(kvm.bound[irq.gsi], 0);
+		assert_false(irq_pending(&irq)); /* it was delivered */
+	}
+	irq_mask(&irq, false);
+	irq_destroy(&irq);
+	assert_int_equal(kvm.bound[irq.gsi], 0);
+}
+
 static void test_failures(void **state)
 {
 	struct irqchip *none = NULL;
@@ -166,8 +196,23 @@ static void test_failures(void **state)
 	kvm.fail = KVM_IRQFD;
 	assert_int_equal(irq_init_edge(&irq, chip, 5), -EINVAL);
 	assert_int_equal(irq.fd, -1);
-	assert_int_equal(irq_init_msi(&irq, chip), -EINVAL);
-	assert_int_equal(irq.fd, -1);
+	assert_int_equal(irq_init_msi(&irq, chip), 0);
+	irq_raise(&irq);
+	irq_mask(&irq, false);
+	assert_true(irq.masked && irq_pending(&irq)); /* and what waits goes on waiting */
+	kvm.fail = 0;
+	irq_mask(&irq, false);
+	assert_false(irq.masked);
+	assert_int_equal(kvm.bound[irq.gsi], 1);
+	kvm.fail = KVM_IRQFD;
+	irq_mask(&irq, true);
+	assert_false(irq.masked);
+	kvm.fail = 0;
+	assert_non_null(strstr(messages_end(), "cannot mask interrupt"));
+	irq_destroy(&irq);
+	messages_begin();
+	kvm.fail = KVM_IRQFD;
+	assert_int_equal(irq_init_edge(&irq, chip, 5), -EINVAL);
 	kvm.fail = 0;
 	assert_non_null(strstr(messages_end(), "cannot bind interrupt 5: KVM_IRQFD"));
 	irq_destroy(&irq);
@@ -239,9 +284,13 @@ static void test_levels_from_threads(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(test_pins),	 TEST(test_msi),
-					    TEST(test_failures), TEST(test_out_of_msis),
-					    TEST(test_levels),	 TEST(test_levels_from_threads) };
+	const struct CMUnitTest tests[] = { TEST(test_pins),
+					    TEST(test_msi),
+					    TEST(test_masks),
+					    TEST(test_failures),
+					    TEST(test_out_of_msis),
+					    TEST(test_levels),
+					    TEST(test_levels_from_threads) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
