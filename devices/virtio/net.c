@@ -30,8 +30,7 @@ static const struct counter_desc ctrl_desc[] = {
 
 struct net {
 	struct virtio_dev dev;
-	struct virtq vq
-		[MAX_QUEUES]; /* a receive and a transmit queue for each pair, then the control queue */
+	struct virtq vq[MAX_QUEUES]; /* receive and transmit of each pair, then control */
 	struct virtio_net_config config;
 	uint8_t mac[6]; /* what the driver finds after a reset */
 	struct netbe *be;
@@ -80,7 +79,7 @@ static int set_guest_offloads(struct net *n, const struct iovec *iov, unsigned i
 	    iov_size(iov, nr) != sizeof(offloads))
 		return -EINVAL;
 	iov_to_buf(iov, nr, 0, &offloads, sizeof(offloads));
-	/* Only what was negotiated may be switched on, and what is no offload neither (5.1.6.5.6). */
+	/* Only what was negotiated, and is such an offload, may be switched on (5.1.6.5.6). */
 	if (offloads & ~(n->dev.features & NET_GUEST_OFFLOADS))
 		return -EINVAL;
 	return set_offloads(n, offloads);
