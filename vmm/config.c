@@ -52,9 +52,7 @@ static const struct option rows[] = {
 	{ "kvm", OPTION_OTHER, AT(kvm_fd), "fd=N", "an open /dev/kvm (opened by name)",
 	  .preset = "/dev/kvm", .wanted = "fd=N or /dev/kvm", .parse = parse_kvm },
 	{ "sandbox", OPTION_WORD, AT(sandbox), "MODE",
-	  "on: nothing new can be opened, each thread has a list of system calls;\n"
-	  "log: the kernel's log names calls outside it; off (on, as far as the\n"
-	  "host's kernel can)",
+	  "on, off, or log what it would forbid (on, where the host's kernel can)",
 	  .words = sandbox_words, .min = SANDBOX_ON },
 	{ "config", OPTION_TEXT, AT(config), "FILE",
 	  "read options from FILE, one 'name = value' a line", .wanted = "a file" },
