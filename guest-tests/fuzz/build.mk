@@ -5,7 +5,7 @@
 #   make fuzz-corpus                    each file of the corpus once, and what they cover
 
 FUZZ := guest-tests/fuzz
-FUZZ_COMMON := $(addprefix $(FUZZ)/,fuzz.c card.c) devices/net/test/netbe_pair.c devices/test/pci_machine.c
+FUZZ_COMMON := $(addprefix $(FUZZ)/,fuzz.c card.c share.c) devices/net/test/netbe_pair.c devices/test/pci_machine.c
 FUZZ_TARGETS := $(patsubst $(FUZZ)/%.c,%,$(filter-out $(FUZZ_COMMON),$(wildcard $(FUZZ)/*.c)))
 FUZZ_MSAN := net blk
 FUZZ_LIB := $(filter $(addprefix $(BUILD)/,vmm/base/% vmm/config.o devices/% boot/%),$(OBJS)) $(FUZZ_COMMON:%.c=$(BUILD)/%.o)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "devices/virtio/blk.h"
+#include "devices/virtio/fs.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "vmm/config.h"
@@ -57,6 +58,7 @@ static void parse(struct fuzz *f, char *text)
 {
 	const struct option_group *const devices[] = { virtio_net_kind.options,
 						       virtio_blk_kind.options,
+						       virtio_fs_kind.options,
 						       virtio_rng_kind.options, NULL };
 	char *argv[MAX_ARGS + 2] = { (char *)"minivmm" };
 	char *at = text, *const end = text + f->left;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/base/event.h"
@@ -398,6 +399,19 @@ void fuzz_driver_request(struct fuzz_driver *d, unsigned int q, const void *head
 	d->queue[q].next_desc = (uint16_t)((first + n) % size);
 	make_available(d, q, first);
 	kick(d, q);
+}
+
+void fuzz_driver_settle(const struct fuzz_driver *d, unsigned int q)
+{
+	const volatile struct virtq *vq = &d->dev->vq[q];
+	const uint64_t deadline = now_ns() + 10000000000ull;
+
+	event_signal(vq->kick_fd);
+	while (vq->live && !vq->broken &&
+	       (vq->last_avail != vq->avail->idx || vq->used_idx != vq->last_avail)) {
+		fuzz_check(now_ns() < deadline);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000 }, NULL);
+	}
 }
 
 static void scribble(struct fuzz_driver *d, struct fuzz *f)

@@ -63,6 +63,13 @@ void fuzz_check_memory(const struct guestmem *mem);
 const char *fuzz_file(unsigned int n, const void *bytes, size_t len, uint64_t size);
 int fuzz_file_fd(unsigned int n);
 
+/*
+ * A directory to share, below one of its own: the file a, the directory d with the file d/b, links up (to a
+ * file outside) and abs, the FIFO p. Until it is removed, which finds out whether anything outside has changed.
+ */
+const char *fuzz_share(void);
+void fuzz_share_remove(void);
+
 /* ---- loops ---- */
 
 /* Let each loop look at its descriptors and do its work a few times. */
@@ -98,6 +105,9 @@ void fuzz_driver_start(struct fuzz_driver *d, struct fuzz *f);
 /* A well-formed request: @head and @out_len bytes more to read, @in_len to write; kicked and served. */
 void fuzz_driver_request(struct fuzz_driver *d, unsigned int q, const void *head, uint32_t head_len,
 			 uint32_t out_len, uint32_t in_len);
+
+/* Wake the threads of their own that serve queue @q, and wait until they have served all there is. */
+void fuzz_driver_settle(const struct fuzz_driver *d, unsigned int q);
 
 /* One thing that a driver might do: chains of all kinds, indices, kicks, registers, scribbling. */
 void fuzz_driver_act(struct fuzz_driver *d, struct fuzz *f);
