@@ -7,7 +7,6 @@
 #include "devices/virtio/fuse.h"
 
 #define NR_KNOWN  8u
-#define ARG_MAX_  128u
 #define REPLY_MAX (64u * 1024)
 #define UNIQUE	  0x1234567890ull
 
@@ -26,6 +25,25 @@ static uint64_t pick(struct fuzz *f, const uint64_t known[NR_KNOWN])
 		return known[n];
 	return n == NR_KNOWN ? FUSE_ROOT_ID : fuzz_int(f, 8);
 }
+
+/*
+ * What follows the header, by kind of request: a 64-bit word that is a handle, a node, a number or the protocol's
+ * version; a name.
+ */
+static const char *const formats[64] = {
+	[FUSE_LOOKUP] = "s",	     [FUSE_FORGET] = "x",	[FUSE_GETATTR] = "xh",
+	[FUSE_SYMLINK] = "ss",	     [FUSE_MKNOD] = "xxs",	[FUSE_SETATTR] = "xhxxxxxxxxx",
+	[FUSE_MKDIR] = "xs",	     [FUSE_UNLINK] = "s",	[FUSE_RMDIR] = "s",
+	[FUSE_RENAME] = "nss",	     [FUSE_LINK] = "ns",	[FUSE_OPEN] = "x",
+	[FUSE_READ] = "hxxxx",	     [FUSE_WRITE] = "hxxxx",	[FUSE_RELEASE] = "hxx",
+	[FUSE_FSYNC] = "hx",	     [FUSE_SETXATTR] = "xs",	[FUSE_GETXATTR] = "xs",
+	[FUSE_LISTXATTR] = "x",	     [FUSE_FLUSH] = "hxx",	[FUSE_INIT] = "vx",
+	[FUSE_OPENDIR] = "x",	     [FUSE_READDIR] = "hxxxx",	[FUSE_RELEASEDIR] = "hxx",
+	[FUSE_FSYNCDIR] = "hx",	     [FUSE_CREATE] = "xxs",	[FUSE_REMOVEXATTR] = "s",
+	[FUSE_BATCH_FORGET] = "xnx", [FUSE_LSEEK] = "hxx",	[FUSE_READDIRPLUS] = "hxxxx",
+	[FUSE_RENAME2] = "nxss",     [FUSE_FALLOCATE] = "hxxx", [FUSE_COPY_FILE_RANGE] = "hxnhxxx",
+	[FUSE_SYNCFS] = "x",
+};
 
 /* A name that is there, one that is new, one that is none. */
 static size_t put_name(struct fuzz *f, char *at)
@@ -46,42 +64,35 @@ static size_t put_name(struct fuzz *f, char *at)
 	return len + (n != 15); /* without its end, once */
 }
 
-/* The fixed parts of requests are made of 64-bit words, the first of which is a handle or a node for many. */
-static size_t put_arg(struct guest *g, struct fuzz *f, uint32_t opcode, uint64_t arg[ARG_MAX_ / 8])
+static uint64_t number(struct fuzz *f, uint32_t opcode)
 {
-	static const uint8_t words[64] = {
-		[FUSE_FORGET] = 1,	 [FUSE_GETATTR] = 2,
-		[FUSE_SETATTR] = 11,	 [FUSE_MKNOD] = 2,
-		[FUSE_MKDIR] = 1,	 [FUSE_RENAME] = 1,
-		[FUSE_LINK] = 1,	 [FUSE_OPEN] = 1,
-		[FUSE_READ] = 5,	 [FUSE_WRITE] = 5,
-		[FUSE_RELEASE] = 3,	 [FUSE_FSYNC] = 2,
-		[FUSE_SETXATTR] = 1,	 [FUSE_GETXATTR] = 1,
-		[FUSE_LISTXATTR] = 1,	 [FUSE_FLUSH] = 3,
-		[FUSE_INIT] = 2,	 [FUSE_OPENDIR] = 1,
-		[FUSE_READDIR] = 5,	 [FUSE_RELEASEDIR] = 3,
-		[FUSE_FSYNCDIR] = 2,	 [FUSE_CREATE] = 2,
-		[FUSE_BATCH_FORGET] = 1, [FUSE_FALLOCATE] = 4,
-		[FUSE_READDIRPLUS] = 5,	 [FUSE_RENAME2] = 2,
-		[FUSE_LSEEK] = 3,	 [FUSE_COPY_FILE_RANGE] = 7,
-		[FUSE_SYNCFS] = 1,
-	};
-	const unsigned int n = words[opcode % 64];
+	static const uint8_t bytes[] = { 1, 2, 1, 8 };
+	const uint64_t n = fuzz_int(f, bytes[fuzz_below(f, ARRAY_SIZE(bytes))]);
 
-	for (unsigned int i = 0; i < n; i++) {
-		const unsigned int how = fuzz_below(f, 8);
+	return opcode == FUSE_FALLOCATE ? n & 0xfffff : n; /* what the host would really give */
+}
 
-		if (how == 0)
-			arg[i] = pick(f, g->handle);
-		else if (how == 1)
-			arg[i] = pick(f, g->node);
+static size_t put_body(struct guest *g, struct fuzz *f, uint32_t opcode, uint8_t *at)
+{
+	const uint8_t *const start = at;
+
+	for (const char *c = formats[opcode] ? formats[opcode] : ""; *c; c++) {
+		uint64_t word;
+
+		if (*c == 's') {
+			at += put_name(f, (char *)at);
+			continue;
+		}
+		if (*c == 'h')
+			word = pick(f, g->handle);
+		else if (*c == 'n')
+			word = pick(f, g->node);
 		else
-			arg[i] = fuzz_int(f, how) | (how == 2 ? fuzz_int(f, 2) << 32 : 0);
+			word = number(f, opcode) ^ (*c == 'v' ? 7 | 36ull << 32 : 0);
+		memcpy(at, &word, sizeof(word));
+		at += sizeof(word);
 	}
-	if (opcode == FUSE_FALLOCATE) /* what the host would really give */
-		for (unsigned int i = 1; i < n; i++)
-			arg[i] &= i < 3 ? 0xfffff : ~0ull;
-	return 8 * n;
+	return (size_t)(at - start);
 }
 
 static void learn(struct guest *g, uint32_t opcode, const uint8_t *body, size_t len)
@@ -135,9 +146,7 @@ static void request(struct guest *g, struct fuzz *f)
 
 	*h = (struct fuse_in_header){ .opcode = (uint32_t)fuzz_below(f, 64), .unique = UNIQUE };
 	h->nodeid = pick(f, g->node);
-	at += put_arg(g, f, h->opcode, (uint64_t *)at);
-	for (unsigned int i = fuzz_below(f, 3); i; i--)
-		at += put_name(f, (char *)at);
+	at += put_body(g, f, h->opcode, at);
 	bytes = fuzz_bytes(f, fuzz_int(f, 1), &len);
 	memcpy(at, bytes, len);
 	at += len;

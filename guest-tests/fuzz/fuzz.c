@@ -407,7 +407,7 @@ void fuzz_driver_settle(const struct fuzz_driver *d, unsigned int q)
 	const uint64_t deadline = now_ns() + 10000000000ull;
 
 	event_signal(vq->kick_fd);
-	while (vq->live && !vq->broken &&
+	while (d->dev->active && vq->live && !vq->broken &&
 	       (vq->last_avail != vq->avail->idx || vq->used_idx != vq->last_avail)) {
 		fuzz_check(now_ns() < deadline);
 		nanosleep(&(struct timespec){ .tv_nsec = 1000 }, NULL);
