@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "boot/x86/acpi.h"
@@ -61,7 +60,8 @@ struct machine {
 	struct irqchip *irqchip;
 	struct loop *loop; /* the main loop: signals, timer, console */
 	sigset_t signal_set;
-	struct loop_watch signals, timer;
+	struct loop_watch signals;
+	struct loop_timer timeout;
 	struct console *console;
 	struct serial *serial;
 	struct power *power;
@@ -173,14 +173,10 @@ static void on_signal(void *arg, uint32_t events)
 	}
 }
 
-static void on_timeout(void *arg, uint32_t events)
+static void on_timeout(void *arg)
 {
 	struct machine *m = arg;
-	uint64_t expirations;
 
-	(void)events;
-	if (read(m->timer.fd, &expirations, sizeof(expirations)) != sizeof(expirations))
-		return;
 	log_error("timed out after %llu ms", (unsigned long long)m->config->timeout_ms);
 	end(m, "timeout", STATUS_TIMEOUT);
 }
@@ -204,26 +200,16 @@ static int watch_signals(struct machine *m)
 
 static int set_timeout(struct machine *m)
 {
-	const uint64_t ms = m->config->timeout_ms;
-	struct itimerspec when = {
-		.it_value = { .tv_sec = (time_t)(ms / 1000),
-			      .tv_nsec = (long)(ms % 1000) * 1000000 },
-	};
-	int ret = 0;
+	int ret;
 
-	if (!ms)
+	if (!m->config->timeout_ms)
 		return 0;
-	m->timer = (struct loop_watch){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
-		.ready = on_timeout,
-		.arg = m,
-	};
-	if (m->timer.fd < 0 || timerfd_settime(m->timer.fd, 0, &when, NULL) < 0)
-		ret = -errno;
-	else
-		ret = loop_watch(m->loop, &m->timer, EPOLLIN);
+	m->timeout = (struct loop_timer){ .expired = on_timeout, .arg = m };
+	ret = loop_timer_init(m->loop, &m->timeout);
 	if (ret)
 		log_error("cannot set a timer: %s", strerror(-ret));
+	else
+		loop_timer_set(&m->timeout, m->config->timeout_ms * 1000000);
 	return ret;
 }
 
@@ -532,8 +518,7 @@ static void take_down(struct machine *m)
 	power_destroy(m->power);
 	serial_destroy(m->serial);
 	console_destroy(m->console);
-	if (m->timer.fd >= 0)
-		close(m->timer.fd);
+	loop_timer_destroy(m->loop, &m->timeout);
 	if (m->signals.fd >= 0)
 		close(m->signals.fd);
 	loop_destroy(m->loop);
@@ -557,7 +542,6 @@ int machine_run(const struct config *config, uint64_t start_ns)
 		.config = config,
 		.kvm = { .fd = -1, .vm_fd = -1 },
 		.signals.fd = -1,
-		.timer.fd = -1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.status = STATUS_CANNOT,
 	};
