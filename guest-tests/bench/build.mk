@@ -1,7 +1,8 @@
 # The load program crr, the report, and their tests.
 
 BENCH := guest-tests/bench
-CRR_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,crr load slot server netperf flood pattern opts hist pace netstat out util)
+CRR_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,crr load slot server netperf flood pattern opts hist pace netstat out util) \
+	$(BUILD)/vmm/base/options.o
 LAUNCH_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,launch util)
 REPORT_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,report report_html results)
 BENCH_TESTS := $(patsubst $(BENCH)/test/%.c,$(BUILD)/$(BENCH)/test/%,$(wildcard $(BENCH)/test/test_*.c))
@@ -17,7 +18,8 @@ $(BUILD)/launch: $(LAUNCH_OBJS)
 $(BUILD)/report: $(REPORT_OBJS)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) -lm
 
-$(BUILD)/$(BENCH)/test/test_%: $(BUILD)/$(BENCH)/test/test_%.o $(filter-out %/crr.o,$(CRR_OBJS)) $(BUILD)/$(BENCH)/results.o
+$(BUILD)/$(BENCH)/test/test_%: $(BUILD)/$(BENCH)/test/test_%.o $(filter-out %/crr.o,$(CRR_OBJS)) $(BUILD)/$(BENCH)/results.o \
+		$(BUILD)/vmm/base/test/messages.o
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) -lcmocka -lm
 
 BENCH_PROGS := $(BUILD)/minivmm $(BUILD)/crr $(BUILD)/launch $(BUILD)/report

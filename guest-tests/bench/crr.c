@@ -177,7 +177,7 @@ static int client_main(int argc, char **argv)
 	int rc = 0, control = -1;
 	bool good;
 
-	if (opts_client(argc, argv, &o, stderr))
+	if (opts_client(argc, argv, &o))
 		return EXIT_USAGE;
 	if (o.netperf) {
 		control = netperf_begin(&o);
@@ -221,7 +221,7 @@ static int flood_main(int argc, char **argv)
 {
 	struct client_opts o;
 
-	return opts_flood(argc, argv, &o, stderr) || flood_run(&o) ? EXIT_USAGE : EXIT_MEASURED;
+	return opts_flood(argc, argv, &o) || flood_run(&o) ? EXIT_USAGE : EXIT_MEASURED;
 }
 
 /* What the paired guest counts, as it says itself (its control port: guest-tests/guests/paired/services.h). */
@@ -234,7 +234,7 @@ static int counters_main(int argc, char **argv)
 	char text[2048];
 	ssize_t n = -1;
 
-	if (opts_counters(argc, argv, &o, stderr))
+	if (opts_counters(argc, argv, &o))
 		return EXIT_USAGE;
 	to.sin_addr = o.host;
 	to.sin_port = htons((uint16_t)o.port);
@@ -256,7 +256,7 @@ static int server_main(int argc, char **argv)
 	struct server_opts o;
 	int rc = 0;
 
-	if (opts_server(argc, argv, &o, stderr))
+	if (opts_server(argc, argv, &o))
 		return EXIT_USAGE;
 	netstat_read(PROC_NET, "", &before);
 	if (server_run(&o, &stop, &r))

@@ -1,102 +1,187 @@
-/* Command line of crr: a table of long options per subcommand, and what they fill. */
+/* Command line of crr: one table for the client's options, one for the server's. */
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "opts.h"
+#include "vmm/base/log.h"
+#include "vmm/base/options.h"
 
 #define MAX_DATAGRAM 65507u
+#define NS_PER_S     1000000000u
 
 const char *const load_test_names[] = { "crr",	  "rr", "stream",     "maerts",
 					"udp_rr", "cc", "udp_stream", NULL };
 const char *const load_close_names[] = { "server", "client", "reset", NULL };
 
-enum kind { NUMBER, SECONDS, TEXT, CHOICE, ADDRESS, ADDRESSES, PORT_RANGE };
+/* strtod() alone would take "inf", "0x1p3" and a sign. */
+static int parse_seconds(void *at, const char *text)
+{
+	char *end;
+	double s;
 
-struct option_row {
-	const char *name;
-	enum kind kind;
-	size_t offset;
-	uint32_t low, high;
-	const char *const *choices;
-	const char *help;
-};
+	if (text[strspn(text, "0123456789.")] || !strpbrk(text, "0123456789"))
+		return -EINVAL;
+	s = strtod(text, &end);
+	if (*end || s > 86400)
+		return -EINVAL;
+	*(uint64_t *)at = (uint64_t)(s * NS_PER_S + 0.5);
+	return 0;
+}
+
+static int parse_address(void *at, const char *text)
+{
+	return inet_pton(AF_INET, text, at) == 1 ? 0 : -EINVAL;
+}
+
+static int parse_addresses(void *at, const char *text)
+{
+	struct source_list *list = at;
+	char one[INET_ADDRSTRLEN];
+	size_t length;
+
+	list->count = 0;
+	for (;;) {
+		length = strcspn(text, ",");
+		if (length >= sizeof(one) || list->count == OPTS_MAX_SOURCES)
+			return -EINVAL;
+		memcpy(one, text, length);
+		one[length] = 0;
+		if (parse_address(&list->address[list->count++], one))
+			return -EINVAL;
+		if (!text[length])
+			return 0;
+		text += length + 1;
+	}
+}
+
+static int parse_port_range(void *at, const char *text)
+{
+	struct port_range *range = at;
+	uint64_t port[2];
+	const char *dash = strchr(text, '-');
+	char low[8];
+
+	if (!dash || (size_t)(dash - text) >= sizeof(low))
+		return -EINVAL;
+	memcpy(low, text, (size_t)(dash - text));
+	low[dash - text] = 0;
+	if (option_parse_size(low, &port[0]) || option_parse_size(dash + 1, &port[1]) || !port[0] ||
+	    port[0] > port[1] || port[1] > UINT16_MAX)
+		return -EINVAL;
+	*range = (struct port_range){ (uint32_t)port[0], (uint32_t)port[1] };
+	return 0;
+}
+
+#define COUNT(option, member, least, most) \
+	.name = option, .type = OPTION_COUNT, .offset = AT(member), .min = least, .max = most
+#define OTHER(option, member, function, what)                                          \
+	.name = option, .type = OPTION_OTHER, .offset = AT(member), .parse = function, \
+	.wanted = what
+#define SECONDS(option, member)                                                           \
+	OTHER(option, member, parse_seconds, "seconds, such as 2 or 0.5, at most a day"), \
+		.value = "S"
+#define TEXT(option, member) \
+	.name = option, .type = OPTION_TEXT, .offset = AT(member), .wanted = "a name"
 
 #define AT(member) offsetof(struct client_opts, member)
-static const struct option_row client_rows[] = {
-	{ "test", CHOICE, AT(test), 0, 0, load_test_names,
-	  "crr|rr|stream|maerts|udp_rr|cc|udp_stream   connect+request+response+close;\n"
-	  "                      request+response; bulk to the server; bulk to the client; UDP; a\n"
-	  "                      connection that the server closes at once; datagrams that nobody\n"
-	  "                      answers (default crr)" },
-	{ "port", NUMBER, AT(port), 1, 65535, NULL,
-	  "N          default: the port of crr's own server for the test" },
-	{ "connections", NUMBER, AT(connections), 1, 65536, NULL,
-	  "N   connections in parallel (default 1, as netperf)" },
-	{ "threads", NUMBER, AT(threads), 1, 64, NULL, "N       default 1" },
-	{ "rate", NUMBER, AT(rate), 1, 100000000, NULL,
-	  "N          open loop: N transactions/s in all, latency counted from the time each\n"
-	  "                      was meant to be sent (default: closed loop)" },
-	{ "seconds", SECONDS, AT(seconds_ns), 0, 0, NULL,
-	  "S       measure for S seconds (default 10)" },
-	{ "count", NUMBER, AT(count), 1, INT32_MAX, NULL,
-	  "N         so many transactions in all, or bytes of each stream, instead of a time; every\n"
-	  "                      byte received is checked: status 0 only if all of it came, and right" },
-	{ "netperf", NUMBER, AT(netperf), 1, 65535, NULL,
-	  "PORT    agree on the test with netserver's control port there (12865), and compare\n"
-	  "                      what both have counted" },
-	{ "warmup", SECONDS, AT(warmup_ns), 0, 0, NULL,
-	  "S        run S seconds before measuring (default 1)" },
-	{ "timeout", SECONDS, AT(timeout_ns), 0, 0, NULL,
-	  "S       give up a transaction after S seconds (default 5)" },
-	{ "request", NUMBER, AT(request), 1, OPTS_MAX_PAYLOAD, NULL, "SIZE    default 1 byte" },
-	{ "response", NUMBER, AT(response), 1, OPTS_MAX_PAYLOAD, NULL,
-	  "SIZE   default 1 byte; an echo server answers with the request's size" },
-	{ "block", NUMBER, AT(block), 1, OPTS_MAX_PAYLOAD, NULL,
-	  "SIZE      bytes per send of a stream (default 64K, in a datagram 65507)" },
-	{ "close", CHOICE, AT(close), 0, 0, load_close_names,
-	  "server|client|reset   who ends a crr connection (default server, see below)" },
-	{ "source", ADDRESSES, AT(source), 0, 0, NULL,
-	  "A[,B...]  connect from these local addresses in turn" },
-	{ "source-ports", PORT_RANGE, AT(source_port_low), 0, 0, NULL,
-	  "LO-HI  cycle explicitly through these local ports" },
-	{ "json", TEXT, AT(json), 0, 0, NULL,
-	  "FILE       write the result as JSON ('-': stdout, instead of text)" },
-	{ "tsv", TEXT, AT(tsv), 0, 0, NULL,
-	  "FILE        append the result as lines LABEL<TAB>key<TAB>value" },
-	{ "label", TEXT, AT(label), 0, 0, NULL,
-	  "TEXT      the label of those lines (default: the test)" },
-	{ NULL, 0, 0, 0, 0, NULL, NULL },
+static const struct option client_rows[] = {
+	{ .name = "test",
+	  .type = OPTION_WORD,
+	  .offset = AT(test),
+	  .words = load_test_names,
+	  .value = "TEST",
+	  .help = "crr (the default): connect, request, response, close; rr: request, response;\n"
+		  "stream: bulk to the server; maerts: bulk to the client; udp_rr: rr by UDP;\n"
+		  "cc: a connection that the server closes at once; udp_stream: datagrams that\n"
+		  "nobody answers" },
+	{ COUNT("port", port, 1, UINT16_MAX), .value = "N",
+	  .help = "default: the port of crr's own server for the test" },
+	{ COUNT("connections", connections, 1, 65536), .value = "N", .preset = "1",
+	  .help = "connections in parallel (default 1, as netperf)" },
+	{ COUNT("threads", threads, 1, 64), .value = "N", .preset = "1", .help = "default 1" },
+	{ COUNT("rate", rate, 1, 100000000), .value = "N",
+	  .help = "open loop: N transactions/s in all, latency counted from the time each was\n"
+		  "meant to be sent (default: closed loop)" },
+	{ SECONDS("seconds", seconds_ns), .preset = "10",
+	  .help = "measure for S seconds (default 10)" },
+	{ COUNT("count", count, 1, INT32_MAX), .value = "N",
+	  .help = "so many transactions in all, or bytes of each stream, instead of a time; every\n"
+		  "byte received is checked: status 0 only if all of it came, and right" },
+	{ COUNT("netperf", netperf, 1, UINT16_MAX), .value = "PORT",
+	  .help = "agree on the test with netserver's control port there (12865), and compare\n"
+		  "what both have counted" },
+	{ SECONDS("warmup", warmup_ns), .preset = "1",
+	  .help = "run S seconds before measuring (default 1)" },
+	{ SECONDS("timeout", timeout_ns), .preset = "5",
+	  .help = "give up a transaction after S seconds (default 5)" },
+	{ COUNT("request", request, 1, OPTS_MAX_PAYLOAD), .value = "SIZE", .preset = "1",
+	  .help = "default 1 byte" },
+	{ COUNT("response", response, 1, OPTS_MAX_PAYLOAD), .value = "SIZE", .preset = "1",
+	  .help = "default 1 byte; an echo server answers with the request's size" },
+	{ COUNT("block", block, 1, OPTS_MAX_PAYLOAD), .value = "SIZE",
+	  .help = "bytes per send of a stream (default 64K, in a datagram 65507)" },
+	{ .name = "close",
+	  .type = OPTION_WORD,
+	  .offset = AT(close),
+	  .words = load_close_names,
+	  .value = "WHO",
+	  .help = "server, client or reset: who ends a crr connection (default server, see below)" },
+	{ OTHER("source", source, parse_addresses, "up to 64 IPv4 addresses, parted by commas"),
+	  .value = "A[,B...]", .help = "connect from these local addresses in turn" },
+	{ OTHER("source-ports", source_ports, parse_port_range, "two ports, such as 2000-2999"),
+	  .value = "LO-HI", .help = "cycle explicitly through these local ports" },
+	{ TEXT("json", json), .value = "FILE",
+	  .help = "write the result as JSON ('-': stdout, instead of text)" },
+	{ TEXT("tsv", tsv), .value = "FILE",
+	  .help = "append the result as lines LABEL<TAB>key<TAB>value" },
+	{ TEXT("label", label), .value = "TEXT",
+	  .help = "the label of those lines (default: the test)" },
+	{ NULL },
 };
 #undef AT
 
 #define AT(member) offsetof(struct server_opts, member)
-static const struct option_row server_rows[] = {
-	{ "bind", ADDRESS, AT(bind), 0, 0, NULL, "ADDR       default 0.0.0.0" },
-	{ "threads", NUMBER, AT(threads), 1, 64, NULL, "N       default 1" },
-	{ "crr", NUMBER, AT(port_crr), 0, 65535, NULL,
-	  "PORT        one request, one response, then the server closes (default 5001)" },
-	{ "rr", NUMBER, AT(port_rr), 0, 65535, NULL,
-	  "PORT         request and response until the client closes; TCP and UDP (default 5002)" },
-	{ "discard", NUMBER, AT(port_discard), 0, 65535, NULL,
-	  "PORT    read and drop (default 5009)" },
-	{ "chargen", NUMBER, AT(port_chargen), 0, 65535, NULL,
-	  "PORT    send for as long as the client reads (default 5019)" },
-	{ "verify", NUMBER, AT(port_verify), 0, 65535, NULL,
-	  "PORT     check a stream, and answer its end with how many bytes were right, 64 bits\n"
-	  "                      (default 5010)" },
-	{ "request", NUMBER, AT(request), 1, OPTS_MAX_PAYLOAD, NULL, "SIZE    default 1 byte" },
-	{ "response", NUMBER, AT(response), 1, OPTS_MAX_PAYLOAD, NULL, "SIZE   default 1 byte" },
-	{ "block", NUMBER, AT(block), 1, OPTS_MAX_PAYLOAD, NULL, "SIZE      default 64K" },
-	{ "json", TEXT, AT(json), 0, 0, NULL,
-	  "FILE       at the end, write the totals as JSON ('-': stdout, instead of text)" },
-	{ NULL, 0, 0, 0, 0, NULL, NULL },
+#define SERVICE(option, member, port, text) \
+	COUNT(option, member, 0, UINT16_MAX), .value = "PORT", .preset = port, .help = text
+static const struct option server_rows[] = {
+	{ OTHER("bind", bind, parse_address, "an IPv4 address"), .value = "ADDR",
+	  .help = "default 0.0.0.0" },
+	{ COUNT("threads", threads, 1, 64), .value = "N", .preset = "1", .help = "default 1" },
+	{ SERVICE("crr", port_crr, "5001",
+		  "one request, one response, then the server closes (default 5001)") },
+	{ SERVICE("rr", port_rr, "5002",
+		  "request and response until the client closes; TCP and UDP (default 5002)") },
+	{ SERVICE("discard", port_discard, "5009", "read and drop (default 5009)") },
+	{ SERVICE(
+		"verify", port_verify, "5010",
+		"check a stream, and answer its end with how many bytes were right, 64 bits\n(default 5010)") },
+	{ SERVICE("chargen", port_chargen, "5019",
+		  "send for as long as the client reads (default 5019)") },
+	{ COUNT("request", request, 1, OPTS_MAX_PAYLOAD), .value = "SIZE", .preset = "1",
+	  .help = "default 1 byte" },
+	{ COUNT("response", response, 1, OPTS_MAX_PAYLOAD), .value = "SIZE", .preset = "1",
+	  .help = "default 1 byte" },
+	{ COUNT("block", block, 1, OPTS_MAX_PAYLOAD), .value = "SIZE", .preset = "64K",
+	  .help = "default 64K" },
+	{ TEXT("json", json), .value = "FILE",
+	  .help = "at the end, write the totals as JSON ('-': stdout, instead of text)" },
+	{ NULL },
 };
 #undef AT
+
+static const struct option_group client_group = {
+	.name = "client",
+	.size = sizeof(struct client_opts),
+	.of = (const struct option_rows[]){ { .rows = client_rows }, { NULL } },
+};
+
+static const struct option_group server_group = {
+	.name = "server",
+	.size = sizeof(struct server_opts),
+	.of = (const struct option_rows[]){ { .rows = server_rows }, { NULL } },
+};
 
 static const char client_notes[] =
 	"\n"
@@ -114,288 +199,123 @@ static const char client_notes[] =
 	"Exit status: 0 measured, 1 nothing completed (or not all of --count, or netserver counts otherwise),\n"
 	"2 usage or set-up.\n";
 
-int opts_number(const char *text, uint32_t low, uint32_t high, uint32_t *out)
-{
-	unsigned long long v;
-	char *end;
-
-	if (!isdigit((unsigned char)text[0]))
-		return -EINVAL;
-	errno = 0;
-	v = strtoull(text, &end, 10);
-	if (errno || v > UINT32_MAX)
-		return -EINVAL;
-	switch (*end) {
-	case 'G':
-		v <<= 10;
-		/* fallthrough */
-	case 'M':
-		v <<= 10;
-		/* fallthrough */
-	case 'K':
-		v <<= 10;
-		end++;
-	}
-	if (*end || v < low || v > high)
-		return -EINVAL;
-	*out = (uint32_t)v;
-	return 0;
-}
-
-int opts_seconds(const char *text, uint64_t *out_ns)
-{
-	double s;
-	char *end;
-
-	/* strtod alone would take "inf", "0x1p3" and a sign. */
-	if (text[strspn(text, "0123456789.")] || !strpbrk(text, "0123456789"))
-		return -EINVAL;
-	s = strtod(text, &end);
-	if (*end || s > 86400)
-		return -EINVAL;
-	*out_ns = (uint64_t)(s * 1e9 + 0.5);
-	return 0;
-}
-
-static int parse_choice(const char *text, const char *const *choices, uint32_t *out)
-{
-	for (uint32_t i = 0; choices[i]; i++) {
-		if (!strcmp(text, choices[i])) {
-			*out = i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-static int parse_addresses(const char *text, struct client_opts *o)
-{
-	char one[INET_ADDRSTRLEN];
-	size_t length;
-
-	o->sources = 0;
-	for (;;) {
-		length = strcspn(text, ",");
-		if (length >= sizeof(one) || o->sources == OPTS_MAX_SOURCES)
-			return -EINVAL;
-		memcpy(one, text, length);
-		one[length] = 0;
-		if (inet_pton(AF_INET, one, &o->source[o->sources++]) != 1)
-			return -EINVAL;
-		if (!text[length])
-			return 0;
-		text += length + 1;
-	}
-}
-
-static int parse_port_range(const char *text, uint32_t *low_high)
-{
-	const char *dash = strchr(text, '-');
-	char low[8];
-
-	if (!dash || (size_t)(dash - text) >= sizeof(low))
-		return -EINVAL;
-	memcpy(low, text, (size_t)(dash - text));
-	low[dash - text] = 0;
-	if (opts_number(low, 1, 65535, &low_high[0]) ||
-	    opts_number(dash + 1, 1, 65535, &low_high[1]) || low_high[0] > low_high[1])
-		return -EINVAL;
-	return 0;
-}
-
-static int parse_value(const struct option_row *row, const char *text, void *opts)
-{
-	void *at = (char *)opts + row->offset;
-
-	switch (row->kind) {
-	case NUMBER:
-		return opts_number(text, row->low, row->high, at);
-	case SECONDS:
-		return opts_seconds(text, at);
-	case TEXT:
-		*(const char **)at = text;
-		return *text ? 0 : -EINVAL;
-	case CHOICE:
-		return parse_choice(text, row->choices, at);
-	case ADDRESS:
-		return inet_pton(AF_INET, text, at) == 1 ? 0 : -EINVAL;
-	case ADDRESSES:
-		return parse_addresses(text, opts);
-	case PORT_RANGE:
-		return parse_port_range(text, at);
-	}
-	return -EINVAL;
-}
-
-static const struct option_row *find_row(const struct option_row *rows, const char *name,
-					 size_t length)
-{
-	for (; rows->name; rows++)
-		if (strlen(rows->name) == length && !memcmp(rows->name, name, length))
-			return rows;
-	return NULL;
-}
-
-static int bad_value(const struct option_row *row, const char *value, FILE *err)
-{
-	if (row->kind == NUMBER)
-		fprintf(err, "crr: --%s: '%s' is not a number from %u to %u\n", row->name, value,
-			row->low, row->high);
-	else
-		fprintf(err, "crr: --%s: bad value '%s' (see crr --help)\n", row->name, value);
-	return -EINVAL;
-}
-
 /* Options are "--name value" or "--name=value"; at most one other word, handed back in @word. */
-static int parse(int argc, char **argv, const struct option_row *rows, void *opts,
-		 const char **word, FILE *err)
+static int parse(int argc, char **argv, const struct option_group *group, void *values,
+		 const char **word)
 {
-	const struct option_row *row;
-	const char *name, *value;
-	size_t length;
+	const struct option *option;
+	char name[32];
 
 	*word = NULL;
+	options_init(group, values);
 	for (int i = 1; i < argc; i++) {
+		const char *value = strchr(argv[i], '=');
+		size_t base;
+
 		if (strncmp(argv[i], "--", 2)) {
 			if (*word || argv[i][0] == '-') {
-				fprintf(err, "crr: unexpected argument '%s'\n", argv[i]);
+				log_error("unexpected argument '%s'", argv[i]);
 				return -EINVAL;
 			}
 			*word = argv[i];
 			continue;
 		}
-		name = argv[i] + 2;
-		length = strcspn(name, "=");
-		row = find_row(rows, name, length);
-		if (!row) {
-			fprintf(err, "crr: unknown option '%s' (see crr --help)\n", argv[i]);
-			return -EINVAL;
-		}
-		value = name[length] ? name + length + 1 : argv[++i];
+		snprintf(name, sizeof(name), "%.*s", (int)(value ? value - argv[i] : 31), argv[i]);
+		option = options_find(group, name + 2, &base);
+		if (!option)
+			return options_unknown(group, "option", name + 2);
+		value = value ? value + 1 : argv[++i];
 		if (!value) {
-			fprintf(err, "crr: --%s needs a value\n", row->name);
+			log_error("--%s needs a value", option->name);
 			return -EINVAL;
 		}
-		if (parse_value(row, value, opts))
-			return bad_value(row, value, err);
+		if (option_set(option, values, base, value))
+			return -EINVAL;
 	}
 	return 0;
 }
 
 /* What every client needs: the server's address, and words that parse. */
-static int parse_client(int argc, char **argv, struct client_opts *o, FILE *err)
+static int parse_client(int argc, char **argv, struct client_opts *o)
 {
-	int rc = parse(argc, argv, client_rows, o, &o->host_text, err);
+	const char *host;
 
-	if (rc)
-		return rc;
-	if (!o->host_text) {
-		fprintf(err, "crr: %s needs the server's address (crr %s HOST ...)\n", argv[0],
-			argv[0]);
+	if (parse(argc, argv, &client_group, o, &host))
 		return -EINVAL;
-	}
-	if (inet_pton(AF_INET, o->host_text, &o->host) != 1) {
-		fprintf(err, "crr: '%s' is not an IPv4 address\n", o->host_text);
+	o->host_text = host;
+	if (!host)
+		log_error("%s needs the server's address (crr %s HOST ...)", argv[0], argv[0]);
+	else if (parse_address(&o->host, host))
+		log_error("'%s' is not an IPv4 address", host);
+	else
+		return 0;
+	return -EINVAL;
+}
+
+int opts_flood(int argc, char **argv, struct client_opts *o)
+{
+	if (parse_client(argc, argv, o))
 		return -EINVAL;
-	}
+	if (!o->port)
+		o->port = PORT_CRR;
+	if (o->count)
+		return 0;
+	log_error("flood needs --count N, the number of SYNs");
+	return -EINVAL;
+}
+
+int opts_counters(int argc, char **argv, struct client_opts *o)
+{
+	if (parse_client(argc, argv, o))
+		return -EINVAL;
+	if (!o->port)
+		o->port = PORT_CONTROL;
 	return 0;
 }
 
-int opts_flood(int argc, char **argv, struct client_opts *o, FILE *err)
-{
-	*o = (struct client_opts){ .port = PORT_CRR };
-	if (parse_client(argc, argv, o, err))
-		return -EINVAL;
-	if (!o->count) {
-		fprintf(err, "crr: flood needs --count N, the number of SYNs\n");
-		return -EINVAL;
-	}
-	return 0;
-}
-
-int opts_counters(int argc, char **argv, struct client_opts *o, FILE *err)
-{
-	*o = (struct client_opts){ .port = PORT_CONTROL };
-	return parse_client(argc, argv, o, err);
-}
-
-int opts_client(int argc, char **argv, struct client_opts *o, FILE *err)
+int opts_client(int argc, char **argv, struct client_opts *o)
 {
 	bool stream, datagrams;
 
-	*o = (struct client_opts){ .threads = 1,
-				   .connections = 1,
-				   .seconds_ns = 10000000000u,
-				   .warmup_ns = 1000000000u,
-				   .timeout_ns = 5000000000u,
-				   .request = 1,
-				   .response = 1 };
-	if (parse_client(argc, argv, o, err))
+	if (parse_client(argc, argv, o))
 		return -EINVAL;
 	stream = o->test == TEST_STREAM || o->test == TEST_MAERTS || o->test == TEST_UDP_STREAM;
 	datagrams = o->test == TEST_UDP_RR || o->test == TEST_UDP_STREAM;
 	if (!o->block)
 		o->block = datagrams ? MAX_DATAGRAM : 65536;
-	if (o->threads > o->connections) {
-		fprintf(err, "crr: %u threads need at least as many --connections, not %u\n",
-			o->threads, o->connections);
-		return -EINVAL;
-	}
-	if (!o->seconds_ns || !o->timeout_ns) {
-		fprintf(err, "crr: --seconds and --timeout must not be 0\n");
-		return -EINVAL;
-	}
-	if (o->rate && (stream || o->count)) {
-		fprintf(err, "crr: --rate is for transactions that time ends, not for %s\n",
-			stream ? load_test_names[o->test] : "--count");
-		return -EINVAL;
-	}
-	if (datagrams && (o->request > MAX_DATAGRAM || o->response > MAX_DATAGRAM ||
-			  (stream && o->block > MAX_DATAGRAM))) {
-		fprintf(err, "crr: a UDP datagram holds at most %u bytes\n", MAX_DATAGRAM);
-		return -EINVAL;
-	}
-	if (o->netperf && o->connections > 1 && o->test != TEST_CRR && o->test != TEST_CC) {
-		fprintf(err, "crr: netserver takes one connection for --test %s, not %u\n",
-			load_test_names[o->test], o->connections);
-		return -EINVAL;
-	}
-	return 0;
+	if (o->threads > o->connections)
+		log_error("%u threads need at least as many --connections, not %u", o->threads,
+			  o->connections);
+	else if (!o->seconds_ns || !o->timeout_ns)
+		log_error("--seconds and --timeout must not be 0");
+	else if (o->rate && (stream || o->count))
+		log_error("--rate is for transactions that time ends, not for %s",
+			  stream ? load_test_names[o->test] : "--count");
+	else if (datagrams && (o->request > MAX_DATAGRAM || o->response > MAX_DATAGRAM ||
+			       (stream && o->block > MAX_DATAGRAM)))
+		log_error("a UDP datagram holds at most %u bytes", MAX_DATAGRAM);
+	else if (o->netperf && o->connections > 1 && o->test != TEST_CRR && o->test != TEST_CC)
+		log_error("netserver takes one connection for --test %s, not %u",
+			  load_test_names[o->test], o->connections);
+	else
+		return 0;
+	return -EINVAL;
 }
 
-int opts_server(int argc, char **argv, struct server_opts *o, FILE *err)
+int opts_server(int argc, char **argv, struct server_opts *o)
 {
 	const char *word;
-	int rc;
 
-	*o = (struct server_opts){ .threads = 1,
-				   .port_crr = PORT_CRR,
-				   .port_rr = PORT_RR,
-				   .port_discard = PORT_DISCARD,
-				   .port_chargen = PORT_CHARGEN,
-				   .port_verify = PORT_VERIFY,
-				   .request = 1,
-				   .response = 1,
-				   .block = 65536 };
-	rc = parse(argc, argv, server_rows, o, &word, err);
-	if (rc)
-		return rc;
-	if (word) {
-		fprintf(err, "crr: unexpected argument '%s'\n", word);
+	if (parse(argc, argv, &server_group, o, &word))
 		return -EINVAL;
-	}
-	if (!o->port_crr && !o->port_rr && !o->port_discard && !o->port_chargen &&
-	    !o->port_verify) {
-		fprintf(err, "crr: every service is switched off, nothing to serve\n");
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static void print_rows(FILE *f, const struct option_row *rows)
-{
-	for (; rows->name; rows++)
-		fprintf(f, "  --%s %s\n", rows->name, rows->help);
+	if (word)
+		log_error("unexpected argument '%s'", word);
+	else if (!o->port_crr && !o->port_rr && !o->port_discard && !o->port_chargen &&
+		 !o->port_verify)
+		log_error("every service is switched off, nothing to serve");
+	else
+		return 0;
+	return -EINVAL;
 }
 
 void opts_help(FILE *f)
@@ -403,9 +323,9 @@ void opts_help(FILE *f)
 	fprintf(f,
 		"crr: connection and transaction rates over TCP and UDP, client and server in one\n\n"
 		"crr server [options]\n");
-	print_rows(f, server_rows);
+	options_help(f, &server_group, "  ", true);
 	fprintf(f, "\ncrr client HOST [options]\n");
-	print_rows(f, client_rows);
+	options_help(f, &client_group, "  ", true);
 	fprintf(f, "\ncrr flood HOST --count N [--port N]\n"
 		   "  so many SYNs from as many addresses, never followed up; needs CAP_NET_RAW\n"
 		   "\ncrr counters HOST [--port N]\n"

@@ -1,4 +1,4 @@
-/* Command line of crr: a table of long options per subcommand, and what they fill. */
+/* Command line of crr: what its options fill. */
 #ifndef BENCH_OPTS_H
 #define BENCH_OPTS_H
 
@@ -45,9 +45,13 @@ struct client_opts {
 	uint32_t netperf; /* control port of a netserver that is to take part; 0: none */
 	uint32_t rate;	  /* transactions per second in all; 0: closed loop */
 	uint32_t request, response, block;
-	struct in_addr source[OPTS_MAX_SOURCES];
-	uint32_t sources;
-	uint32_t source_port_low, source_port_high; /* 0: the kernel chooses */
+	struct source_list {
+		struct in_addr address[OPTS_MAX_SOURCES];
+		uint32_t count;
+	} source;
+	struct port_range {
+		uint32_t low, high; /* 0: the kernel chooses */
+	} source_ports;
 	const char *json, *tsv, *label;
 };
 
@@ -61,22 +65,14 @@ struct server_opts {
 
 /*
  * Fill @o from @argv (argv[0] is the subcommand). Strings stay the caller's.
- * Return 0, or -EINVAL after one clear line on @err.
+ * Return 0, or -EINVAL after one clear line on stderr.
  */
-int opts_client(int argc, char **argv, struct client_opts *o, FILE *err);
-int opts_flood(int argc, char **argv, struct client_opts *o,
-	       FILE *err); /* host, port and count of it */
-int opts_counters(int argc, char **argv, struct client_opts *o, FILE *err); /* host and port */
-int opts_server(int argc, char **argv, struct server_opts *o, FILE *err);
+int opts_client(int argc, char **argv, struct client_opts *o);
+int opts_flood(int argc, char **argv, struct client_opts *o);	 /* host, port and count of it */
+int opts_counters(int argc, char **argv, struct client_opts *o); /* host and port */
+int opts_server(int argc, char **argv, struct server_opts *o);
 
 /* Everything that crr --help prints. */
 void opts_help(FILE *f);
-
-/*
- * "N" with an optional K, M or G (powers of 1024), within [low, high]. "S" or "S.fff" seconds to
- * nanoseconds, at most a day. Return 0 or -EINVAL; nothing is written on failure.
- */
-int opts_number(const char *text, uint32_t low, uint32_t high, uint32_t *out);
-int opts_seconds(const char *text, uint64_t *out_ns);
 
 #endif

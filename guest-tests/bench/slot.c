@@ -96,16 +96,16 @@ static int bind_source(struct worker *w, int fd)
 {
 	const struct client_opts *o = w->o;
 	uint64_t turn = w->source_turn++ * o->threads + w->index;
-	uint32_t span = o->source_port_low ? o->source_port_high - o->source_port_low + 1 : 1;
+	uint32_t span = o->source_ports.low ? o->source_ports.high - o->source_ports.low + 1 : 1;
 	struct sockaddr_in from = { .sin_family = AF_INET };
 	int on = 1;
 
-	if (!o->sources && !o->source_port_low)
+	if (!o->source.count && !o->source_ports.low)
 		return 0;
-	if (o->sources)
-		from.sin_addr = o->source[turn / span % o->sources];
-	if (o->source_port_low) {
-		from.sin_port = htons((uint16_t)(o->source_port_low + turn % span));
+	if (o->source.count)
+		from.sin_addr = o->source.address[turn / span % o->source.count];
+	if (o->source_ports.low) {
+		from.sin_port = htons((uint16_t)(o->source_ports.low + turn % span));
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	} else {
 		/* The port is then chosen at connect, when the whole tuple can be told apart. */
@@ -151,7 +151,7 @@ static int connect_once(struct worker *w, struct slot *s)
 
 static int slot_connect(struct worker *w, struct slot *s)
 {
-	int tries = w->o->source_port_low ? SOURCE_TRIES : 1;
+	int tries = w->o->source_ports.low ? SOURCE_TRIES : 1;
 	int why;
 
 	do

@@ -82,6 +82,11 @@ static int parse_number(const struct option *o, const char *text, uint64_t *out,
 	case OPTION_TIME:
 		snprintf(wanted, 96, "a time such as 500ms, 30s or 5m");
 		return parse_scaled(text, times, out) || !*out || *out > o->max ? -EINVAL : 0;
+	case OPTION_COUNT:
+		snprintf(wanted, 96, "a number from %s to %s", print_size(low, o->min),
+			 print_size(high, o->max));
+		return parse_scaled(text, sizes, out) || *out < o->min || *out > o->max ? -EINVAL
+											: 0;
 	default:
 		snprintf(wanted, 96, "a number from %llu to %llu", (unsigned long long)o->min,
 			 (unsigned long long)o->max);
@@ -168,6 +173,7 @@ int option_set(const struct option *o, void *values, size_t base, const char *te
 		return 0;
 	case OPTION_NUMBER:
 	case OPTION_POWER_OF_2:
+	case OPTION_COUNT:
 	case OPTION_DESCRIPTOR:
 	case OPTION_SIZE:
 	case OPTION_TIME:

@@ -20,6 +20,7 @@ enum option_type {
 	OPTION_INTERFACE,  /* const char *: the name of a network interface */
 	OPTION_NUMBER,	   /* unsigned int, from min to max */
 	OPTION_POWER_OF_2, /* the same, a power of two */
+	OPTION_COUNT,	   /* the same, with K, M and G */
 	OPTION_DESCRIPTOR, /* int: a file descriptor; -1 where none is given */
 	OPTION_SWITCH,	   /* bool: on or off, on where it stands alone */
 	OPTION_SIZE,	   /* uint64_t: bytes, from min to max, in whole pages of 4 KiB */

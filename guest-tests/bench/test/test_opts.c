@@ -11,27 +11,26 @@
 #include <cmocka.h>
 
 #include "guest-tests/bench/opts.h"
+#include "vmm/base/test/messages.h"
 
 #define MAX_WORDS 16
 
-static char message[512];
+static const char *message;
 
 /* Parse one line of words; the error line is left in message. */
 static int parse(const char *line, struct client_opts *client, struct server_opts *server)
 {
 	char *argv[MAX_WORDS + 1] = { NULL };
 	char *copy = strdup(line), *save;
-	FILE *err = fmemopen(message, sizeof(message), "w");
 	int argc = 0, rc;
 
 	assert_non_null(copy);
-	assert_non_null(err);
 	for (char *w = strtok_r(copy, " ", &save); w && argc < MAX_WORDS;
 	     w = strtok_r(NULL, " ", &save))
 		argv[argc++] = w;
-	message[0] = 0;
-	rc = client ? opts_client(argc, argv, client, err) : opts_server(argc, argv, server, err);
-	fclose(err);
+	messages_begin();
+	rc = client ? opts_client(argc, argv, client) : opts_server(argc, argv, server);
+	message = messages_end();
 	free(copy);
 	return rc;
 }
@@ -70,10 +69,10 @@ static void client_everything(void **state)
 		parse("client 1.2.3.4 --source 10.0.0.1,10.0.0.2 --source-ports 1024-65535", &o,
 		      NULL),
 		0);
-	assert_int_equal(o.sources, 2);
-	assert_int_equal(o.source[1].s_addr, inet_addr("10.0.0.2"));
-	assert_int_equal(o.source_port_low, 1024);
-	assert_int_equal(o.source_port_high, 65535);
+	assert_int_equal(o.source.count, 2);
+	assert_int_equal(o.source.address[1].s_addr, inet_addr("10.0.0.2"));
+	assert_int_equal(o.source_ports.low, 1024);
+	assert_int_equal(o.source_ports.high, 65535);
 }
 
 /* Each line must be refused, and the message must name what is wrong. */
@@ -86,8 +85,8 @@ static void client_refuses(void **state)
 		{ "client localhost", "localhost" },
 		{ "client 1.2.3", "1.2.3" },
 		{ "client 1.2.3.4 5.6.7.8", "5.6.7.8" },
-		{ "client 1.2.3.4 --nonsense 1", "--nonsense" },
-		{ "client 1.2.3.4 --connection 1", "--connection" },
+		{ "client 1.2.3.4 --nonsense 1", "'nonsense' (the nearest is" },
+		{ "client 1.2.3.4 --connection 1", "connections" },
 		{ "client 1.2.3.4 -v", "-v" },
 		{ "client 1.2.3.4 --test", "--test" },
 		{ "client 1.2.3.4 --test tcp", "tcp" },
@@ -96,7 +95,7 @@ static void client_refuses(void **state)
 		{ "client 1.2.3.4 --port 99999999999999999999", "9999" },
 		{ "client 1.2.3.4 --port -1", "-1" },
 		{ "client 1.2.3.4 --port 80x", "80x" },
-		{ "client 1.2.3.4 --port=", "--port" },
+		{ "client 1.2.3.4 --port=", "port" },
 		{ "client 1.2.3.4 --connections 0", "connections" },
 		{ "client 1.2.3.4 --threads 4", "threads" },
 		{ "client 1.2.3.4 --seconds 0", "seconds" },
@@ -148,7 +147,7 @@ static void too_many_sources(void **state)
 	for (int i = 1; i < OPTS_MAX_SOURCES; i++)
 		strcat(line, ",1.1.1.1");
 	assert_int_equal(parse(line, &o, NULL), 0);
-	assert_int_equal(o.sources, OPTS_MAX_SOURCES);
+	assert_int_equal(o.source.count, OPTS_MAX_SOURCES);
 	strcat(line, ",1.1.1.1");
 	assert_int_equal(parse(line, &o, NULL), -EINVAL);
 }
