@@ -305,6 +305,7 @@ static void config_write(struct pci_host *host, uint32_t bdf, unsigned int reg, 
 		func->hook_write(func, reg - func->hook, size, value);
 		goto out;
 	}
+	const uint16_t before = pci_config_get16(func, PCI_COMMAND);
 	for (unsigned int i = 0; i < size; i++, value >>= 8) {
 		const uint8_t mask = func->writable[reg + i];
 		uint8_t *byte = &func->config[reg + i];
@@ -313,6 +314,9 @@ static void config_write(struct pci_host *host, uint32_t bdf, unsigned int reg, 
 	}
 	sync_bars(host, func);
 	sync_interrupts(func);
+	const uint16_t command = pci_config_get16(func, PCI_COMMAND);
+	if ((before ^ command) & PCI_COMMAND_MASTER && func->bus_master)
+		func->bus_master(func, command & PCI_COMMAND_MASTER);
 out:
 	pthread_mutex_unlock(&host->lock);
 }

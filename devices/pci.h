@@ -83,6 +83,10 @@ struct pci_func {
 	struct pci_msix msix;
 	unsigned int msix_cap; /* offset of the capability, or 0 */
 
+	/* Optional: bus mastering was turned on or off, with the host's lock held. Off, the function writes and reads no
+	 * memory when it returns; it begins off. */
+	void (*bus_master)(struct pci_func *func, bool on);
+
 	/* Optional: accesses to configuration space within [hook, hook + hook_len) go here instead,
 	 * with the host's lock held (virtio's PCI configuration access capability). */
 	unsigned int hook, hook_len;

@@ -144,7 +144,8 @@ static void destroy_device(struct device *device)
 	dev->ops->destroy(dev);
 }
 
-int virtio_plug(struct device **out, struct virtio_dev *dev, const struct device_env *env, enum device_transport wish)
+int virtio_plug(struct device **out, struct virtio_dev *dev, const struct device_env *env,
+		enum device_transport wish)
 {
 	static const struct device_ops ops = { .stop = stop_device, .destroy = destroy_device };
 	const int ret = env->plug(env->arg, dev, wish);
@@ -269,10 +270,28 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t value)
 		    !virtio_has_feature(dev, VIRTIO_F_VERSION_1))
 			break;
 		add_status(dev, step);
-		if (step == VIRTIO_CONFIG_S_DRIVER_OK)
+		if (step == VIRTIO_CONFIG_S_DRIVER_OK && !dev->no_dma)
 			activate(dev);
 	}
 out:
+	pthread_mutex_unlock(&dev->lock);
+}
+
+void virtio_set_dma(struct virtio_dev *dev, bool allowed)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (dev->no_dma == allowed) {
+		const bool live =
+			status(dev) & VIRTIO_CONFIG_S_DRIVER_OK && !(status(dev) & NEEDS_RESET);
+
+		dev->no_dma = !allowed;
+		if (!allowed && dev->active)
+			dev->ops->pause(dev);
+		else if (allowed && live && !dev->active)
+			activate(dev);
+		else if (allowed && live && dev->ops->resume(dev))
+			virtio_fail(dev, "it cannot go on");
+	}
 	pthread_mutex_unlock(&dev->lock);
 }
 

@@ -41,6 +41,11 @@ struct virtio_ops {
 	 * which does not take it. */
 	void (*reset)(struct virtio_dev *dev);
 
+	/* Between activate() and reset(): hold still, touching no memory and forgetting nothing, and go on (-errno
+	 * with a message). May come twice, and pause() before reset(). Under the mutex. */
+	void (*pause)(struct virtio_dev *dev);
+	int (*resume)(struct virtio_dev *dev);
+
 	/* Free the device, after its transport. */
 	void (*destroy)(struct virtio_dev *dev);
 };
@@ -79,6 +84,7 @@ struct virtio_dev {
 	pthread_mutex_t lock;
 	uint8_t status; /* written under the lock; DEVICE_NEEDS_RESET also without (atomic) */
 	bool active;	/* between a successful activate() and reset() */
+	bool no_dma;	/* see virtio_set_dma() */
 	pthread_mutex_t config_lock; /* of config and its generation; nothing is taken under it */
 	uint32_t config_generation;
 	const struct virtio_transport_ops *transport_ops;
@@ -106,8 +112,8 @@ void virtio_attach(struct virtio_dev *dev, const struct virtio_transport_ops *op
  * The last step of a kind's create: @dev becomes the machine's device *@out, behind the transport that @env chooses,
  * or that @wish says. Where that fails @dev is destroyed. -errno with a message.
  */
-int must_check virtio_plug(struct device **out, struct virtio_dev *dev, const struct device_env *env,
-			   enum device_transport wish);
+int must_check virtio_plug(struct device **out, struct virtio_dev *dev,
+			   const struct device_env *env, enum device_transport wish);
 
 static inline bool virtio_has_feature(const struct virtio_dev *dev, unsigned int bit)
 {
@@ -142,6 +148,12 @@ uint8_t virtio_get_status(struct virtio_dev *dev);
  * accepted. When it returns after a reset, the device is quiet.
  */
 void virtio_set_status(struct virtio_dev *dev, uint8_t value);
+
+/*
+ * Whether the device may touch memory; it may until a transport says otherwise (PCI's bus mastering). While it may
+ * not, it holds still when this returns; a driver may set it up all the same, and it begins once it may.
+ */
+void virtio_set_dma(struct virtio_dev *dev, bool allowed);
 
 uint32_t virtio_get_config_generation(struct virtio_dev *dev);
 

@@ -90,18 +90,23 @@ static int activate(struct virtio_dev *dev)
 	return 0;
 }
 
+static void pause_workers(struct virtio_dev *dev)
+{
+	for (unsigned int i = 0; i < NR_QUEUES; i++)
+		virtio_workers_stop(to_fs(dev)->workers[i]);
+}
+
 static void reset(struct virtio_dev *dev)
 {
-	struct fs *fs = to_fs(dev);
-
-	for (unsigned int i = 0; i < NR_QUEUES; i++)
-		virtio_workers_stop(fs->workers[i]);
-	fuse_reset(fs->fuse);
+	pause_workers(dev);
+	fuse_reset(to_fs(dev)->fuse);
 }
 
 static const struct virtio_ops ops = {
 	.activate = activate,
 	.reset = reset,
+	.pause = pause_workers,
+	.resume = activate,
 	.destroy = virtio_fs_destroy,
 };
 

@@ -161,13 +161,37 @@ static void unwatch_control(void *arg)
 
 /* ---- life ---- */
 
-static void net_reset(struct virtio_dev *dev)
+static void net_pause(struct virtio_dev *dev)
 {
 	struct net *n = to_net(dev);
 
 	loop_call(net_pair_loop(n->pair[0]), unwatch_control, n);
 	for (unsigned int i = 0; i < n->nr_pairs; i++)
 		net_pair_stop(n->pair[i]);
+}
+
+static int start_pairs(struct net *n, int (*start)(struct net_pair *pair))
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < n->nr_pairs; i++)
+		ret = start(n->pair[i]);
+	if (ret)
+		return ret;
+	loop_call(net_pair_loop(n->pair[0]), watch_control, n);
+	return n->error;
+}
+
+static int net_resume(struct virtio_dev *dev)
+{
+	return start_pairs(to_net(dev), net_pair_resume);
+}
+
+static void net_reset(struct virtio_dev *dev)
+{
+	struct net *n = to_net(dev);
+
+	net_pause(dev);
 	set_offloads(n, 0);
 	virtio_config_set(dev, offsetof(struct virtio_net_config, mac), n->mac, sizeof(n->mac));
 }
@@ -179,12 +203,8 @@ static int net_activate(struct virtio_dev *dev)
 
 	net_filter_init(&n->filter, n->mac, n->be->mtu, dev->features);
 	ret = set_offloads(n, dev->features);
-	for (unsigned int i = 0; !ret && i < n->nr_pairs; i++)
-		ret = net_pair_start(n->pair[i]);
-	if (!ret) {
-		loop_call(net_pair_loop(n->pair[0]), watch_control, n);
-		ret = n->error;
-	}
+	if (!ret)
+		ret = start_pairs(n, net_pair_start);
 	if (ret) {
 		net_reset(dev);
 		if (log_due(&n->refusals))
@@ -196,7 +216,9 @@ static int net_activate(struct virtio_dev *dev)
 
 static const struct virtio_ops net_ops = { .destroy = virtio_net_destroy,
 					   .activate = net_activate,
-					   .reset = net_reset };
+					   .reset = net_reset,
+					   .pause = net_pause,
+					   .resume = net_resume };
 
 /* What the card can offer in front of this backend. */
 static uint64_t offered_features(const struct net *n, const struct virtio_net_options *options)

@@ -444,8 +444,6 @@ static void start(void *arg)
 {
 	struct net_pair *n = arg;
 
-	/* A held frame stays, like those that wait in the backend. */
-	rx_window_init(&n->window, n->rxq, virtio_has_feature(n->p.dev, VIRTIO_NET_F_MRG_RXBUF));
 	n->rx_wait = n->rx_pause = n->tx_wait = false;
 	n->rx_ready = !netbe_is_gone(n->p.be);
 	if (n->held_len)
@@ -463,6 +461,13 @@ static void start(void *arg)
 }
 
 int net_pair_start(struct net_pair *n)
+{
+	/* A held frame stays, like those that wait in the backend. */
+	rx_window_init(&n->window, n->rxq, virtio_has_feature(n->p.dev, VIRTIO_NET_F_MRG_RXBUF));
+	return net_pair_resume(n);
+}
+
+int net_pair_resume(struct net_pair *n)
 {
 	loop_call(n->loop, start, n);
 	return n->error;

@@ -43,6 +43,9 @@ void net_pair_destroy(struct net_pair *pair);
 int must_check net_pair_start(struct net_pair *pair);
 void net_pair_stop(struct net_pair *pair);
 
+/* Go on after net_pair_stop() where the queues are as they were. */
+int must_check net_pair_resume(struct net_pair *pair);
+
 /* Where the card watches its control queue. */
 struct loop *net_pair_loop(struct net_pair *pair);
 

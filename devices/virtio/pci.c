@@ -314,6 +314,11 @@ static void notify_mapped(struct pci_func *func, struct pci_bar *bar, struct bus
 	}
 }
 
+static void bus_master(struct pci_func *func, bool on)
+{
+	virtio_set_dma(container_of(func, struct virtio_pci, func)->dev, on);
+}
+
 /* ---- PCI configuration access capability (4.1.4.9): BARs for who cannot map them ---- */
 
 /* The access that the capability's fields describe; NULL if it is not a legal one. */
@@ -423,6 +428,8 @@ int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pc
 		virtio_pci_destroy(vpci);
 		return ret;
 	}
+	vpci->func.bus_master = bus_master;
+	virtio_set_dma(dev, false);
 	forget_interrupts(vpci);
 	virtio_attach(dev, &transport_ops, vpci);
 	*out = vpci;

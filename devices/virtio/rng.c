@@ -124,6 +124,8 @@ static void reset(struct virtio_dev *dev)
 static const struct virtio_ops ops = {
 	.activate = activate,
 	.reset = reset,
+	.pause = reset,
+	.resume = activate,
 	.destroy = virtio_rng_destroy,
 };
 

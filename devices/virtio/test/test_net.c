@@ -209,6 +209,56 @@ static void test_no_buffers(void **state)
 	assert_got(collect(), HDR + 60);
 }
 
+/*
+ * While it may not touch memory, frames wait on both sides, and nothing is forgotten: buffers that it has taken
+ * ahead, the address that the driver gave it.
+ */
+static void test_holds_still_without_dma(void **state)
+{
+	static const uint8_t other[] = {
+		VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, 2, 9, 9, 9, 9, 9
+	};
+	static const uint8_t own[] = {
+		VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, 2, 1, 1, 1, 1, 1
+	};
+	struct vring_used_elem e;
+	size_t len;
+
+	(void)state;
+	start(USUAL);
+	for (unsigned int i = 0; i < 5; i++)
+		post_plain(3000);
+	vdriver_kick(&d, RX);
+	peer_send(make_frame(60, 1));
+	assert_got(collect(), HDR + 60);
+	assert_int_equal(control(own, sizeof(own), 2), VIRTIO_NET_OK);
+	for (unsigned int round = 0; round < 3; round++) {
+		virtio_set_dma(dev, false);
+		len = make_frame(1000, round);
+		memcpy(frame + HDR, own + 2, 6);
+		peer_send(len);
+		transmit_plain(len);
+		vdriver_force_kick(&d, TX);
+		usleep(10000); /* time to do what it must not */
+		assert_false(vdriver_take(&d, RX, &e));
+		assert_false(vdriver_take(&d, TX, &e));
+		virtio_set_dma(dev, true);
+		assert_got(collect(), len);
+		assert_int_equal(vdriver_wait(&d, TX).len, 0);
+		assert_got(peer_recv(), len);
+		assert_memory_equal(dev->config, own + 2, 6);
+	}
+	virtio_set_dma(dev, false);
+	vdriver_reset(&d);
+	assert_memory_equal(dev->config, mac, 6);
+	start(USUAL);
+	virtio_set_dma(dev, true);
+	assert_int_equal(control(other, sizeof(other), 2), VIRTIO_NET_OK);
+	vdriver_reset(&d);
+	start(USUAL);
+	check_alive();
+}
+
 static void test_malformed_transmit(void **state)
 {
 	struct vdriver_buf b;
@@ -470,6 +520,7 @@ int main(void)
 		TEST(test_broken_rings, setup),
 		TEST(test_endless_chain, setup_long_rings),
 		TEST(test_no_buffers, setup),
+		TEST(test_holds_still_without_dma, setup),
 		TEST(test_malformed_transmit, setup),
 		TEST(test_blocked_transmit, setup),
 		TEST(test_blocked_transmit_no_event_idx, setup_polling),

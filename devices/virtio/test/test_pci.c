@@ -28,7 +28,7 @@ struct fake {
 	struct virtio_dev dev;
 	struct virtq vq[NR_VQS];
 	uint8_t config[12];
-	unsigned int activated, resets;
+	unsigned int activated, resets, pauses, resumes;
 	bool busy; /* between activate and reset a worker raises interrupts without end */
 	pthread_t worker;
 	atomic_bool stop;
@@ -75,6 +75,17 @@ static void fake_reset(struct virtio_dev *dev)
 		pthread_join(f->worker, NULL);
 }
 
+static void fake_pause(struct virtio_dev *dev)
+{
+	container_of(dev, struct fake, dev)->pauses++;
+}
+
+static int fake_resume(struct virtio_dev *dev)
+{
+	container_of(dev, struct fake, dev)->resumes++;
+	return 0;
+}
+
 static void fake_config_write(struct virtio_dev *dev, uint32_t offset, const void *src,
 			      uint32_t len)
 {
@@ -84,6 +95,8 @@ static void fake_config_write(struct virtio_dev *dev, uint32_t offset, const voi
 static const struct virtio_ops fake_ops = {
 	.activate = fake_activate,
 	.reset = fake_reset,
+	.pause = fake_pause,
+	.resume = fake_resume,
 	.config_write = fake_config_write,
 };
 
@@ -648,6 +661,43 @@ static void without_msix_the_isr_tells(void **state)
 		assert_int_equal(interrupts(x, v), 0);
 }
 
+/* A driver may clear it at any time (Linux does before kexec), and set it late. */
+static void device_follows_bus_mastering(void **state)
+{
+	struct fixture *x = *state;
+
+	start(x);
+	assert_int_equal(x->fake.activated, 1);
+	for (unsigned int i = 1; i < 4; i++) {
+		cfg_put(&x->m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+		cfg_put(&x->m, SLOT, PCI_COMMAND, 1, PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
+		assert_int_equal(x->fake.pauses, i);
+		assert_int_equal(x->fake.resumes, i - 1);
+		cfg_put(&x->m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+		cfg_put(&x->m, SLOT, PCI_COMMAND, 4, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+		assert_int_equal(x->fake.pauses, i);
+		assert_int_equal(x->fake.resumes, i);
+	}
+	assert_int_equal(get_status(x), STATUS_RUN);
+	cfg_put(&x->m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	set_status(x, 0);
+	assert_int_equal(x->fake.resets, 1);
+	start(x); /* as far as it goes */
+	assert_int_equal(x->fake.activated, 1);
+	cfg_put(&x->m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(x->fake.activated, 2);
+	assert_int_equal(x->fake.resumes, 3);
+	virtio_fail(&x->fake.dev, "test");
+	cfg_put(&x->m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	cfg_put(&x->m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(x->fake.resumes, 3); /* broken until reset */
+	set_status(x, 0);
+	cfg_put(&x->m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	set_status(x, 0);
+	cfg_put(&x->m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(x->fake.activated, 2); /* nobody drives it */
+}
+
 static void with_msix_vectors_tell(void **state)
 {
 	struct fixture *x = *state;
@@ -881,6 +931,7 @@ int main(void)
 		TEST(kick_without_doorbell_arrives_too),
 		TEST(missing_doorbells_are_few_words),
 		TEST(without_msix_the_isr_tells),
+		TEST(device_follows_bus_mastering),
 		TEST(with_msix_vectors_tell),
 		TEST(queue_without_vector_is_silent),
 		TEST(vectors_out_of_range_are_refused),

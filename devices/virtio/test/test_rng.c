@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
 #include "devices/virtio/test/vdriver.h"
 #include "devices/virtio/rng.h"
@@ -105,6 +106,40 @@ static void test_available_before_driver_ok(void **state)
 	vdriver_add(&d, 0, &b, 0, 1);
 	vdriver_driver_ok(&d);
 	assert_int_equal(vdriver_wait(&d, 0).len, 64);
+}
+
+/* What comes while it may not touch memory waits, also for a driver that comes meanwhile. */
+static void test_holds_still_without_dma(void **state)
+{
+	(void)state;
+	for (unsigned int round = 0; round < 4; round++) {
+		struct vdriver_buf b = vdriver_buf(&d, 64);
+		struct vring_used_elem e;
+
+		if (round % 2) {
+			virtio_set_dma(dev, false);
+			vdriver_start(&d, 0);
+		} else {
+			vdriver_start(&d, 0);
+			virtio_set_dma(dev, false);
+			virtio_set_dma(dev, false); /* as it is */
+		}
+		vdriver_add(&d, 0, &b, 0, 1);
+		vdriver_force_kick(&d, 0);
+		usleep(10000); /* time to do what it must not */
+		assert_untouched(b);
+		assert_false(vdriver_take(&d, 0, &e));
+		assert_int_equal(d.queue[0].avail->idx, 1);
+		if (round == 3) { /* a reset ends it as well, and the memory stays as it is */
+			vdriver_reset(&d);
+			virtio_set_dma(dev, true);
+			assert_untouched(b);
+			continue;
+		}
+		virtio_set_dma(dev, true);
+		assert_int_equal(vdriver_wait(&d, 0).len, 64);
+		vdriver_reset(&d);
+	}
 }
 
 static void test_long_request_is_cut(void **state)
@@ -253,6 +288,7 @@ int main(void)
 		TEST(test_answers_event_idx),
 		TEST(test_scattered_and_indirect),
 		TEST(test_available_before_driver_ok),
+		TEST(test_holds_still_without_dma),
 		TEST(test_long_request_is_cut),
 		TEST(test_readable_buffer_is_not_written),
 		TEST(test_empty_buffer),

@@ -54,7 +54,7 @@ guest_reset_control() { guest 0 c && guest 0 c --rng --transport pci && guest 12
 guest_system_port_reset() { guest 0 a; }
 guest_firmware_reset() { guest 0 f; }
 guest_triple_fault_as_a_reset() { guest 0 w && guest 126 w --expect-status && says 'the guest ended (reset) without'; }
-guest_triple_fault() { guest 126 t && grep -q 'triple fault; at RIP 0x1000[0-9a-f]*, 32-bit protected mode, ring 0' "$tmp/err"; }
+guest_triple_fault() { guest 126 t && grep -q 'triple fault; at RIP 0x100[0-9a-f]*, 32-bit protected mode, ring 0' "$tmp/err"; }
 guest_status_too_large() { guest 123 b && says 'status 200'; }
 guest_holes() { guest 0 m && guest 0 m --stats "$tmp/stats" && grep -q '"mmio":{"misses":2}' "$tmp/stats"; }
 guest_expect_status() { guest 126 o --expect-status && says 'without reporting a status' && guest 42 s --expect-status; }
