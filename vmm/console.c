@@ -86,12 +86,17 @@ static bool give(struct console *c)
 	return true;
 }
 
+/*
+ * In the background what is typed is for others. A shell that brings us back with 'fg' need not say so,
+ * so each new input is a reason to look; only a new one, as it may lie there for long.
+ */
 static void watch_input(struct console *c)
 {
-	const bool wanted = c->open && !c->away && (c->raw || !c->pending_len);
+	const bool wanted = c->open && (c->raw || !c->pending_len);
 
 	if (!c->always_ready)
-		loop_watch(c->loop, &c->stdin_watch, wanted ? EPOLLIN : 0);
+		loop_watch(c->loop, &c->stdin_watch,
+			   !wanted ? 0 : c->away ? EPOLLIN | EPOLLET : EPOLLIN);
 }
 
 /* Never waits: another process may have taken what the loop was told of. */
@@ -138,8 +143,13 @@ static void pump(struct console *c)
 
 static void stdin_ready(void *arg, uint32_t events)
 {
+	struct console *c = arg;
+
 	(void)events;
-	pump(arg);
+	if (c->away)
+		console_resume(c);
+	if (!c->away)
+		pump(c);
 }
 
 static void room_ready(void *arg, uint32_t events)

@@ -38,7 +38,8 @@ static void limit_stacks(void)
 /* A thread asked the kernel for what the sandbox forbids it. */
 static void on_forbidden_call(int signal, siginfo_t *info, void *context)
 {
-	(void)signal;
+	if (info->si_code <= 0)
+		_exit(STATUS_SIGNAL + signal); /* somebody sent it */
 	sandbox_report(info, context);
 	_exit(STATUS_CANNOT);
 }
