@@ -96,7 +96,9 @@ static void watch_input(struct console *c)
 
 	if (!c->always_ready)
 		loop_watch(c->loop, &c->stdin_watch,
-			   !wanted ? 0 : c->away ? EPOLLIN | EPOLLET : EPOLLIN);
+			   !wanted   ? 0
+			   : c->away ? EPOLLIN | EPOLLET
+				     : EPOLLIN);
 }
 
 /* Never waits: another process may have taken what the loop was told of. */
@@ -355,17 +357,14 @@ void console_destroy(struct console *c)
 
 static int parse_max(void *at, const char *text)
 {
-	uint64_t *max = at;
-
-	return option_parse_size(text, max) || !*max
-		       ? option_bad_value("max", text, "a size above 0, such as 64M")
-		       : 0;
+	return option_parse_size(text, at) || !*(uint64_t *)at ? -EINVAL : 0;
 }
 
 #define AT(field) offsetof(struct console_options, field)
 static const struct option keys[] = {
 	{ "where", OPTION_TEXT, AT(where), "WHERE", "", .wanted = "a file or none" },
-	{ "max", OPTION_OTHER, AT(max), "SIZE", "", .parse = parse_max },
+	{ "max", OPTION_OTHER, AT(max), "SIZE", "", .parse = parse_max,
+	  .wanted = "a size above 0, such as 64M" },
 	{ 0 },
 };
 #undef AT

@@ -37,6 +37,8 @@ start:
 	je big
 	cmpb $'m', %cl
 	je holes
+	cmpb $'p', %cl
+	je print_forever
 	cmpb $'l', %cl
 	je loop_forever
 	movb $99, %al
@@ -70,6 +72,16 @@ echo:					/* send back what comes, report 7 after a q */
 	jne echo
 	movb $7, %al
 	jmp report
+
+print_forever:
+	movw $0x3f8, %dx
+	movl $hello, %esi
+1:	movb (%esi), %al
+	incl %esi
+	testb %al, %al
+	jz print_forever
+	outb %al, %dx
+	jmp 1b
 
 off:	movw $0x600, %dx		/* S5 through the sleep control register */
 	movb $0x34, %al

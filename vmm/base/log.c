@@ -102,13 +102,18 @@ static void enqueue(const char *line, size_t len)
 static void tell_of_loss(void)
 {
 	char line[64];
+	size_t len, n;
 
 	if (queued || !lost_untold)
 		return;
-	snprintf(line, sizeof(line), "minivmm: %llu messages were lost here%s\n",
-		 (unsigned long long)lost_untold, raw_terminal ? "\r" : "");
+	len = (size_t)snprintf(line, sizeof(line), "minivmm: %llu message%s lost here%s\n",
+			       (unsigned long long)lost_untold,
+			       lost_untold == 1 ? " was" : "s were", raw_terminal ? "\r" : "");
+	n = sink_write(&sink, line, len, 0);
+	if (!n)
+		return; /* another time */
 	lost_untold = 0;
-	enqueue(line, strlen(line));
+	enqueue(line + n, len - n);
 }
 
 static void log_line(const char *fmt, va_list ap)

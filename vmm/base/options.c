@@ -188,7 +188,9 @@ int option_set(const struct option *o, void *values, size_t base, const char *te
 	case OPTION_MAC:
 		return set_mac(o, at, text);
 	case OPTION_OTHER:
-		return o->parse(at, text) ? option_bad_value(o->name, text, o->wanted) : 0;
+		if (!o->parse(at, text))
+			return 0;
+		return o->wanted ? option_bad_value(o->name, text, o->wanted) : -EINVAL;
 	case OPTION_ACTION:
 		break;
 	}

@@ -27,8 +27,8 @@ enum option_type {
 	OPTION_TIME,	   /* uint64_t: milliseconds, from 1 to max */
 	OPTION_WORD,	   /* unsigned int: min and which of @words */
 	OPTION_MAC,	   /* uint8_t[6]: a unicast address */
-	OPTION_OTHER,	   /* what @parse makes of it */
-	OPTION_ACTION,	   /* nothing: its owner acts on it; it takes no value */
+	OPTION_OTHER,  /* what @parse makes of it, who says what is wrong where @wanted does not */
+	OPTION_ACTION, /* nothing: its owner acts on it; it takes no value */
 };
 
 struct option {

@@ -359,6 +359,9 @@ left_behind() # something is: says what
 	found=$(cd "$tmp" && ls -A | grep -vxE 'kernel|disk|console|stats') && echo "a file: $found"
 }
 
+. "$(dirname "${BASH_SOURCE[0]}")/ends.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/files.sh"
+
 # ---- users ----
 user_no_kernel_option() { cannot 'no kernel given'; }
 user_no_such_kernel() { cannot "'$tmp/none'" --kernel "$tmp/none"; }

@@ -1,0 +1,208 @@
+# Ends that must come whatever is stuck: readers that do not read, parents that close and ignore, every signal. guest.sh
+# reads it. No case fails by the clock: where a machine that does not end would be killed, its status is another.
+
+# run STATUS ARG...: as vmm, with the standard descriptors that the caller gives it.
+run()
+{
+	local want=$1 got
+	shift
+	timeout -s KILL 50 "$minivmm" --kernel "$small" --mem 16M "$@"
+	got=$?
+	[ $got -eq "$want" ] || { why="status $got, not $want, of $*"; return 1; }
+}
+
+# background ARG...: starts it, with the caller's descriptors, and waits until its guest runs.
+background()
+{
+	local i
+	# A job of this shell would have SIGINT and SIGQUIT ignored.
+	env --default-signal "$minivmm" --kernel "$small" --mem 16M --timeout 50s "$@" &
+	pid=$!
+	for ((i = 0; i < 200; i++)); do
+		[ "$(cat /proc/$pid/task/*/comm 2>/dev/null | grep -c '^vcpu0')" = 1 ] && break
+		sleep 0.05
+	done
+	sleep 0.2
+}
+
+# over STATUS: what was started in the background ends so.
+over()
+{
+	local got
+	wait $pid
+	got=$?
+	[ $got -eq "$1" ] || { why="status $got, not $1"; return 1; }
+}
+
+# A pipe on descriptor 8 that is full and that nobody reads.
+fill()
+{
+	rm -f "$tmp/full"
+	mkfifo "$tmp/full"
+	exec 8<>"$tmp/full"
+	dd if=/dev/zero of="$tmp/full" bs=4096 oflag=nonblock 2>/dev/null
+	true
+}
+
+guest_full_stderr()
+{
+	fill
+	run 124 --append l --timeout 300ms 2>&8 </dev/null &&
+		run 126 --append t --timeout 40s 2>&8 </dev/null &&
+		run 123 --append b --timeout 40s 2>&8 </dev/null &&
+		run 125 --append s --nonsense 2>&8 </dev/null &&
+		run 42 --append s --stats "$tmp/stats" >"$tmp/out" 2>&8 </dev/null &&
+		run 0 --append o --verbose --stats - 2>&8 </dev/null &&
+		{ background --append l 2>&8 </dev/null; kill $pid; over 143; }
+}
+guest_full_stdout()
+{
+	fill
+	run 124 --append p --timeout 1s --stats "$tmp/stats" >&8 2>"$tmp/err" </dev/null &&
+		grep -qE '"tx_lost":[1-9]' "$tmp/stats" && grep -q 'output of the serial port is being lost' "$tmp/err" &&
+		run 42 --append s --timeout 40s --stats "$tmp/stats" >&8 2>&8 </dev/null && grep -q '"tx_lost":25,' "$tmp/stats" &&
+		{ background --append p >&8 2>&8 </dev/null; kill $pid; over 143; }
+}
+guest_full_standard_input()
+{
+	# Another process reads what we were told of: we must not wait for more.
+	mkfifo "$tmp/shared" && exec 7<>"$tmp/shared"
+	background --append e <&7 >"$tmp/out" 2>"$tmp/err"
+	for _ in 1 2 3 4 5; do echo x >&7; read -r -t 0.01 _ <&7; done
+	kill $pid
+	over 143
+}
+guest_fifo_stats()
+{
+	local i
+	mkfifo "$tmp/fifo"
+	run 124 --append l --timeout 300ms --stats "$tmp/fifo" 2>"$tmp/err" </dev/null && grep -q "stats for '$tmp/fifo' were not read" "$tmp/err" || return 1
+	background --append l --stats "$tmp/fifo" 2>"$tmp/err" </dev/null
+	for ((i = 0; i < 100; i++)); do kill -USR1 $pid; sleep 0.01; done
+	kill $pid
+	over 143 && grep -qE 'were not read: [1-9].*[1-9][0-9]* times' "$tmp/err"
+}
+guest_fifo_stats_read()
+{
+	mkfifo "$tmp/fifo2"
+	cat "$tmp/fifo2" >"$tmp/stats" &
+	run 42 --append s --stats "$tmp/fifo2" >/dev/null 2>"$tmp/err" </dev/null && wait $! &&
+		grep -q '"status":42' "$tmp/stats" && tail -c 3 "$tmp/stats" | grep -q '}}' && [ ! -s "$tmp/err" ]
+}
+guest_fifo_console()
+{
+	mkfifo "$tmp/fifo3"
+	run 42 --append s --console "$tmp/fifo3" --stats "$tmp/stats" 2>"$tmp/err" </dev/null && grep -q '"tx_lost":25,' "$tmp/stats" || return 1
+	# A reader that comes later finds what was kept for it, and then the rest.
+	background --append p --console "$tmp/fifo3" 2>"$tmp/err" </dev/null
+	head -c 200000 "$tmp/fifo3" | tail -n +2 | head -n 100 | sort -u >"$tmp/out"
+	kill $pid
+	over 143 && grep -qx 'hello from a small guest' "$tmp/out" && [ "$(wc -l <"$tmp/out")" = 1 ]
+}
+guest_console_bounded()
+{
+	echo 'what was there before, and is longer' >"$tmp/console"
+	run 42 --append s --console "$tmp/console,max=10" --stats "$tmp/stats" 2>"$tmp/err" </dev/null &&
+		[ "$(cat "$tmp/console")" = 'hello from' ] && grep -q '"tx_lost":15,' "$tmp/stats" && says 'has reached its bound' &&
+		run 124 --append p --timeout 1s --console "$tmp/console,max=8K" 2>"$tmp/err" </dev/null &&
+		[ "$(stat -c %s "$tmp/console")" = 8192 ] && says 'has reached its bound' 2 &&
+		run 42 --append s --console "$tmp/console,max=25" 2>"$tmp/err" </dev/null && [ ! -s "$tmp/err" ] &&
+		cannot 'a size above 0' --kernel x --console "$tmp/console,max=0" && cannot 'a file or none first' --kernel x --console max=1M
+}
+
+# Every signal that ends a process ends the machine in good order.
+guest_signals()
+{
+	local s n
+	for s in HUP INT QUIT ILL TRAP ABRT BUS FPE USR2 SEGV ALRM TERM STKFLT XCPU VTALRM PROF IO PWR RTMIN RTMIN+1 RTMAX; do
+		n=$(kill -l $s)
+		rm -f "$tmp/stats"
+		background --append l --stats "$tmp/stats" 2>"$tmp/err" </dev/null
+		kill -$s $pid
+		over $((128 + n)) && grep -q "\"outcome\":\"signal\", \"status\":$((128 + n))," "$tmp/stats" || { why="$s: $why"; return 1; }
+	done
+	# And these end nothing.
+	background --append l 2>"$tmp/err" </dev/null
+	for s in PIPE XFSZ CHLD URG WINCH CONT USR1; do kill -$s $pid; done
+	sleep 0.2
+	kill -TERM $pid
+	over 143
+}
+# What a parent has us ignore stays ignored.
+guest_ignored_signals()
+{
+	(trap '' HUP INT QUIT USR1 USR2 TERM; exec "$minivmm" --kernel "$small" --append l --timeout 1500ms </dev/null 2>"$tmp/err") &
+	pid=$!
+	sleep 0.7
+	kill -HUP $pid && kill -INT $pid && kill -QUIT $pid && kill -USR1 $pid && kill -USR2 $pid && kill -TERM $pid
+	over 124 || return 1
+	nohup "$minivmm" --kernel "$small" --append l --timeout 50s </dev/null >"$tmp/out" 2>"$tmp/err" &
+	pid=$!
+	sleep 0.5
+	kill -HUP $pid
+	sleep 0.2
+	kill -TERM $pid
+	over 143
+}
+guest_stopped()
+{
+	background --append l --timeout 500ms </dev/null 2>"$tmp/err"
+	kill -STOP $pid
+	sleep 0.5
+	kill -CONT $pid
+	over 124 || return 1
+	background --append l </dev/null 2>"$tmp/err"
+	kill -TSTP $pid
+	sleep 0.2
+	kill -CONT $pid
+	kill -TERM $pid
+	over 143
+}
+guest_parent_ignores_children()
+{
+	(trap '' CHLD; exec timeout -s KILL 50 "$minivmm" --kernel "$small" --append s </dev/null >"$tmp/out" 2>"$tmp/err")
+	[ $? -eq 42 ]
+}
+
+# Whatever of 0, 1 and 2 is closed, no file of ours takes its place.
+guest_closed_descriptors()
+{
+	local closed i
+	for ((i = 1; i < 8; i++)); do
+		closed=
+		((i & 1)) && closed+=' 0<&-'
+		((i & 2)) && closed+=' 1>&-'
+		((i & 4)) && closed+=' 2>&-'
+		rm -f "$tmp/stats" "$tmp/console"
+		eval "run 42 --append s --timeout 40s --stats '$tmp/stats' $closed" >"$tmp/out" 2>"$tmp/err" && head -c 13 "$tmp/stats" | grep -qF '{"uptime_us":' &&
+			[ "$(grep -c outcome "$tmp/stats")" = 1 ] && ! grep -q 'hello\|minivmm:' "$tmp/stats" &&
+			eval "run 42 --append s --timeout 40s --console '$tmp/console' --stats '$tmp/stats' $closed" >"$tmp/out" 2>"$tmp/err" &&
+			[ "$(cat "$tmp/console")" = 'hello from a small guest' ] || { why="with $closed: $why"; return 1; }
+	done
+}
+guest_odd_input()
+{
+	run 42 --append s --timeout 40s </ >"$tmp/out" 2>"$tmp/err" && run 42 --append s --timeout 40s </dev/full >"$tmp/out" 2>"$tmp/err" &&
+		: | run 42 --append s --timeout 40s >"$tmp/out" 2>"$tmp/err"
+}
+
+# on_terminal INPUT ARG...: on a terminal of its own; $tmp/tty has what it showed.
+on_terminal()
+{
+	local input=$1
+	shift
+	command -v script >/dev/null || { why=skip; return 1; }
+	script -qec "$minivmm --kernel $small --mem 16M --timeout 20s $*; echo status \$?; stty -a | grep -o ' -*icanon'" /dev/null \
+		< <(sleep 1; printf "$input"; sleep 1) >"$tmp/tty" 2>&1
+	grep -q 'status 7' "$tmp/tty" && grep -q ' icanon' "$tmp/tty"
+}
+# Escape sequences of the guest: undone on a terminal, and only there, and only where there were any.
+guest_terminal_reset()
+{
+	local show
+	show=$(printf '\033[?7;8;25h')
+	on_terminal '\033[31m\033[?25l\033[?1049hq' --append e && grep -qF "$show" "$tmp/tty" &&
+		on_terminal 'plain\tq' --append e && ! grep -qF "$show" "$tmp/tty" &&
+		printf '\033[31m\033[?25lq' | run 7 --append e --timeout 40s >"$tmp/out" 2>"$tmp/err" &&
+		[ "$(cat "$tmp/out")" = "$(printf '\033[31m\033[?25lq')" ]
+}

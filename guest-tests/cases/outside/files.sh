@@ -1,0 +1,77 @@
+# Files of the user that must not be harmed: images in a format, files given twice, old logs. guest.sh reads it.
+
+user_disk_in_a_format()
+{
+	local mark
+	for mark in 'QFI\373' KDMV vhdxfile conectix; do
+		truncate -s 0 "$tmp/image" && truncate -s 1M "$tmp/image" && printf "$mark" | dd of="$tmp/image" conv=notrunc status=none
+		cannot "qemu-img convert -O raw '$tmp/image'" --kernel "$small" --disk "$tmp/image" &&
+			cannot "',raw' takes the file as it is" --kernel "$small" --disk "$tmp/image,ro" || return 1
+	done
+}
+guest_disk_raw_forced()
+{
+	truncate -s 1M "$tmp/image" && printf 'QFI\373' | dd of="$tmp/image" conv=notrunc status=none
+	guest 42 s --disk "$tmp/image,raw" && guest 42 s --disk "$tmp/image,ro,raw=on" && [ ! -s "$tmp/err" ]
+}
+
+# with_loop OPTIONS: $loop is a loop device on $tmp/backing.
+with_loop()
+{
+	[ "$EUID" -eq 0 ] && command -v losetup >/dev/null && truncate -s 1M "$tmp/backing" &&
+		loop=$(losetup "$@" --show -f "$tmp/backing" 2>/dev/null) && [ -b "$loop" ] || { why=skip; return 1; }
+}
+user_disk_read_only_device()
+{
+	local done
+	with_loop -r || return 1
+	cannot "'$loop': the device is read-only (',ro' opens it" --kernel "$small" --disk "$loop"
+	done=$?
+	losetup -d "$loop"
+	return $done
+}
+guest_disk_in_use_by_the_host()
+{
+	local done
+	with_loop || return 1
+	guest 42 s --disk "$tmp/backing" && says "is also behind $loop" && guest 42 s --disk "$loop" && [ ! -s "$tmp/err" ]
+	done=$?
+	losetup -d "$loop"
+	return $done
+}
+
+# The same file, by whatever name, is not both read and written over, and not written twice.
+user_same_file_twice()
+{
+	local twice='it is also the'
+	cp "$small" "$tmp/kernel" && truncate -s 1M "$tmp/a" && ln -sf a "$tmp/link" && ln -f "$tmp/a" "$tmp/hard" && echo "mem = 16M" >"$tmp/conf"
+	cannot "$twice disk" --kernel "$small" --disk "$tmp/a" --stats "$tmp/a" &&
+		cannot "$twice disk" --kernel "$small" --disk "$tmp/link" --stats "$tmp/hard" &&
+		cannot "$twice disk" --kernel "$small" --disk "$tmp/a,ro" --console "$tmp/link" &&
+		cannot "$twice kernel" --kernel "$tmp/kernel" --console "$tmp/kernel" &&
+		cannot "$twice kernel" --kernel "$tmp/kernel" --disk "$tmp/kernel" &&
+		cannot "$twice initrd" --kernel "$tmp/kernel" --initrd "$tmp/a" --stats "$tmp/hard" &&
+		cannot "$twice configuration file" --config "$tmp/conf" --config /dev/null --kernel "$small" --stats "$tmp/conf" &&
+		cannot "$twice console file" --kernel "$small" --console "$tmp/new" --stats "$tmp/new" &&
+		cannot "$twice disk" --kernel "$small" --disk "$tmp/a" --disk "$tmp/hard" &&
+		cannot "$twice disk" --kernel "$small" --disk "$tmp/a" --stats /dev/fd/8 8>>"$tmp/a" || return 1
+	timeout 50 "$minivmm" --kernel "$small" --disk "$tmp/a" >>"$tmp/a" 2>"$tmp/err" </dev/null
+	[ $? -eq 125 ] && says "$twice standard output" && cmp -s "$small" "$tmp/kernel" && [ "$(stat -c %s "$tmp/a")" = 1048576 ] &&
+		[ "$(cat "$tmp/conf")" = 'mem = 16M' ]
+}
+guest_same_file_harmless()
+{
+	truncate -s 1M "$tmp/a"
+	guest 42 s --disk "$tmp/a,ro" --disk "$tmp/a,ro" && guest 42 s --console /dev/null --stats /dev/null &&
+		guest 42 s --stats - && timeout 50 "$minivmm" --kernel "$small" --append o >"$tmp/both" 2>&1 </dev/null
+}
+# A start that fails changes nothing.
+user_outputs_kept()
+{
+	echo old >"$tmp/log" && echo old >"$tmp/accounts"
+	cannot "'$tmp/none'" --kernel "$tmp/none" --console "$tmp/log" --stats "$tmp/accounts" &&
+		cannot "'$tmp/none'" --kernel "$small" --disk "$tmp/none" --console "$tmp/log" --stats "$tmp/accounts" &&
+		cannot "'/nonexistent/x'" --kernel "$small" --console "$tmp/log" --stats /nonexistent/x &&
+		cannot 'Is a directory' --kernel "$small" --console "$tmp/log" --stats "$tmp" &&
+		[ "$(cat "$tmp/log" "$tmp/accounts")" = "$(printf 'old\nold')" ]
+}
