@@ -10,13 +10,13 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "flood.h"
-#include "load.h"
-#include "netperf.h"
-#include "netstat.h"
-#include "opts.h"
-#include "out.h"
-#include "server.h"
+#include "guest-tests/bench/flood.h"
+#include "guest-tests/bench/load.h"
+#include "guest-tests/bench/netperf.h"
+#include "guest-tests/bench/netstat.h"
+#include "guest-tests/bench/opts.h"
+#include "guest-tests/bench/out.h"
+#include "guest-tests/bench/server.h"
 
 #define PROC_NET "/proc/net"
 

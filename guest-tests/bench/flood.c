@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "flood.h"
+#include "guest-tests/bench/flood.h"
 
 /* The Internet checksum (RFC 1071) of what follows on @sum. */
 static uint16_t checksum(const uint8_t *data, size_t length, uint32_t sum)

@@ -2,7 +2,7 @@
 #ifndef BENCH_FLOOD_H
 #define BENCH_FLOOD_H
 
-#include "opts.h"
+#include "guest-tests/bench/opts.h"
 
 /*
  * Send o->count SYNs to o->host and o->port, each from another address. Needs CAP_NET_RAW. Returns 0, or -errno

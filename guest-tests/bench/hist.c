@@ -1,7 +1,7 @@
 /* Latency histogram: logarithmic buckets with a stated, bounded error. */
 #include <math.h>
 
-#include "hist.h"
+#include "guest-tests/bench/hist.h"
 
 static unsigned int bucket_of(uint64_t ns)
 {

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "util.h"
+#include "guest-tests/bench/util.h"
 
 #define MAX_MARKS      8
 #define LINE_BYTES     4096

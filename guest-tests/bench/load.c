@@ -7,9 +7,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "pattern.h"
-#include "util.h"
-#include "worker.h"
+#include "guest-tests/bench/pattern.h"
+#include "guest-tests/bench/util.h"
+#include "guest-tests/bench/worker.h"
 
 #define SWEEP_NS 50000000u /* how often timeouts and the stop flag are looked at */
 #define BACKOFF_NS \

@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "hist.h"
-#include "opts.h"
+#include "guest-tests/bench/hist.h"
+#include "guest-tests/bench/opts.h"
 
 /* Failures are counted by errno; these two places hold what has no errno of its own. */
 enum { LOAD_EOF = 0, LOAD_NOCLOSE = 134, LOAD_FAILURES = 136 };

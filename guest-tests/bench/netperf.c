@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "guest-tests/guests/paired/netperf.h"
-#include "netperf.h"
+#include "guest-tests/bench/netperf.h"
 
 /* netserver ends a connection test by itself, that much later. */
 #define PATIENCE_S 30

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "load.h"
-#include "out.h"
+#include "guest-tests/bench/load.h"
+#include "guest-tests/bench/out.h"
 
 /*
  * Ask the netserver that @o names for a test as @o describes it, and set o->port to where it waits. Returns the

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "netstat.h"
+#include "guest-tests/bench/netstat.h"
 
 const char *const netstat_names[NETSTAT_COUNT] = { "tcp.RetransSegs", "tcp.ListenOverflows",
 						   "tcp.ListenDrops", "dev.tx_dropped" };

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "opts.h"
+#include "guest-tests/bench/opts.h"
 #include "vmm/base/log.h"
 #include "vmm/base/options.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "out.h"
+#include "guest-tests/bench/out.h"
 
 static struct out_field *add(struct out *o, const char *key, enum out_kind kind)
 {

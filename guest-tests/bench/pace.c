@@ -1,5 +1,5 @@
 /* Open-loop pacing: when each transaction of a fixed-rate load is meant to be sent. */
-#include "pace.h"
+#include "guest-tests/bench/pace.h"
 
 void pace_init(struct pace *p, uint64_t start_ns, uint64_t rate, unsigned int thread,
 	       unsigned int threads)

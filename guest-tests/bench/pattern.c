@@ -1,7 +1,7 @@
 /* Bytes that can be checked wherever a stream is cut. */
 #include <stdlib.h>
 
-#include "pattern.h"
+#include "guest-tests/bench/pattern.h"
 
 char *pattern_new(size_t run)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report.h"
+#include "guest-tests/bench/report.h"
 
 const struct column report_columns[] = {
 	{ "rate", "per second", false, false, false, 1 },
@@ -139,6 +139,12 @@ const char *report_test_name(const char *test)
 		{ "udp1", "Requests by UDP, one at a time" },
 		{ "stream", "Stream to the guest" },
 		{ "maerts", "Stream from the guest" },
+		{ "netperf-crr", "netperf TCP_CRR" },
+		{ "netperf-cc", "netperf TCP_CC" },
+		{ "netperf-rr", "netperf TCP_RR" },
+		{ "netperf-stream", "netperf TCP_STREAM" },
+		{ "netperf-maerts", "netperf TCP_MAERTS" },
+		{ "netperf-udp", "netperf UDP_STREAM, received" },
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

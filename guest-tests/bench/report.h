@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "results.h"
+#include "guest-tests/bench/results.h"
 
 /* A figure that gets a column in tables where it was measured. The first that a test has is its headline. */
 struct column {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report.h"
+#include "guest-tests/bench/report.h"
 
 #define CURVE_HIGH  200
 #define CURVE_LEFT  64

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "results.h"
+#include "guest-tests/bench/results.h"
 
 int names_find(const struct names *n, const char *name)
 {

@@ -12,9 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "pattern.h"
-#include "server.h"
-#include "util.h"
+#include "guest-tests/bench/pattern.h"
+#include "guest-tests/bench/server.h"
+#include "guest-tests/bench/util.h"
 
 #define EVENTS 256
 #define ACCEPT_BATCH \

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "opts.h"
+#include "guest-tests/bench/opts.h"
 
 struct server_result {
 	uint64_t accepted;

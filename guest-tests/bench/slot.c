@@ -9,9 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "pattern.h"
-#include "util.h"
-#include "worker.h"
+#include "guest-tests/bench/pattern.h"
+#include "guest-tests/bench/util.h"
+#include "guest-tests/bench/worker.h"
 
 #define STREAM_BURST  8	 /* sends or receives per event: the clock is looked at in between */
 #define SOURCE_TRIES  64 /* busy source ports skipped per connection */

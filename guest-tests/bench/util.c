@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "util.h"
+#include "guest-tests/bench/util.h"
 #include "vmm/base/log.h"
 
 uint64_t util_now_ns(void)

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "load.h"
-#include "pace.h"
+#include "guest-tests/bench/load.h"
+#include "guest-tests/bench/pace.h"
 
 enum slot_state { IDLE, SENDING, RECEIVING, CLOSING, STREAMING };
 

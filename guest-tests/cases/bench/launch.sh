@@ -112,6 +112,15 @@ if [ -w /dev/kvm ]; then
 	check "words after its name too" grep -q '^about	qemu:vhost=on	not measured: did not come up' results/results.tsv
 	check "the load stands in the results" grep -Eq '^about	load during	[0-9.]+ to [0-9.]+ ' results/results.tsv
 
+	# A stock netperf, and none.
+	printf '#!/bin/sh\necho "16384 131072 1 1 2.00 777.5"\necho "5 6"\n' >netperf && chmod +x netperf
+	CONFIGS=qemu QEMU=$dir/qemu NETPERF=$dir/netperf TESTS='netperf-crr netperf-udp' "$compare" results >text 2>err
+	check "netperf's figure" grep -qx 'qemu/netperf-crr/1	rate	777.5' results/results.tsv
+	check "netperf's figure of datagrams is what has come" grep -qx 'qemu/netperf-udp/1	mbit_per_s	6' results/results.tsv
+	CONFIGS=qemu QEMU=$dir/qemu NETPERF=$dir/none TESTS='netperf-crr' "$compare" results >text 2>err
+	check "no netperf: status, and a row" \
+		[ $?/"$(grep -cx 'about	netperf	not measured: is not installed' results/results.tsv)" = 0/1 ]
+
 	# Rounds are added while the report cannot tell: one that never can, one that can at once.
 	printf '#!/bin/sh\nexit 3\n' >never && printf '#!/bin/sh\nexit 0\n' >at-once && chmod +x never at-once
 	for r in never at-once; do

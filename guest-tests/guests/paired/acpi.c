@@ -1,10 +1,8 @@
-/*
- * acpi.c - the ACPI tables (ACPI 6.4, chapter 5): just enough to find processors and to power off.
- */
-#include "acpi.h"
-#include "cpu.h"
-#include "lib.h"
-#include "machine.h"
+/* The ACPI tables (ACPI 6.4, chapter 5): just enough to find processors and to power off. */
+#include "guest-tests/guests/paired/acpi.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
 
 #define RSDP_SCAN_START 0xe0000u
 #define RSDP_SCAN_END	0x100000u

@@ -1,6 +1,4 @@
-/*
- * acpi.h - the ACPI tables (ACPI 6.4): processors and the sleep registers.
- */
+/* The ACPI tables (ACPI 6.4): processors and the sleep registers. */
 #ifndef ACPI_H
 #define ACPI_H
 

@@ -1,12 +1,12 @@
 /*
- * boot.S - the ways in: from 32-bit protected mode (PVH, Linux's 32-bit protocol) and from long
+ * The ways in: from 32-bit protected mode (PVH, Linux's 32-bit protocol) and from long
  * mode (Linux's 64-bit protocol), down to ring 3, where everything else runs.
  *
  * Ring 0 does as little as possible here: on some hosts KVM emulates it, instruction by
  * instruction. So the page tables lie ready in the image, mapping the first 2 MiB for both rings,
  * and C code extends them in ring 3.
  */
-#include "ring0.h"
+#include "guest-tests/guests/paired/ring0.h"
 
 #define PVH_NOTE 18			/* XEN_ELFNOTE_PHYS32_ENTRY */
 #define PTE_PRESENT_RW_USER 7

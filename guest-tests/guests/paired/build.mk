@@ -3,7 +3,7 @@
 # The result must not depend on where or when it is built: no debug information, no build id, no __FILE__.
 
 GK := guest-tests/guests/paired
-GK_CFLAGS := -m64 -march=x86-64 -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie \
+GK_CFLAGS := -I. -m64 -march=x86-64 -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie \
 	     -mgeneral-regs-only -mcmodel=small -fno-stack-protector -fno-asynchronous-unwind-tables \
 	     -fno-builtin -fcf-protection=none -fno-strict-aliasing \
 	     -fno-tree-loop-distribute-patterns $(WARNINGS)
@@ -46,7 +46,7 @@ GUESTS += $(BUILD)/guest.elf $(BUILD)/guest.bzImage
 # The stack alone, as a program on the host: on a tap behind a bad line, and in unit tests. Always with the sanitizers.
 GK_STACK := $(addprefix $(GK)/,checksum.c chunk.c cmdline.c console.c control.c counters.c fragment.c \
 	echo.c http.c ip.c netperf.c tcp.c tcp_cookie.c tcp_in.c tcp_out.c tcp_timer.c udp.c test/hosted.c)
-GK_HOST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-strict-aliasing \
+GK_HOST_CFLAGS := -I. -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-strict-aliasing \
 	-fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all $(WARNINGS)
 GK_STACK_OBJS := $(GK_STACK:%.c=$(BUILD)/%.host.o)
 

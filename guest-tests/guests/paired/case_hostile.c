@@ -1,15 +1,15 @@
 /*
- * case_hostile.c - rings that break the rules. The VMM must neither end nor hang, may say that the
+ * Rings that break the rules. The VMM must neither end nor hang, may say that the
  * device needs a reset, and the device must work behind that reset.
  */
-#include "cases.h"
-#include "clock.h"
-#include "cmdline.h"
-#include "console.h"
-#include "cpu.h"
-#include "lib.h"
-#include "machine.h"
-#include "virtio.h"
+#include "guest-tests/guests/paired/cases.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/cmdline.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/virtio.h"
 
 #define QUEUE_RX  0
 #define QUEUE_TX  1

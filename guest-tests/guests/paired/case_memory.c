@@ -1,11 +1,9 @@
-/*
- * case_memory.c - the memory map is walked to its ends.
- */
-#include "cases.h"
-#include "console.h"
-#include "cpu.h"
-#include "lib.h"
-#include "machine.h"
+/* The memory map is walked to its ends. */
+#include "guest-tests/guests/paired/cases.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
 
 #define PAGE  4096ull
 #define STEP  (64ull << 20)

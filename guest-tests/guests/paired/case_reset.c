@@ -1,16 +1,14 @@
-/*
- * case_reset.c - the network device is reset again and again while frames come and go.
- */
-#include "cases.h"
-#include "clock.h"
-#include "cmdline.h"
-#include "console.h"
-#include "counters.h"
-#include "ip.h"
-#include "lib.h"
-#include "machine.h"
-#include "services.h"
-#include "virtio_net.h"
+/* The network device is reset again and again while frames come and go. */
+#include "guest-tests/guests/paired/cases.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/cmdline.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/ip.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/services.h"
+#include "guest-tests/guests/paired/virtio_net.h"
 
 #define RESETS	   50
 #define BETWEEN_US 5000

@@ -1,14 +1,14 @@
 /*
- * case_smp.c - every processor of the MADT is started by INIT and start-up interrupts (Intel SDM
+ * Every processor of the MADT is started by INIT and start-up interrupts (Intel SDM
  * volume 3, "MP initialization") and reports itself.
  */
-#include "acpi.h"
-#include "cases.h"
-#include "clock.h"
-#include "console.h"
-#include "irq.h"
-#include "lib.h"
-#include "machine.h"
+#include "guest-tests/guests/paired/acpi.h"
+#include "guest-tests/guests/paired/cases.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/irq.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
 
 #define CPUS_MAX   256
 #define SMP_PAGE   8 /* the code's page number below 1 MiB */

@@ -1,15 +1,13 @@
-/*
- * cases.c - the small guest tests: their table, and those of a few lines.
- */
-#include "cases.h"
-#include "clock.h"
-#include "cmdline.h"
-#include "console.h"
-#include "cpu.h"
-#include "irq.h"
-#include "lib.h"
-#include "machine.h"
-#include "power.h"
+/* The small guest tests: their table, and those of a few lines. */
+#include "guest-tests/guests/paired/cases.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/cmdline.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/irq.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/power.h"
 
 #define SERIAL_SCRATCH 0x3ff
 #define SERIAL_LSR     0x3fd

@@ -1,5 +1,5 @@
 /*
- * cases.h - the small guest tests, chosen by case=NAME on the command line.
+ * The small guest tests, chosen by case=NAME on the command line.
  *
  * A case returns its status: 0 for success, or a number from 1 to 99 that tells what failed; it
  * prints a line that says more. The others stand for what main.c could not do.

@@ -1,9 +1,9 @@
 /*
- * checksum.c - the Internet checksum, eight bytes at a time: one's complement sums do not care
+ * The Internet checksum, eight bytes at a time: one's complement sums do not care
  * about word size or byte order (RFC 1071, section 2).
  */
-#include "checksum.h"
-#include "lib.h"
+#include "guest-tests/guests/paired/checksum.h"
+#include "guest-tests/guests/paired/lib.h"
 
 static uint64_t add(uint64_t sum, uint64_t word)
 {

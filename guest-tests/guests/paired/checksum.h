@@ -1,6 +1,4 @@
-/*
- * checksum.h - the Internet checksum (RFC 1071).
- */
+/* The Internet checksum (RFC 1071). */
 #ifndef CHECKSUM_H
 #define CHECKSUM_H
 

@@ -1,10 +1,8 @@
-/*
- * chunk.c - memory for TCP's data.
- */
+/* Memory for TCP's data. */
 #include <stddef.h>
 
-#include "chunk.h"
-#include "machine.h"
+#include "guest-tests/guests/paired/chunk.h"
+#include "guest-tests/guests/paired/machine.h"
 
 static struct chunk *fresh, *freed; /* never used so far; given back */
 static uint32_t fresh_count, freed_count, total;

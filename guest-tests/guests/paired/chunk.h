@@ -1,6 +1,4 @@
-/*
- * chunk.h - memory for TCP's data: pieces of a byte stream, each knowing its sequence number.
- */
+/* Memory for TCP's data: pieces of a byte stream, each knowing its sequence number. */
 #ifndef CHUNK_H
 #define CHUNK_H
 

@@ -1,13 +1,13 @@
 /*
- * clock.c - the time-stamp counter, its rate taken from KVM's paravirtual clock, from CPUID, or
+ * The time-stamp counter, its rate taken from KVM's paravirtual clock, from CPUID, or
  * measured by the PIT.
  */
 #include <stdbool.h>
 
-#include "clock.h"
-#include "cpu.h"
-#include "lib.h"
-#include "ring0.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/ring0.h"
 
 /* Linux, Documentation/virt/kvm/x86/cpuid.rst and msr.rst. */
 #define KVM_LEAF	    0x40000000u

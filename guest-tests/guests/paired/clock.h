@@ -1,6 +1,4 @@
-/*
- * clock.h - time since start, from the time-stamp counter.
- */
+/* Time since start, from the time-stamp counter. */
 #ifndef CLOCK_H
 #define CLOCK_H
 

@@ -1,8 +1,6 @@
-/*
- * cmdline.c - the words of the kernel command line.
- */
-#include "cmdline.h"
-#include "lib.h"
+/* The words of the kernel command line. */
+#include "guest-tests/guests/paired/cmdline.h"
+#include "guest-tests/guests/paired/lib.h"
 
 static bool is_space(char c)
 {

@@ -1,6 +1,4 @@
-/*
- * cmdline.h - the words of the kernel command line.
- */
+/* The words of the kernel command line. */
 #ifndef CMDLINE_H
 #define CMDLINE_H
 

@@ -1,10 +1,8 @@
-/*
- * console.c - formatting of text.
- */
+/* Formatting of text. */
 #include <stdarg.h>
 
-#include "console.h"
-#include "lib.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/lib.h"
 
 static char *put_number(char *end, uint64_t value, unsigned base)
 {

@@ -1,6 +1,4 @@
-/*
- * console.h - text on the serial port.
- */
+/* Text on the serial port. */
 #ifndef CONSOLE_H
 #define CONSOLE_H
 

@@ -1,12 +1,10 @@
-/*
- * control.c - how a test asks the guest for its counters and for its end: datagrams to UDP port 4.
- */
-#include "cmdline.h"
-#include "console.h"
-#include "counters.h"
-#include "lib.h"
-#include "ring0.h"
-#include "services.h"
+/* How a test asks the guest for its counters and for its end: datagrams to UDP port 4. */
+#include "guest-tests/guests/paired/cmdline.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/ring0.h"
+#include "guest-tests/guests/paired/services.h"
 
 static int quit_status = -1;
 

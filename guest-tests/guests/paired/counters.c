@@ -1,8 +1,6 @@
-/*
- * counters.c - everything the kernel counts.
- */
-#include "console.h"
-#include "counters.h"
+/* Everything the kernel counts. */
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/counters.h"
 
 struct counters counters;
 

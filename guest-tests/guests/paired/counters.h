@@ -1,6 +1,4 @@
-/*
- * counters.h - everything the kernel counts; printed as name=value lines.
- */
+/* Everything the kernel counts; printed as name=value lines. */
 #ifndef COUNTERS_H
 #define COUNTERS_H
 

@@ -1,6 +1,4 @@
-/*
- * cpu.h - the instructions that C has no words for: ports, device registers, time stamps, barriers.
- */
+/* The instructions that C has no words for: ports, device registers, time stamps, barriers. */
 #ifndef CPU_H
 #define CPU_H
 

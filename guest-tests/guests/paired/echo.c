@@ -1,10 +1,10 @@
 /*
- * echo.c - echo, discard and chargen: the services of RFC 862, 863 and 864; and echo once, for
+ * Echo, discard and chargen: the services of RFC 862, 863 and 864; and echo once, for
  * connection rates.
  */
-#include "lib.h"
-#include "machine.h"
-#include "services.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/services.h"
 
 #define CHARGEN_LINE  74 /* 72 characters and the line's end */
 #define CHARGEN_LINES 95

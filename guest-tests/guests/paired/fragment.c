@@ -1,9 +1,9 @@
 /* IP reassembly: a buffer a datagram, and a bit for each 8 bytes that have come. */
-#include "clock.h"
-#include "counters.h"
-#include "fragment.h"
-#include "lib.h"
-#include "machine.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/fragment.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
 
 #define DATAGRAMS   8u
 #define UNIT	    8u

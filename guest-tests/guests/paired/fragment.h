@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "ip.h"
+#include "guest-tests/guests/paired/ip.h"
 
 /* One fragment: what its IP header says of it. */
 struct fragment {

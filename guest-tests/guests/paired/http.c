@@ -1,10 +1,10 @@
 /*
- * http.c - HTTP/1.1 with one fixed answer, enough for load generators: GET and HEAD of /health,
+ * HTTP/1.1 with one fixed answer, enough for load generators: GET and HEAD of /health,
  * keep-alive, pipelining.
  */
-#include "chunk.h"
-#include "lib.h"
-#include "services.h"
+#include "guest-tests/guests/paired/chunk.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/services.h"
 
 #define BODY "OK\n"
 

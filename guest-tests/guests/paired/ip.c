@@ -1,14 +1,14 @@
 /*
- * ip.c - Ethernet (RFC 894), ARP (RFC 826), IPv4 (RFC 791, no options or fragments sent) and ICMP
+ * Ethernet (RFC 894), ARP (RFC 826), IPv4 (RFC 791, no options or fragments sent) and ICMP
  * echo (RFC 792).
  */
-#include "checksum.h"
-#include "counters.h"
-#include "fragment.h"
-#include "ip.h"
-#include "lib.h"
-#include "tcp.h"
-#include "udp.h"
+#include "guest-tests/guests/paired/checksum.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/fragment.h"
+#include "guest-tests/guests/paired/ip.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/tcp.h"
+#include "guest-tests/guests/paired/udp.h"
 
 #define ETH_SOURCE 6
 #define ETH_TYPE   12

@@ -1,5 +1,5 @@
 /*
- * ip.h - Ethernet, ARP, IPv4 and ICMP echo.
+ * Ethernet, ARP, IPv4 and ICMP echo.
  *
  * The kernel is a server: it only ever answers. So an answer goes back to the station that the
  * question's frame came from, host or gateway, and there is no ARP cache and no routing.
@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "net.h"
+#include "guest-tests/guests/paired/net.h"
 
 #define IP_HEADER 20
 #define IP_ICMP	  1

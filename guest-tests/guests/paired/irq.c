@@ -1,13 +1,13 @@
 /*
- * irq.c - the local APIC (Intel SDM volume 3, chapter "APIC"), the I/O APIC, and sleeping until an
+ * The local APIC (Intel SDM volume 3, chapter "APIC"), the I/O APIC, and sleeping until an
  * interrupt.
  */
-#include "clock.h"
-#include "cpu.h"
-#include "irq.h"
-#include "lib.h"
-#include "machine.h"
-#include "ring0.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/irq.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/ring0.h"
 
 #define LAPIC_ID	0x20
 #define LAPIC_TPR	0x80

@@ -1,6 +1,4 @@
-/*
- * irq.h - the local APIC, the I/O APIC, and sleeping until an interrupt.
- */
+/* The local APIC, the I/O APIC, and sleeping until an interrupt. */
 #ifndef IRQ_H
 #define IRQ_H
 

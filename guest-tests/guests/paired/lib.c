@@ -1,7 +1,5 @@
-/*
- * lib.c - memory and string functions; the compiler calls some of them by itself.
- */
-#include "lib.h"
+/* Memory and string functions; the compiler calls some of them by itself. */
+#include "guest-tests/guests/paired/lib.h"
 
 void *memcpy(void *to, const void *from, size_t n)
 {

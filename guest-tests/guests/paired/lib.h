@@ -1,6 +1,4 @@
-/*
- * lib.h - the little of a C library that the kernel needs, and byte order.
- */
+/* The little of a C library that the kernel needs, and byte order. */
 #ifndef LIB_H
 #define LIB_H
 

@@ -1,11 +1,11 @@
 /*
- * machine.c - boot information (Linux: Documentation/arch/x86/boot.rst and zero-page.rst; PVH:
+ * Boot information (Linux: Documentation/arch/x86/boot.rst and zero-page.rst; PVH:
  * Xen's public/arch-x86/hvm/start_info.h), page tables, and memory for everything.
  */
-#include "cpu.h"
-#include "lib.h"
-#include "machine.h"
-#include "ring0.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/ring0.h"
 
 #define PAGE_SIZE      4096ull
 #define LARGE_PAGE     0x200000ull

@@ -1,5 +1,5 @@
 /*
- * machine.h - what the boot loader has told about the machine, and how the kernel reaches its
+ * What the boot loader has told about the machine, and how the kernel reaches its
  * memory.
  */
 #ifndef MACHINE_H

@@ -1,25 +1,25 @@
 /*
- * main.c - the kernel begins here, in ring 3: it learns what machine it is on, then serves the
+ * The kernel begins here, in ring 3: it learns what machine it is on, then serves the
  * network or runs a case.
  *
  * Command line: ip=A.B.C.D (default 10.0.0.2), mode=poll or mode=irq (default), case=NAME,
  * virtio_mmio.device=...
  */
-#include "cases.h"
-#include "clock.h"
-#include "cmdline.h"
-#include "console.h"
-#include "counters.h"
-#include "cpu.h"
-#include "ip.h"
-#include "irq.h"
-#include "lib.h"
-#include "machine.h"
-#include "netperf.h"
-#include "power.h"
-#include "ring0.h"
-#include "services.h"
-#include "virtio_net.h"
+#include "guest-tests/guests/paired/cases.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/cmdline.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/ip.h"
+#include "guest-tests/guests/paired/irq.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/netperf.h"
+#include "guest-tests/guests/paired/power.h"
+#include "guest-tests/guests/paired/ring0.h"
+#include "guest-tests/guests/paired/services.h"
+#include "guest-tests/guests/paired/virtio_net.h"
 
 #define STATUS_BAD_BOOT 100 /* no memory map, nonsense on the command line */
 #define STATUS_NO_NET	101

@@ -1,5 +1,5 @@
 /*
- * net.h - the network card as the protocols see it: frames in, frames out, with the offloads it has
+ * The network card as the protocols see it: frames in, frames out, with the offloads it has
  * agreed to.
  */
 #ifndef NET_H

@@ -2,10 +2,10 @@
  * The server's side of netperf: TCP_CRR, TCP_RR, TCP_CC, TCP_STREAM, TCP_SENDFILE, TCP_MAERTS, UDP_RR and
  * UDP_STREAM.
  */
-#include "clock.h"
-#include "lib.h"
-#include "netperf.h"
-#include "services.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/netperf.h"
+#include "guest-tests/guests/paired/services.h"
 
 #define SESSIONS	    16
 #define FIRST_PORT	    20000

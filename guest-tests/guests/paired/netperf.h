@@ -1,5 +1,5 @@
 /*
- * netperf.h - netperf's control protocol, the part of it that netperf 2.7's tests use.
+ * Netperf's control protocol, the part of it that netperf 2.7's tests use.
  *
  * A message is 656 bytes: a type, an error number and 162 words, all in network order as far as
  * they are numbers. A test begins with a request that says sizes, duration and which way data

@@ -1,11 +1,11 @@
 /*
- * power.c - how the machine ends: ACPI where it is told of, and every other way that some VMM
+ * How the machine ends: ACPI where it is told of, and every other way that some VMM
  * knows.
  */
-#include "acpi.h"
-#include "cpu.h"
-#include "power.h"
-#include "ring0.h"
+#include "guest-tests/guests/paired/acpi.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/power.h"
+#include "guest-tests/guests/paired/ring0.h"
 
 #define PORT_EXIT      0xf4
 #define PORT_KEYBOARD  0x64

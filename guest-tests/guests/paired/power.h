@@ -1,6 +1,4 @@
-/*
- * power.h - how the machine ends.
- */
+/* How the machine ends. */
 #ifndef POWER_H
 #define POWER_H
 

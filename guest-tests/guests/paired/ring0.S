@@ -1,7 +1,5 @@
-/*
- * ring0.S - all of ring 0 after the start: faults, interrupts, the few services of ring0.h.
- */
-#include "ring0.h"
+/* All of ring 0 after the start: faults, interrupts, the few services of ring0.h. */
+#include "guest-tests/guests/paired/ring0.h"
 
 	.text
 	.code64

@@ -1,5 +1,5 @@
 /*
- * ring0.h - what the two rings agree on: selectors, vectors, the services that ring 3 asks of ring
+ * What the two rings agree on: selectors, vectors, the services that ring 3 asks of ring
  * 0. Included by assembly and C.
  *
  * The kernel proper runs in ring 3 with I/O privilege level 3 and interrupts off; it owns the page

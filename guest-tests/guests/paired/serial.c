@@ -1,10 +1,8 @@
-/*
- * serial.c - where text goes: a 16550 serial port at 0x3f8, never waited for long.
- */
+/* Where text goes: a 16550 serial port at 0x3f8, never waited for long. */
 #include <stdbool.h>
 
-#include "console.h"
-#include "cpu.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/cpu.h"
 
 #define SERIAL		 0x3f8
 #define SERIAL_FCR	 (SERIAL + 2)

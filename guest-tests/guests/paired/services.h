@@ -1,13 +1,11 @@
-/*
- * services.h - what the guest serves, one file each.
- */
+/* What the guest serves, one file each. */
 #ifndef SERVICES_H
 #define SERVICES_H
 
 #include <stdbool.h>
 
-#include "tcp.h"
-#include "udp.h"
+#include "guest-tests/guests/paired/tcp.h"
+#include "guest-tests/guests/paired/udp.h"
 
 #define PORT_ECHO    7
 #define PORT_DISCARD 9

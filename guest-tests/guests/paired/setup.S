@@ -1,5 +1,5 @@
 /*
- * setup.S - the real-mode part of guest.bzImage.
+ * The real-mode part of guest.bzImage.
  *
  * Boot loaders that know nothing better enter a bzImage in real mode, 512 bytes behind its start
  * (Linux, Documentation/arch/x86/boot.rst). This code asks the BIOS for the memory map and goes on

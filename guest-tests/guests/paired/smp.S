@@ -1,5 +1,5 @@
 /*
- * smp.S - where a started processor begins, in real mode, at the start of a page: it takes a place
+ * Where a started processor begins, in real mode, at the start of a page: it takes a place
  * in the list, leaves its APIC id there, counts itself in and halts.
  */
 	.section .rodata, "a"

@@ -1,12 +1,10 @@
-/*
- * tcp.c - TCP connections: their table, their life, their services.
- */
-#include "clock.h"
-#include "counters.h"
-#include "cpu.h"
-#include "lib.h"
-#include "machine.h"
-#include "tcp_internal.h"
+/* TCP connections: their table, their life, their services. */
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/tcp_internal.h"
 
 #define SERVICES	48
 #define CONNS_MAX	65536u

@@ -1,5 +1,5 @@
 /*
- * tcp.h - a TCP server (RFC 9293), as its services see it.
+ * A TCP server (RFC 9293), as its services see it.
  *
  * A service listens on a port and is called back. Callbacks never block; what they send goes out
  * together with the acknowledgement at the end of the batch that called them.
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ip.h"
+#include "guest-tests/guests/paired/ip.h"
 
 struct tcp_conn;
 

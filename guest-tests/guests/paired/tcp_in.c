@@ -1,9 +1,7 @@
-/*
- * tcp_in.c - a TCP segment arrives (RFC 9293, 3.10.7; RFC 7323 time stamps; RFC 6582 recovery).
- */
-#include "counters.h"
-#include "lib.h"
-#include "tcp_internal.h"
+/* A TCP segment arrives (RFC 9293, 3.10.7; RFC 7323 time stamps; RFC 6582 recovery). */
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/tcp_internal.h"
 
 #define DUPLICATES_TO_RECOVER 3
 

@@ -1,5 +1,5 @@
 /*
- * tcp_internal.h - what TCP's own files share.
+ * What TCP's own files share.
  *
  *   tcp.c         connections: table, life, services
  *   tcp_in.c      a segment arrives
@@ -10,8 +10,8 @@
 #ifndef TCP_INTERNAL_H
 #define TCP_INTERNAL_H
 
-#include "chunk.h"
-#include "tcp.h"
+#include "guest-tests/guests/paired/chunk.h"
+#include "guest-tests/guests/paired/tcp.h"
 
 #define TCP_HEADER	   20
 #define TCP_FIN		   0x01

@@ -1,9 +1,7 @@
-/*
- * tcp_out.c - TCP segments are made.
- */
-#include "counters.h"
-#include "lib.h"
-#include "tcp_internal.h"
+/* TCP segments are made. */
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/tcp_internal.h"
 
 #define TCP_CHECKSUM 16
 #define TCP_URGENT   18

@@ -1,13 +1,13 @@
 /*
- * tcp_timer.c - the timer wheel, and what happens when a connection's timer is due.
+ * The timer wheel, and what happens when a connection's timer is due.
  *
  * A timer that moves to a later time stays where it is in the wheel; when the wheel comes by, it is
  * put further on. So the retransmission timer, moved by every acknowledgement, costs a store.
  */
-#include "clock.h"
-#include "counters.h"
-#include "lib.h"
-#include "tcp_internal.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/tcp_internal.h"
 
 #define SLOT_US	 10000ull
 #define SLOTS	 512u

@@ -1,9 +1,7 @@
-/*
- * udp.c - UDP (RFC 768).
- */
-#include "counters.h"
-#include "lib.h"
-#include "udp.h"
+/* UDP (RFC 768). */
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/udp.h"
 
 #define UDP_HEADER   8
 #define UDP_LENGTH   4

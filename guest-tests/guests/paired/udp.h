@@ -1,13 +1,11 @@
-/*
- * udp.h - UDP: services by port, answers to where the question came from.
- */
+/* UDP: services by port, answers to where the question came from. */
 #ifndef UDP_H
 #define UDP_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ip.h"
+#include "guest-tests/guests/paired/ip.h"
 
 /* One received datagram; data is good until the service returns. */
 struct udp_datagram {

@@ -1,12 +1,12 @@
 /*
- * virtio.c - what all transports share: the steps of initialisation (virtio 1.2, 3.1.1) and split
+ * What all transports share: the steps of initialisation (virtio 1.2, 3.1.1) and split
  * queues (2.7).
  */
-#include "clock.h"
-#include "cpu.h"
-#include "lib.h"
-#include "machine.h"
-#include "virtio.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/virtio.h"
 
 #define RESET_TIMEOUT_US 1000000
 

@@ -1,5 +1,5 @@
 /*
- * virtio.h - a virtio device as its driver sees it, whatever carries it: register access (virtio
+ * A virtio device as its driver sees it, whatever carries it: register access (virtio
  * 1.2, chapters 2, 4.1 and 4.2), and split queues (2.7).
  */
 #ifndef VIRTIO_H
@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "irq.h"
+#include "guest-tests/guests/paired/irq.h"
 
 #define VIRTIO_ID_NET 1
 

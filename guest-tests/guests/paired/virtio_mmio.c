@@ -1,12 +1,10 @@
-/*
- * virtio_mmio.c - virtio over MMIO, version 2 (virtio 1.2, 4.2), found on the command line.
- */
-#include "cmdline.h"
-#include "cpu.h"
-#include "lib.h"
-#include "machine.h"
-#include "ring0.h"
-#include "virtio.h"
+/* Virtio over MMIO, version 2 (virtio 1.2, 4.2), found on the command line. */
+#include "guest-tests/guests/paired/cmdline.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/ring0.h"
+#include "guest-tests/guests/paired/virtio.h"
 
 #define MMIO_MAGIC	     0x000
 #define MMIO_VERSION	     0x004

@@ -1,15 +1,15 @@
 /*
- * virtio_net.c - driver of the virtio network device (virtio 1.2, 5.1): one queue pair, a fixed
+ * Driver of the virtio network device (virtio 1.2, 5.1): one queue pair, a fixed
  * buffer behind each descriptor, never a chain.
  */
-#include "clock.h"
-#include "console.h"
-#include "counters.h"
-#include "cpu.h"
-#include "lib.h"
-#include "machine.h"
-#include "virtio.h"
-#include "virtio_net.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/virtio.h"
+#include "guest-tests/guests/paired/virtio_net.h"
 
 #define F_CSUM	     0
 #define F_GUEST_CSUM 1

@@ -1,13 +1,11 @@
-/*
- * virtio_net.h - driver of the virtio network device (virtio 1.2, 5.1).
- */
+/* Driver of the virtio network device (virtio 1.2, 5.1). */
 #ifndef VIRTIO_NET_H
 #define VIRTIO_NET_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "net.h"
+#include "guest-tests/guests/paired/net.h"
 
 /*
  * Finds and starts the first network device; fills net. False (and a line on the console) if there

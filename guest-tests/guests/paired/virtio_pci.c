@@ -1,12 +1,12 @@
 /*
- * virtio_pci.c - virtio over PCI (virtio 1.2, 4.1), found by scanning bus 0 through ports 0xcf8 and
+ * Virtio over PCI (virtio 1.2, 4.1), found by scanning bus 0 through ports 0xcf8 and
  * 0xcfc.
  */
-#include "cpu.h"
-#include "lib.h"
-#include "machine.h"
-#include "ring0.h"
-#include "virtio.h"
+#include "guest-tests/guests/paired/cpu.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/ring0.h"
+#include "guest-tests/guests/paired/virtio.h"
 
 #define PCI_ADDRESS	 0xcf8
 #define PCI_DATA	 0xcfc

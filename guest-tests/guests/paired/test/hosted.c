@@ -1,16 +1,16 @@
 /*
- * hosted.c - stands in for clock, memory, network card and ring 0 when the guest's stack runs in a
+ * Stands in for clock, memory, network card and ring 0 when the guest's stack runs in a
  * program on the host.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../clock.h"
-#include "../console.h"
-#include "../machine.h"
-#include "../net.h"
-#include "../ring0.h"
-#include "hosted.h"
+#include "guest-tests/guests/paired/clock.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/net.h"
+#include "guest-tests/guests/paired/ring0.h"
+#include "guest-tests/guests/paired/test/hosted.h"
 
 #define MEMORY (64u << 20)
 

@@ -1,5 +1,5 @@
 /*
- * hosted.h - the guest's network stack as part of a program on the host: what stands in for the
+ * The guest's network stack as part of a program on the host: what stands in for the
  * machine below it.
  */
 #ifndef HOSTED_H

@@ -1,5 +1,5 @@
 /*
- * stack.c - the guest's network stack as a process on a tap, behind a bad line: loss, duplicates,
+ * The guest's network stack as a process on a tap, behind a bad line: loss, duplicates,
  * reordering, bit errors.
  *
  *	guest-stack TAP [loss=N] [duplicate=N] [reorder=N] [corrupt=N] [delay=MS] [seed=N]
@@ -21,11 +21,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../counters.h"
-#include "../ip.h"
-#include "../netperf.h"
-#include "../services.h"
-#include "hosted.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/ip.h"
+#include "guest-tests/guests/paired/netperf.h"
+#include "guest-tests/guests/paired/services.h"
+#include "guest-tests/guests/paired/test/hosted.h"
 
 #define FRAME_MAX 1600
 #define HELD_MAX  8192

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../counters.h"
-#include "../fragment.h"
-#include "hosted.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/fragment.h"
+#include "guest-tests/guests/paired/test/hosted.h"
 
 #define PIECE 1480u
 

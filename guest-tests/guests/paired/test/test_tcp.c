@@ -8,13 +8,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../checksum.h"
-#include "../counters.h"
-#include "../ip.h"
-#include "../lib.h"
-#include "../services.h"
-#include "../tcp_internal.h"
-#include "hosted.h"
+#include "guest-tests/guests/paired/checksum.h"
+#include "guest-tests/guests/paired/counters.h"
+#include "guest-tests/guests/paired/ip.h"
+#include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/services.h"
+#include "guest-tests/guests/paired/tcp_internal.h"
+#include "guest-tests/guests/paired/test/hosted.h"
 
 #define PEER	 0x0a000001u
 #define US	 1000000u

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../checksum.h"
-#include "../cmdline.h"
-#include "../console.h"
-#include "../netperf.h"
-#include "hosted.h"
+#include "guest-tests/guests/paired/checksum.h"
+#include "guest-tests/guests/paired/cmdline.h"
+#include "guest-tests/guests/paired/console.h"
+#include "guest-tests/guests/paired/netperf.h"
+#include "guest-tests/guests/paired/test/hosted.h"
 
 void hosted_sent(const uint8_t *frame, uint32_t length)
 {
