@@ -1,33 +1,184 @@
-# What the host side of the Linux guest cases shares (POSIX sh). `run` loads it before a case, in namespaces that only
-# the case has, and defines: CASE, VARIANT, WORK (a directory: logs stay, tmp/ does not), MINIVMM, KERNEL, INITRD, TOOLS.
+# The harness of guest-tests (bash, sourced): assertions, what this machine can do, and how a case is run in it.
 #
-# The host is 10.0.1.1 on tap1, the guest 10.0.1.2 and 52:54:00:00:00:01 there; a second card has 2 in place of the 1.
+# A result is one line on standard output: `ok WHAT`, `FAIL WHAT: WHY` or `skip WHAT: WHY`. Whoever wants numbers counts
+# such lines (tally); nothing else does.
 
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$(realpath -m "${BUILD:-$top/build}")
+minivmm=${MINIVMM:-$build/minivmm}
 STATUS_SIGTERM=143
-PATH=$TOOLS:$PATH
-export PATH
-TMP=$WORK/tmp
-mkdir -p "$TMP"
-: >"$WORK/pids"
-ip link set lo up
 
+# ---- assertions ----
+
+passed() { echo "ok $1"; }
+failed() { echo "FAIL $1: ${2:-}"; }
+skipped() { echo "skip $1: $2"; }
+
+# fail WHY, skip WHY: end the command of a check, or else the whole case.
 fail()
 {
-	echo "$*" >"$WORK/reason"
+	echo "$*"
+	((BASH_SUBSHELL)) || echo "$*" >"$WORK/reason"
 	exit 1
 }
 
 skip()
 {
-	echo "$*" >"$WORK/reason"
+	echo "$*"
+	((BASH_SUBSHELL)) || echo "$*" >"$WORK/reason"
 	exit 77
 }
 
-# background COMMAND...: runs it until the case ends.
-background()
+# check WHAT COMMAND...: an assertion. The command runs in a shell of its own; what it printed, or left in $why, is the
+# reason if it fails; why=skip makes it a skip.
+check()
 {
-	"$@" &
-	echo $! >>"$WORK/pids"
+	local what=$1 status=0
+	shift
+	(
+		why=
+		"$@" && exit
+		status=$?
+		[[ $why != skip ]] || skip 'a program or a right that it needs is missing'
+		[[ ! $why ]] || echo "$why"
+		exit $status
+	) >"$TMP/check" 2>&1 || status=$?
+	case $status in
+	0) passed "$what" ;;
+	77) skipped "$what" "$(tail -n 1 "$TMP/check")" ;;
+	*) failed "$what" "'$*' gives $status: $(tail -n 3 "$TMP/check" | tr '\n' ' ')" ;;
+	esac
+}
+
+is() # is WHAT GOT WANTED
+{
+	if [[ $2 == "$3" ]]; then passed "$1"; else failed "$1" "'$2' instead of '$3'"; fi
+}
+
+# tally: of the result lines on standard input, and cmocka's: how many passed, failed, were skipped.
+tally()
+{
+	awk '
+		/^ok / { p++ }
+		/^FAIL / { f++ }
+		/^skip / { s++ }
+		/^\[  PASSED  \] [0-9]+ test/ { p += $4 }
+		/^\[  FAILED  \] [0-9]+ test/ { f += $4 }
+		/^\[  SKIPPED \] [0-9]+ test/ { s += $4 }
+		END { print p + 0, f + 0, s + 0 }'
+}
+
+closing() # closing PASSED FAILED SKIPPED
+{
+	echo "$1 passed, $2 failed$( (($3)) && echo ", $3 skipped")"
+}
+
+# ---- this machine ----
+
+die() # die WHY: 125, what could not be done
+{
+	echo "${0#"$top/"}: $*" >&2
+	exit 125
+}
+
+# need PACKAGE...: Debian packages, installed by root and named to others.
+need()
+{
+	local p missing=()
+	for p in "$@"; do
+		[[ $(dpkg-query -W -f '${db:Status-Status}' "$p" 2>&1) == installed ]] || missing+=("$p")
+	done
+	((${#missing[@]})) || return 0
+	((EUID == 0)) || die "missing Debian packages: apt-get install ${missing[*]}"
+	echo "${0#"$top/"}: installing ${missing[*]}" >&2
+	{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } \
+		>"${TMPDIR:-/tmp}/minivmm-apt.log" 2>&1 || die "apt-get install failed: $(tail -n 3 "${TMPDIR:-/tmp}/minivmm-apt.log")"
+}
+
+# The guest's half of a Linux case stands below this line.
+guest_half='^# ---- guest ----$'
+
+kvm_usable() { [[ -r /dev/kvm && -w /dev/kvm ]]; }
+
+# Some hosts' KVM emulates the guest's ring 0: good for small guests only.
+boots_stock_kernels() { kvm_usable && ((EUID == 0)) && grep -qwE 'vmx|svm' /proc/cpuinfo; }
+
+# in_namespaces: the words that start a command in namespaces of its own, in which it can do as it likes; all of its
+# processes end with it.
+in_namespaces=(unshare --net --mount --pid --fork --kill-child --mount-proc)
+((EUID == 0)) || in_namespaces+=(--map-root-user)
+
+# pack DIR: a cpio archive of it, the same bytes for the same files.
+pack()
+{
+	find "$1" -exec touch -h -d @0 {} +
+	(cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet)
+}
+
+# put_libraries ROOT PROGRAM: what it loads, to the same places below ROOT.
+put_libraries()
+{
+	{ ldd "$2" 2>&1 || true; } | grep -o '/[^ ]*\.so[^ ]*' | sort -u | while read -r lib; do
+		[[ -e $1$lib ]] || install -D -m 755 "$lib" "$1$lib"
+	done
+}
+
+# linux_initrd BASE OUTPUT [FILE...]: the image of Linux guests. BASE is l2.cpio of host/image (busybox and the modules of
+# the kernel beside it); the init, each case's half, what `make` built for guests and each FILE, as /put/NAME, come
+# as a second archive, which the kernel unpacks over the first.
+linux_initrd()
+{
+	local base=$1 output=$2 root case
+	shift 2
+	root=$(mktemp -d)
+	mkdir "$root"/{guest,tools,put}
+	install -m 755 "$top/guest-tests/guests/linux/guest-init" "$root/init"
+	cp "$top/guest-tests/guests/linux/lib.sh" "$root/guest/lib.sh"
+	for case in "$top"/guest-tests/cases/linux/*.sh; do
+		sed "1,/$guest_half/d" "$case" >"$root/guest/$(basename "$case" .sh)"
+	done
+	find "$build/linux" -maxdepth 1 -type f -perm -u+x -exec cp -t "$root/tools" {} +
+	(($# == 0)) || cp -t "$root/put" "$@"
+	{ cat "$base"; pack "$root"; } >"$output"
+	rm -rf "$root"
+}
+
+# ---- cases ----
+
+# run_case: the case $CASE (KIND/NAME, file cases/$CASE.sh) from its start to its end, in its namespaces. Each function
+# whose name begins with $assertions is one; a case without assertions passes by coming to its end. From `run`: CASE, VARIANT,
+# WORK (a directory: what is in it stays), TMP (one that does not).
+run_case()
+{
+	local kind=$top/guest-tests/cases/${CASE%/*}.sh f assertions=
+	trap 'end_case $?' EXIT
+	set -u
+	ip link set lo up 2>/dev/null
+	[[ ! -e $kind ]] || . "$kind"
+	eval "$(sed "/$guest_half/,\$d" "$top/guest-tests/cases/$CASE.sh")"
+	[[ ! $assertions ]] || for f in $(compgen -A function | grep -E "^($assertions)"); do check "$f" "$f"; done
+}
+
+# end_case: nothing is left of it. What it started itself in the background ends here; all others are a fault.
+end_case()
+{
+	local status=$1 p i others
+	trap - EXIT
+	set +e
+	jobs -p >"$TMP/jobs"
+	[[ ! -s $TMP/jobs ]] || kill $(cat "$TMP/jobs") 2>/dev/null
+	if (($$ == 1)); then
+		for ((i = 0; i < 50; i++)); do
+			others=''
+			for p in /proc/[0-9]*; do
+				[[ $p == /proc/1 || ! -r $p/cmdline ]] || others+=$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null | head -c 60)
+			done
+			[[ $others ]] || break
+			sleep 0.1
+		done
+		[[ ! $others ]] || failed "$CASE${VARIANT:+-$VARIANT}" "left behind: $others"
+	fi
+	exit "$status"
 }
 
 # await WHAT COMMAND...: until the command succeeds. The limit is the whole case's; its report then says WHAT.
@@ -41,91 +192,11 @@ await()
 	rm "$WORK/reason"
 }
 
-# tap N: makes tapN with the host's address on it.
+# tap N [WORD...]: makes tapN with the host's address on it, 10.0.N.1; the guest has 10.0.N.2. Its queue holds frames of
+# thousands of connections.
 tap()
 {
-	ip tuntap add "tap$1" mode tap
-	ip link set "tap$1" up
-	ip addr add "10.0.$1.1/24" dev "tap$1"
-}
-
-# nic N [KEYS]: the value of --net for card N.
-nic()
-{
-	echo "tap=tap$1,mac=52:54:00:00:00:0$1${2:+,$2}"
-}
-
-# start 'GUEST-PART [NAME=VALUE...]' OPTION...: starts minivmm on a Linux that runs guest/GUEST-PART. $APPEND goes onto
-# the guest's command line.
-start()
-{
-	start_case=$1
+	local n=$1
 	shift
-	launch --kernel "$KERNEL" --initrd "$INITRD" \
-		--append "console=ttyS0 quiet mitigations=off panic=-1 ${APPEND:-} case=$start_case" "$@"
-}
-
-# launch OPTION...: starts minivmm. The guest's console is in $WORK/console, what minivmm says itself in $WORK/vmm.err.
-launch()
-{
-	mkfifo "$TMP/stdin"
-	rm -f "$WORK/status"
-	(
-		# The process that will be minivmm writes its own id.
-		started=0
-		sh -c 'echo $$ >"$WORK/vmm.pid"; echo $$ >>"$WORK/pids"; exec "$@"' - "$MINIVMM" "$@" \
-			<"$TMP/stdin" >"$WORK/console" 2>"$WORK/vmm.err" 3<&- || started=$?
-		echo $started >"$WORK/status"
-	) &
-	# Kept open for as long as the case lives, so that minivmm never reads an end of file.
-	exec 3>"$TMP/stdin"
-	await 'minivmm starts' test -s "$WORK/vmm.pid"
-	vmm=$(cat "$WORK/vmm.pid")
-}
-
-# console_has TEXT: waits for the guest to say it.
-console_has()
-{
-	await "the guest says '$1'" said_or_ended "$1"
-	said "$1" || fail "minivmm ended with status $(cat "$WORK/status")$(guest_said)"
-}
-
-said()
-{
-	grep -qF -- "$1" "$WORK/console"
-}
-
-said_or_ended()
-{
-	said "$1" || [ -s "$WORK/status" ]
-}
-
-guest_said()
-{
-	sed -n 's/^FAIL: \([^\r]*\)\r*$/ (guest: \1)/p' "$WORK/console" | head -n 1
-}
-
-# tell TEXT: one line into the guest's console.
-tell()
-{
-	echo "$1" >&3
-}
-
-# ends STATUS: waits for minivmm to end, with this status and without a trace.
-ends()
-{
-	await 'minivmm ends' test -s "$WORK/status"
-	status=$(cat "$WORK/status")
-	[ "$status" = "$1" ] || fail "minivmm ended with status $status, not $1$(guest_said)"
-	for process in /proc/[0-9]*; do
-		[ "$(readlink "$process/ns/net")" = "$(readlink /proc/self/ns/net)" ] || continue
-		[ "$(readlink "$process/exe")" != "$(realpath "$MINIVMM")" ] ||
-			fail "process ${process##*/} of minivmm is left"
-	done 2>/dev/null
-}
-
-# Called behind each case: one that started a guest must have seen it end.
-finish()
-{
-	[ ! -e "$WORK/vmm.pid" ] || [ -s "$WORK/status" ] || fail 'the case did not wait for minivmm to end'
+	ip tuntap add "tap$n" mode tap "$@" && ip addr add "10.0.$n.1/24" dev "tap$n" && ip link set "tap$n" txqueuelen 20000 up
 }

@@ -32,10 +32,5 @@ run: $(BENCH_PROGS) guest
 bench: $(BENCH_PROGS) guest linux-tools
 	BUILD=$(BUILD) $(BENCH)/bench
 
-bench-test: $(BUILD)/crr $(BUILD)/report $(BUILD)/launch
-	guest-tests/cases/bench/loopback.sh $(BUILD)/crr
-	guest-tests/cases/bench/report.sh $(BUILD)/report
-	guest-tests/cases/bench/launch.sh $(BUILD)/launch $(BUILD)/crr
-
 -include $(CRR_OBJS:.o=.d) $(REPORT_OBJS:.o=.d) $(BENCH_TESTS:=.d)
-.PHONY: bench-test
+

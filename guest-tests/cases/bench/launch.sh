@@ -1,32 +1,9 @@
-#!/bin/bash
 # launch and compare with programs that stand in for a VMM: times are noted, endings and failures are passed on.
-#   test/launch build/launch build/crr
-set -u
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/check.bash"
-
-launch=$(realpath "${1:?usage: launch LAUNCH CRR}")
-crr=$(realpath "${2:?usage: launch LAUNCH CRR}")
-compare=$(realpath "$here/../../bench/compare")
-if [ "${LAUNCH_TEST:-}" != inside ]; then
-	export LAUNCH_TEST=inside
-	user=()
-	[ "$(id -u)" = 0 ] || user=(--user --map-root-user)
-	exec unshare "${user[@]}" --net --mount "$0" "$launch" "$crr"
-fi
-dir=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$dir"' EXIT
+launch=$build/launch
+crr=$build/crr
+compare=$top/guest-tests/bench/compare
+dir=$TMP
 cd "$dir" || exit 1
-ip link set lo up
-
-await() { # await COMMAND...: for ten seconds
-	for _ in $(seq 200); do
-		"$@" 2>/dev/null && return
-		sleep 0.05
-	done
-	echo "FAIL never: $*"
-	failed=$((failed + 1))
-}
 
 "$launch" --marks marks --mark two=second --mark none=never --console out --pid pid -- \
 	sh -c 'echo $$; echo first; sleep 0.2; echo the second line; echo wrong >&2; echo the second line; exit 7'
@@ -58,7 +35,7 @@ done
 check "a console that cannot be written" [ $? = 125 ]
 
 "$launch" --pid pid --console out -- sh -c 'trap "echo told; exit 3" TERM; echo up; while :; do sleep 0.05; done' &
-await grep -q up out
+await 'it is up' grep -q up out
 kill -TERM $!
 wait $!
 check "SIGTERM is passed on, and the program's status back" [ $? = 3 ]
@@ -66,7 +43,7 @@ check "its last words are kept" grep -q told out
 
 "$crr" server --bind 127.0.0.1 >/dev/null &
 "$launch" --marks marks --probe answer=127.0.0.1:5002 --console out -- sleep 60 &
-await grep -q '^answer' marks
+await 'an answer' grep -q '^answer' marks
 kill $!
 wait $!
 kill %1
@@ -134,8 +111,7 @@ if [ -w /dev/kvm ]; then
 	check "an unknown test: says so" grep -q "no test 'nonsense'" err
 	check "and no process is left" [ -z "$(pgrep -f "^$crr server")" ]
 else
-	echo "skip compare: no usable /dev/kvm"
+	skipped compare 'no usable /dev/kvm'
 fi
 GUEST=other "$compare" results 2>err
 check "an unknown guest" grep -q "no guest 'other'" err
-finish

@@ -1,23 +1,8 @@
-#!/bin/bash
 # crr against itself in network namespaces of its own: every statement here can fail.
-#   test/loopback build/crr
-set -u
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/check.bash"
+crr=$build/crr
 
-crr=$(realpath "${1:?usage: loopback CRR}")
-if [ "${CRR_LOOPBACK:-}" != inside ]; then
-	export CRR_LOOPBACK=inside
-	if [ "$(id -u)" = 0 ]; then
-		exec unshare --net --mount "$0" "$crr"
-	fi
-	exec unshare --user --map-root-user --net --mount "$0" "$crr"
-fi
-
-dir=$(mktemp -d)
+dir=$TMP
 server=
-trap 'kill $server 2>/dev/null; wait; rm -rf "$dir"' EXIT
-ip link set lo up
 
 start_server() { # start_server OPTION...
 	"$crr" server --json "$dir/server" "$@" >"$dir/ready" 2>"$dir/err" &
@@ -26,8 +11,7 @@ start_server() { # start_server OPTION...
 		grep -q serving "$dir/ready" && return
 		sleep 0.05
 	done
-	echo "FAIL the server does not start: $(cat "$dir/err")"
-	exit 1
+	fail "the server does not start: $(cat "$dir/err")"
 }
 
 stop_server() {
@@ -190,4 +174,3 @@ check "it says so" grep -q "cannot write '$dir/no/such'" "$dir/err"
 mount -t tmpfs none /proc 2>/dev/null
 client
 check "without /proc: counters are null" [ "$(value client tcp.RetransSegs)" = null ]
-finish

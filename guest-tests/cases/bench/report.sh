@@ -1,13 +1,6 @@
-#!/bin/bash
 # The report program on a small set of results: its four outputs agree, and what is wrong is refused.
-#   test/report build/report
-set -u
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/check.bash"
-
-report=$(realpath "${1:?usage: report REPORT}")
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+report=$build/report
+dir=$TMP
 cd "$dir" || exit 1
 
 refused() { # refused TEXT OPTION...: fails, in one line that has TEXT in it
@@ -107,7 +100,7 @@ if command -v chromium >/dev/null; then
 		check "$width pixels wide: a picture" [ -s ${REPORT_PICTURES:-$dir}/report-$width.png ]
 	done
 else
-	skip "the page in a browser" "no chromium (Debian: chromium)"
+	skipped "the page in a browser" "no chromium (Debian: chromium)"
 fi
 
 printf 'base/crr/1\trate\n' >bad.tsv
@@ -118,4 +111,3 @@ check "a missing file is refused" refused "cannot open 'none.tsv'" none.tsv
 check "an unknown base is refused" refused "no configuration 'x'" --base x results.tsv
 check "a file that cannot be written" refused "cannot write 'no/such': No such" --html no/such results.tsv
 check "a full disk" refused "cannot write '/dev/full'" --csv /dev/full results.tsv
-finish

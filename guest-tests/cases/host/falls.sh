@@ -1,15 +1,8 @@
-#!/bin/bash
 # What `run` makes of a host that falls, stands still or runs out of time: with a script that stands in for QEMU, and
 # for each start does the next line of a plan.
-set -u
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../host" && pwd)
-. "$here/../cases/bench/check.bash"
-
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+dir=$TMP
 mkdir "$dir/bin"
 cat >"$dir/bin/qemu-system-x86_64" <<'FAKE'
-#!/bin/bash
 # Knows the files behind its chardevs; $PLAN is a file of which each line is the script of one start.
 for arg; do
 	[[ $arg != file,id=*,path=* ]] || { IFS=,= read -r _ _ id _ path <<<"$arg"; declare "$id=$path"; }
@@ -26,11 +19,11 @@ chmod +x "$dir/bin/qemu-system-x86_64"
 # nested PLAN ARG...: runs it; its output is in $dir/out and $dir/err, the jobs it gave in $dir/plan.jobs.
 nested()
 {
-	rm -f "$dir/plan.jobs"
+	rm -f "$dir/plan.jobs" "$dir/results"
 	printf '%s\n' "$1" >"$dir/plan"
 	shift
-	PLAN=$dir/plan PATH=$dir/bin:$PATH BUILD=$dir/build MINIVMM=/bin/true NESTED_SILENCE=3 \
-		timeout 120 "$here/run" "$@" >"$dir/out" 2>"$dir/err"
+	RESULTS=$dir/results PLAN=$dir/plan PATH=$dir/bin:$PATH BUILD=$dir/build MINIVMM=/bin/true NESTED_SILENCE=3 \
+		timeout 120 "$top/guest-tests/host/run" "$@" >"$dir/out" 2>"$dir/err"
 }
 output() { [ "$(cat "$dir/out")" = "$1" ]; }
 said() { grep -qF "$1" "$dir/err"; }
@@ -44,17 +37,20 @@ check "the job's output, as it is" output "a
 b"
 check "the job's errors" grep -qx c "$dir/err"
 
-nested 'echo "ok acpi (1 s)" >&3; echo "FAIL ping-pci: no" >&3; echo "1 passed, 1 failed" >&3; echo 1 >"$status"' acpi ping-pci
+nested 'echo "ok linux/acpi (1 s)" >&3; echo "FAIL linux/ping-pci: no" >&3; echo "1 passed, 1 failed" >&3; echo 1 >"$status"' acpi ping-pci
 check "a case that fails is not tried again" [ $? = 1 ]
-check "and is counted" output "ok acpi (1 s)
-FAIL ping-pci: no
+check "and is counted" output "ok linux/acpi (1 s)
+FAIL linux/ping-pci: no
 1 passed, 1 failed"
 
-nested "echo 'ok acpi (1 s)' >&3; echo 'FAIL ping-pci: no' >&3; $panic"'
-echo "ok ping-pci (1 s)" >&3; echo "ok rng-pci (2 s)" >&3; echo 0 >"$status"' acpi ping-pci rng-pci
+nested "echo 'ok linux/acpi (1 s)' >&3; echo 'FAIL linux/ping-pci: no' >&3; $panic"'
+echo "ok linux/ping-pci (1 s)" >&3; echo "ok linux/rng-pci (2 s)" >&3; echo 0 >"$status"' acpi ping-pci rng-pci
 check "a host that falls is replaced" [ $? = 0 ]
 check "and said" said 'L1 fell over: its kernel panicked (try 1 of 5)'
-check "the second host gets what did not pass" job 2 "run 'ping-pci' 'rng-pci'"
+check "the second host gets what did not pass" job 2 "run 'linux/ping-pci' 'linux/rng-pci'"
+check "with the cause" [ "$(grep -c 'retried: linux/.* (host fell)' "$dir/out")" = 2 ]
+check "the results are the last ones" [ "$(cut -d ' ' -f 1,2 "$dir/results" | tr '\n' ,)" = \
+	'retried: linux/ping-pci,retried: linux/rng-pci,ok linux/acpi,ok linux/ping-pci,ok linux/rng-pci,' ]
 check "each case is counted once" [ "$(tail -n 1 "$dir/out")" = '3 passed, 0 failed' ]
 
 nested "$panic
@@ -66,8 +62,8 @@ echo 0 >\"\$status\"" --exec /bin/true
 check "five hosts, not more" [ $? = 125 ]
 check "and the sixth is not asked" [ "$(wc -l <"$dir/plan")" = 1 ]
 
-nested 'echo "ok acpi (1 s)" >&3; exec sleep 60
-echo "ok ping-pci (1 s)" >&3; echo 0 >"$status"' acpi ping-pci
+nested 'echo "ok linux/acpi (1 s)" >&3; exec sleep 60
+echo "ok linux/ping-pci (1 s)" >&3; echo 0 >"$status"' acpi ping-pci
 check "a host that stands still is ended and replaced" [ $? = 0 ]
 check "and said" said 'no heartbeat in 3 s'
 check "its case is done again" [ "$(tail -n 1 "$dir/out")" = '2 passed, 0 failed' ]
@@ -75,11 +71,12 @@ check "its case is done again" [ "$(tail -n 1 "$dir/out")" = '2 passed, 0 failed
 nested 'for i in $(seq 7); do touch "$alive"; sleep 1; done; echo 0 >"$status"' --exec /bin/true
 check "one whose heart beats is not" [ $? = 0 ]
 
-nested 'echo "ok acpi (1 s)" >&3; while :; do touch "$alive"; sleep 1; done' --timeout 5 acpi ping-pci
+nested 'echo "ok linux/acpi (1 s)" >&3; while :; do touch "$alive"; sleep 1; done' --timeout 5 acpi ping-pci
 check "a run that is not done in time fails" [ $? = 124 ]
+check "a case that did not end has failed" grep -q '^FAIL linux/ping-pci: its host ended' "$dir/results"
 check "with what did not end" [ "$(tail -n 1 "$dir/out")" = '1 passed, 1 failed' ]
 
-nested 'echo "ok acpi (1 s)" >&3; echo 0 >"$status"' acpi ping-pci
+nested 'echo "ok linux/acpi (1 s)" >&3; echo 0 >"$status"' acpi ping-pci
 check "a case without a result has failed" [ $? = 1 ]
 
 nested '' --exec /no/such/job
@@ -87,4 +84,3 @@ check "no such job" [ $? = 125 ]
 check "is said" said 'no file /no/such/job'
 nested '' nonsense
 check "no such case" [ $? = 125 ]
-finish

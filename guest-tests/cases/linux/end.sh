@@ -4,5 +4,17 @@ how=${VARIANT%-*}
 case $VARIANT in
 *-*) APPEND=reboot=${VARIANT#*-} ;;
 esac
-start "end how=$how"
+start "how=$how"
 ends 0
+
+# ---- guest ----
+# how=poweroff|reboot|panic: how the guest ends.
+case $how in
+poweroff)
+	poweroff -f ;;
+reboot)
+	reboot -f ;;
+panic)
+	echo c >/proc/sysrq-trigger ;;
+esac
+sleep 1000

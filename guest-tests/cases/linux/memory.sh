@@ -7,5 +7,20 @@ case $VARIANT in
 esac
 available=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
 [ "$available" -ge 1500 ] || skip "this host has $available MiB of memory left, and 1500 may be needed"
-start "memory $parameters" --mem "$VARIANT"
+start "$parameters" --mem "$VARIANT"
 ends 0
+
+# ---- guest ----
+# want=MIB fill=MIB high=MIB: the size is right, a part of it holds what is written, and so much lies above 4 GiB.
+ram=0
+while read -r range colon what; do
+	[ "$what" = "System RAM" ] || continue
+	ram=$((ram + 0x${range#*-} - 0x${range%-*} + 1))
+done </proc/iomem
+# What lies between 640 KiB and 1 MiB is not memory.
+missing=$((want * 1024 - ram / 1024))
+[ $missing -ge 0 ] && [ $missing -le 1024 ] || fail "$((ram / 1024)) KiB of memory, not $((want * 1024))"
+must memfill "$fill" >/tmp/said
+cat /tmp/said
+above=$(sed -n 's/.* \([0-9]*\) MiB of them above.*/\1/p' /tmp/said)
+[ "$above" -ge "$high" ] || fail "$above MiB above 4 GiB were used, not $high"

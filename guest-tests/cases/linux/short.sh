@@ -1,9 +1,20 @@
 # variants: mmio pci
 # 10,000 connections to the guest and 1,000 from it, without one failure.
 tap 1
-background xfer serve 5000
-start short --net "$(nic 1 transport="$VARIANT")"
+background crr server
+start '' --net "$(nic 1 transport="$VARIANT")"
 console_has READY
-xfer short 10.0.1.2 5000 10000 || fail 'connections to the guest failed'
+crr client 10.0.1.2 --count 10000 --connections 8 --timeout 60 || fail 'connections to the guest failed'
 tell DONE
 ends 0
+
+# ---- guest ----
+# Short connections out, then in.
+net 1
+must connections 1000
+crr server &
+until netstat -ltn | grep -q ':5001 '; do
+	usleep 100000
+done
+echo READY
+hear DONE

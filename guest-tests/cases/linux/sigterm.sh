@@ -1,6 +1,10 @@
 # Sent to a running guest: the end is prompt and leaves nothing.
-start 'end how=wait' --net tap1
+start '' --net tap1
 console_has READY
 kill -TERM "$vmm"
 ends "$STATUS_SIGTERM"
 ! ip link show tap1 || fail 'tap1 is left'
+
+# ---- guest ----
+echo READY
+sleep 1000

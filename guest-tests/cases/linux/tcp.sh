@@ -4,6 +4,18 @@ case $VARIANT in
 *-plain) offload=off ;;
 esac
 tap 1
-background xfer serve 5000
-start "tcp offload=$offload" --net "$(nic 1 transport="${VARIANT%-*},offload=$offload")"
+background crr server
+start "offload=$offload" --net "$(nic 1 transport="${VARIANT%-*},offload=$offload")"
 ends 0
+
+# ---- guest ----
+# offload=on|off: 64 MiB each way, every byte checked; the offloads are agreed upon, or not, as asked.
+net 1
+device=/sys/class/net/$(nic 1)
+# virtio 1.2, 5.1.3: CSUM, GUEST_CSUM, GUEST_TSO4, HOST_TSO4.
+for bit in 0 1 7 11; do
+	if has_feature "$device" $bit; then state=on; else state=off; fi
+	[ $state = "$offload" ] || fail "feature bit $bit is $state"
+done
+must send 10.0.1.1 64M
+must fetch 10.0.1.1 64M

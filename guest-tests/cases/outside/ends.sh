@@ -1,5 +1,5 @@
-# Ends that must come whatever is stuck: readers that do not read, parents that close and ignore, every signal. guest.sh
-# reads it. No case fails by the clock: where a machine that does not end would be killed, its status is another.
+# Ends that must come whatever is stuck: readers that do not read, parents that close and ignore, every signal.
+# No case fails by the clock: where a machine that does not end would be killed, its status is another.
 
 # run STATUS ARG...: as vmm, with the standard descriptors that the caller gives it.
 run()

@@ -1,4 +1,4 @@
-# Files of the user that must not be harmed: images in a format, files given twice, old logs. guest.sh reads it.
+# Files of the user that must not be harmed: images in a format, files given twice, old logs.
 
 user_disk_in_a_format()
 {

@@ -47,3 +47,20 @@ hear()
 	done </dev/console
 	fail "the console ended before '$1' came"
 }
+
+# send ADDRESS BYTES, fetch ADDRESS BYTES: a stream to the server there, or from it, every byte of it checked.
+send()
+{
+	crr client "$1" --test stream --count "$2" --timeout 60
+}
+
+fetch()
+{
+	crr client "$1" --test maerts --count "$2" --timeout 60
+}
+
+# connections N: so many short ones to 10.0.1.1, eight at once, none of which fails.
+connections()
+{
+	crr client 10.0.1.1 --count "$1" --connections 8 --timeout 60
+}
