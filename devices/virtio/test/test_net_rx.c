@@ -172,13 +172,13 @@ static void test_each_waits_in_full(void **state)
 {
 	(void)state;
 	start(USUAL);
-	for (uint32_t i = 0; i < 12; i++) {
+	for (uint32_t i = 0; i < 20; i++) {
 		d.next_gpa = mark;
 		post_plain(100);
 		vdriver_kick(&d, RX);
 		peer_send(make_frame(1000, i));
 		wait_counter("rx", "held", i + 1);
-		usleep(50000);
+		usleep(30000);
 		post_plain(1000);
 		vdriver_kick(&d, RX);
 		assert_got(collect(), HDR + 1000);
