@@ -107,6 +107,7 @@ static void reset(struct virtio_dev *dev)
 	for (unsigned int i = 0; i < dev->nr_vqs; i++)
 		virtq_reset(&dev->vq[i]);
 	dev->features = 0;
+	dev->wants_more = false;
 	__atomic_store_n(&dev->status, 0, __ATOMIC_RELEASE);
 }
 
@@ -210,10 +211,13 @@ void virtio_set_driver_features(struct virtio_dev *dev, uint32_t sel, uint32_t v
 {
 	pthread_mutex_lock(&dev->lock);
 	const uint8_t s = status(dev);
-	if (sel < 2 && s & VIRTIO_CONFIG_S_DRIVER && !(s & VIRTIO_CONFIG_S_FEATURES_OK)) {
-		dev->features &= ~(0xffffffffull << (32 * sel));
-		dev->features |= (uint64_t)value << (32 * sel);
-		dev->features &= dev->device_features;
+	if (s & VIRTIO_CONFIG_S_DRIVER && !(s & VIRTIO_CONFIG_S_FEATURES_OK)) {
+		if (sel < 2) {
+			dev->features &= ~(0xffffffffull << (32 * sel));
+			dev->features |= (uint64_t)value << (32 * sel);
+		} else if (value) {
+			dev->wants_more = true;
+		}
 	}
 	pthread_mutex_unlock(&dev->lock);
 }
@@ -246,6 +250,12 @@ static void activate(struct virtio_dev *dev)
 		dev->counters.driver_ok = now_ns();
 }
 
+static bool features_are_valid(const struct virtio_dev *dev)
+{
+	return virtio_has_feature(dev, VIRTIO_F_VERSION_1) && !dev->wants_more &&
+	       !(dev->features & ~dev->device_features);
+}
+
 void virtio_set_status(struct virtio_dev *dev, uint8_t value)
 {
 	pthread_mutex_lock(&dev->lock);
@@ -266,8 +276,7 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t value)
 
 		if (status(dev) != status_steps[i].from || !(value & step))
 			continue;
-		if (step == VIRTIO_CONFIG_S_FEATURES_OK &&
-		    !virtio_has_feature(dev, VIRTIO_F_VERSION_1))
+		if (step == VIRTIO_CONFIG_S_FEATURES_OK && !features_are_valid(dev))
 			break;
 		add_status(dev, step);
 		if (step == VIRTIO_CONFIG_S_DRIVER_OK && !dev->no_dma)

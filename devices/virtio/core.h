@@ -74,8 +74,10 @@ struct virtio_dev {
 	uint32_t device_id; /* VIRTIO_ID_* */
 	uint32_t pci_class; /* class, subclass and interface, where it sits on PCI */
 	uint64_t device_features;
-	uint64_t features; /* accepted by the driver; always a subset of device_features */
-	struct virtq *vq;  /* nr_vqs of them, owned by the device */
+	uint64_t
+		features; /* as the driver wrote them; from FEATURES_OK on a valid subset of device_features */
+	bool wants_more;  /* and it wrote bits above 63, of which there are none */
+	struct virtq *vq; /* nr_vqs of them, owned by the device */
 	unsigned int nr_vqs;
 	void *config; /* the device-specific config space, owned by the device; see virtio_config_set() */
 	uint32_t config_len;
@@ -144,8 +146,9 @@ uint8_t virtio_get_status(struct virtio_dev *dev);
 
 /*
  * The driver writes the status register: 0 resets, else one legal step (3.1.1) is taken; illegal
- * ones are ignored with the register unchanged. FEATURES_OK stays clear if VERSION_1 was not
- * accepted. When it returns after a reset, the device is quiet.
+ * ones are ignored with the register unchanged. FEATURES_OK stays clear unless the driver accepted a
+ * valid subset (2.2.2): VERSION_1 and nothing that was not offered; it may write others and try again. A
+ * feature without one that it depends on is the device's to leave unused. When it returns after a reset, the device is quiet.
  */
 void virtio_set_status(struct virtio_dev *dev, uint8_t value);
 

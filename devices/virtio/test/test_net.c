@@ -259,6 +259,31 @@ static void test_holds_still_without_dma(void **state)
 	check_alive();
 }
 
+/* Dependent features (5.1.3.1) without what they depend on do nothing, and the device is not broken by them. */
+static void test_dependent_features(void **state)
+{
+	static const uint64_t sets[] = {
+		F(GUEST_TSO4),
+		F(GUEST_TSO6),
+		F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN),
+		F(GUEST_CSUM) | F(GUEST_ECN),
+		F(HOST_TSO4),
+		F(HOST_TSO6),
+		F(CSUM) | F(HOST_ECN),
+		F(CTRL_RX),
+		F(CTRL_MAC_ADDR),
+		F(CTRL_GUEST_OFFLOADS),
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(sets); i++) {
+		start(sets[i]);
+		check_alive();
+		assert_int_equal(virtio_get_status(dev) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+		vdriver_reset(&d);
+	}
+}
+
 static void test_malformed_transmit(void **state)
 {
 	struct vdriver_buf b;
@@ -521,6 +546,7 @@ int main(void)
 		TEST(test_endless_chain, setup_long_rings),
 		TEST(test_no_buffers, setup),
 		TEST(test_holds_still_without_dma, setup),
+		TEST(test_dependent_features, setup),
 		TEST(test_malformed_transmit, setup),
 		TEST(test_blocked_transmit, setup),
 		TEST(test_blocked_transmit_no_event_idx, setup_polling),
