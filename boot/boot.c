@@ -45,10 +45,15 @@ static int load_initrd(const char *path, const struct guestmem *mem,
 	in->initrd = ALIGN_DOWN(limit - f.size, PAGE);
 	to = f.size <= room ? guestmem_ptr(mem, in->initrd, f.size) : NULL;
 	if (!to) {
+		const uint64_t top = MIN(kernel->initrd_limit, boot_arch.low_ram_max);
+		const bool ever = f.size <= top && bottom <= top - f.size;
+
 		log_error(
-			"initrd '%s' is too large for the memory: it has %llu KiB, the kernel leaves room for %llu KiB (give the guest more memory)",
-			path, (unsigned long long)(ALIGN_UP(f.size, KIB) / KIB),
-			(unsigned long long)(room / KIB));
+			"initrd '%s' is too large for the memory: it has %llu KiB, the kernel leaves room for %llu KiB (%s)",
+			path, (unsigned long long)(f.size / KIB + (f.size % KIB != 0)),
+			(unsigned long long)(room / KIB),
+			ever ? "give the guest more memory"
+			     : "more memory does not help: it has to lie below 3 GiB and where the kernel finds it; put files on a disk");
 		ret = -ENOMEM;
 	} else {
 		ret = boot_file_read(&f, 0, to, f.size);

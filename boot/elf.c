@@ -48,7 +48,7 @@ static int check_segment(const struct boot_file *f, const struct guestmem *mem,
 		return boot_file_bad(f, "ELF segment %u goes to %#llx, below %llu MiB", n,
 				     (unsigned long long)p->p_paddr, boot_arch.bottom / MIB);
 	if (p->p_paddr > low || p->p_memsz > low - p->p_paddr)
-		return boot_no_room(f, low, p->p_paddr, p->p_memsz);
+		return boot_no_room(f, mem, p->p_paddr, p->p_memsz);
 	for (unsigned int i = 0; i < n; i++)
 		if (ph[i].p_type == PT_LOAD && p->p_paddr < ph[i].p_paddr + ph[i].p_memsz &&
 		    ph[i].p_paddr < p->p_paddr + p->p_memsz)

@@ -83,12 +83,3 @@ int boot_file_bad(const struct boot_file *f, const char *fmt, ...)
 	log_error("cannot load %s '%s': %s", f->what, f->path, why);
 	return -ENOEXEC;
 }
-
-int boot_no_room(const struct boot_file *f, uint64_t low_ram, uint64_t at, uint64_t len)
-{
-	log_error(
-		"kernel '%s' needs %llu KiB of RAM at %#llx, the guest has %llu KiB below 3 GiB (give it more memory)",
-		f->path, (unsigned long long)(len / KIB + (len % KIB != 0)), (unsigned long long)at,
-		(unsigned long long)(low_ram / KIB));
-	return -ENOMEM;
-}

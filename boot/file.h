@@ -25,7 +25,4 @@ int must_check boot_file_read(const struct boot_file *f, uint64_t offset, void *
 int must_check boot_file_bad(const struct boot_file *f, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Say that @len bytes at @at are not all in the @low_ram bytes of RAM below the hole; returns -ENOMEM. */
-int must_check boot_no_room(const struct boot_file *f, uint64_t low_ram, uint64_t at, uint64_t len);
-
 #endif

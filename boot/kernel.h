@@ -38,6 +38,10 @@ int must_check bzimage_load(const struct boot_file *f, const struct guestmem *me
 int must_check elf_load(const struct boot_file *f, const struct guestmem *mem,
 			struct boot_kernel *kernel);
 
+/* Say that @len bytes at @at are not all RAM below the hole, and whether they could be; returns -ENOMEM. */
+int must_check boot_no_room(const struct boot_file *f, const struct guestmem *mem, uint64_t at,
+			    uint64_t len);
+
 /* RAM below the hole, in bytes: where everything that belongs to booting is put. */
 static inline uint64_t boot_low_ram(const struct guestmem *mem)
 {
@@ -49,7 +53,8 @@ static inline uint64_t boot_low_ram(const struct guestmem *mem)
 extern const struct boot_arch {
 	const char *name;
 	uint16_t elf_machine;
-	uint64_t bottom; /* kernels lie here or above */
+	uint64_t bottom;      /* kernels lie here or above */
+	uint64_t low_ram_max; /* where the hole begins */
 } boot_arch;
 
 /* Look among the notes of an ELF segment, which lies in the file, for an entry point of the

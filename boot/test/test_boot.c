@@ -210,10 +210,23 @@ static void test_initrd_never_meets_the_kernel(void **state)
 
 	assert_int_equal(ftruncate(fd, (off_t)room + 1), 0);
 	assert_int_equal(guest_load(&g, &image, sizeof(image)), -ENOMEM);
-	assert_said("too large for the memory: it has 993 KiB, the kernel leaves room for 992 KiB");
+	assert_said(
+		"too large for the memory: it has 993 KiB, the kernel leaves room for 992 KiB (give the guest more");
+	image.h.initrd_addr_max = 0xffffffff;
+	assert_int_equal(ftruncate(fd, (off_t)(3 * GIB - MIB - BZIMAGE_INIT_SIZE)), 0);
+	assert_int_equal(guest_load(&g, &image, sizeof(image)), -ENOMEM);
+	assert_said("(give the guest more memory)");
+	assert_int_equal(ftruncate(fd, (off_t)(3 * GIB - MIB - BZIMAGE_INIT_SIZE + 1)), 0);
+	assert_int_equal(guest_load(&g, &image, sizeof(image)), -ENOMEM);
+	assert_said("(more memory does not help");
+	assert_int_equal(ftruncate(fd, (off_t)(3 * GIB)), 0);
+	assert_int_equal(guest_load(&g, &image, sizeof(image)), -ENOMEM);
+	assert_said(
+		"it has 3145728 KiB, the kernel leaves room for 992 KiB (more memory does not help");
 	assert_int_equal(ftruncate(fd, 1ll << 40), 0);
 	assert_int_equal(guest_load(&g, &image, sizeof(image)), -ENOMEM);
 	assert_said("too large for the memory: it has 1073741824 KiB");
+	assert_said("(more memory does not help");
 
 	assert_int_equal(ftruncate(fd, 1), 0);
 	image.h.init_size = MIB - 4095; /* ends in the last page */

@@ -82,6 +82,10 @@ int bzimage_load(const struct boot_file *f, const struct guestmem *mem, struct b
 		return ret;
 	setup_len = ((h->setup_sects ? h->setup_sects : SETUP_SECTS_OF_OLD) + 1) * SECTOR;
 	code_len = h->syssize * PARAGRAPH;
+	/* Some builders round syssize up and write no padding; the RAM is zero where it would be. */
+	if (f->size > setup_len && f->size - setup_len < code_len &&
+	    code_len - (f->size - setup_len) < PARAGRAPH)
+		code_len = f->size - setup_len;
 	ret = check_header(f, h, setup_len, code_len);
 	if (ret)
 		return ret;
@@ -100,7 +104,7 @@ int bzimage_load(const struct boot_file *f, const struct guestmem *mem, struct b
 	}
 	code = guestmem_ptr(mem, load, code_len);
 	if (run >= low || low - run < need || !code)
-		return boot_no_room(f, low, run, need);
+		return boot_no_room(f, mem, run, need);
 	ret = boot_file_read(f, setup_len, code, code_len);
 	if (ret)
 		return ret;

@@ -16,7 +16,7 @@
 #define PTE_WRITE   BIT_ULL(1)
 #define PTE_LARGE   BIT_ULL(7)
 
-const struct boot_arch boot_arch = { "x86-64", EM_X86_64, BOOT_HIGH_MEMORY };
+const struct boot_arch boot_arch = { "x86-64", EM_X86_64, BOOT_HIGH_MEMORY, MEMMAP_HOLE_START };
 
 static int write_cmdline(const char *cmdline, const struct guestmem *mem,
 			 const struct boot_kernel *kernel)

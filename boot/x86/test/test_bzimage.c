@@ -150,10 +150,38 @@ static void test_stale_pointers_in_the_header_are_dropped(void **state)
 	assert_int_equal(zp->hdr.cmd_line_ptr, BOOT_CMDLINE);
 }
 
+/* memtest86+: syssize is rounded up to 16 bytes, and the file is not padded. */
+static void test_last_paragraph_may_end_early(void **state)
+{
+	(void)state;
+	image.h.payload_length = 0;
+	for (size_t missing = 0; missing <= 16; missing++) {
+		memset(image.code, 0xaa, sizeof(image.code));
+		guest_wipe(&guest);
+		if (missing == 16) {
+			assert_int_equal(guest_load(&guest, &image, sizeof(image) - missing),
+					 -ENOEXEC);
+			assert_said("truncated");
+			continue;
+		}
+		assert_int_equal(guest_load(&guest, &image, sizeof(image) - missing), 0);
+		const uint8_t *code = guestmem_ptr(&guest.mem, MIB, sizeof(image.code));
+		assert_memory_equal(code, image.code, sizeof(image.code) - missing);
+		assert_true(guest_is_zero(&guest, MIB + sizeof(image.code) - missing,
+					  MIB + sizeof(image.code)));
+	}
+	/* But not where the kernel says that there is something. */
+	image.h.payload_offset = sizeof(image.code) - 8;
+	image.h.payload_length = 8;
+	assert_int_equal(guest_load(&guest, &image, sizeof(image)), 0);
+	assert_int_equal(guest_load(&guest, &image, sizeof(image) - 1), -ENOEXEC);
+	assert_said("its payload reaches past the end");
+}
+
 static void test_every_truncation_is_an_error(void **state)
 {
 	(void)state;
-	for (size_t len = 0; len < sizeof(image); len++) {
+	for (size_t len = 0; len <= sizeof(image) - 16; len++) {
 		assert_true(guest_load(&guest, &image, len) < 0);
 		assert_string_not_equal(last_message(), "");
 		if (len >= 0x1f1 + sizeof(image.h))
@@ -197,6 +225,10 @@ static void test_bad_fields_are_named(void **state)
 		{ FIELD(pref_address, UINT64_MAX), -ENOMEM, "the guest has 2048 KiB" },
 		{ FIELD(pref_address, UINT64_MAX - 0x1fffff), -ENOMEM, "the guest has 2048 KiB" },
 		{ FIELD(init_size, MIB + 1), -ENOMEM, "needs 1025 KiB of RAM at 0x100000" },
+		{ FIELD(init_size, MIB + 1), -ENOMEM, "below 3 GiB (give it more memory)" },
+		{ FIELD(pref_address, 3 * GIB), -ENOMEM, "(more memory does not help)" },
+		{ FIELD(pref_address, 1ull << 40), -ENOMEM, "(more memory does not help)" },
+		{ FIELD(init_size, 0xffffffff), -ENOMEM, "(more memory does not help)" },
 		{ FIELD(init_size, 0xffffffff), -ENOMEM, "more memory" },
 	};
 
@@ -275,6 +307,7 @@ int main(void)
 		TEST(test_what_follows_the_code_is_not_loaded),
 		TEST(test_header_copy_is_bounded),
 		TEST(test_stale_pointers_in_the_header_are_dropped),
+		TEST(test_last_paragraph_may_end_early),
 		TEST(test_every_truncation_is_an_error),
 		TEST(test_bad_fields_are_named),
 		TEST(test_fits_to_the_byte),
