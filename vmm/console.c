@@ -200,20 +200,26 @@ static void make_raw(struct console *c)
  * Undo what escape sequences may have changed, for xterm and its kin; the Linux console ignores what it
  * does not know. The position of the cursor and the text stay.
  */
+/* clang-format off */
+#define CSI  "\033["
+#define SAVE "\033" "7"
+#define LOAD "\033" "8"
 static const char reset_sequence[] =
-	"\x18\033\\" /* an unfinished sequence or string ends */
-	"\033"
-	"7\033[?1049l" /* the ordinary screen; on it already, the cursor stays where it was saved */
-	"\033[!p\033[0m" /* soft reset; colours and attributes */
-	"\033"
-	"7\033[?69l\033[r\033"
-	"8"		       /* the whole screen scrolls; the cursor stays */
-	"\033(B\033)0\017"     /* letters are letters */
-	"\033[2;4;20l"	       /* keyboard unlocked, overwriting, LF alone */
-	"\033[?1;5;9;45l\033>" /* cursor keys, no reverse video, keypad */
-	"\033[?1000;1001;1002;1003;1004;1005;1006;1015;1016l" /* mouse and focus reports */
-	"\033[?2004;2026l\033[=0u\033[>4m"		      /* paste, held-back output, keys */
-	"\033[0 q\033[?7;8;25h"; /* cursor's shape, wrap, repeat, visible */
+	"\x18\033\\"				/* an unfinished sequence or string ends */
+	SAVE CSI "?1049l"			/* the ordinary screen; on it already, the cursor stays */
+	CSI "!p" CSI "0m"			/* soft reset; colours and attributes */
+	SAVE CSI "?69l" CSI "r" LOAD		/* the whole screen scrolls; the cursor stays */
+	"\033(B\033)0\017"			/* letters are letters */
+	CSI "2l" CSI "4l" CSI "20l"		/* keyboard unlocked, overwriting, LF alone */
+	CSI "?1l" "\033>" CSI "?5l" CSI "?45l"	/* cursor keys, keypad, no reverse video or wrap */
+	CSI "?9l" CSI "?1000l" CSI "?1001l" CSI "?1002l" CSI "?1003l" CSI "?1004l"	/* mouse, focus */
+	CSI "?1005l" CSI "?1006l" CSI "?1015l" CSI "?1016l"
+	CSI "?2004l" CSI "?2026l" CSI "=0u" CSI ">4m"	/* paste, held-back output, keys */
+	CSI "0 q" CSI "?7h" CSI "?8h" CSI "?25h";	/* the cursor's shape, wrap, repeat, visible */
+#undef CSI
+#undef SAVE
+#undef LOAD
+/* clang-format on */
 
 static void restore_terminal(struct console *c)
 {

@@ -119,8 +119,11 @@ static int replace(struct stats *s, const char *text, size_t len)
 {
 	if (lseek(s->out.fd, 0, SEEK_SET) < 0)
 		return -errno;
-	if (sink_write(&s->out, text, len, 0) < len)
-		return -s->out.error;
+	if (sink_write(&s->out, text, len, 0) < len) {
+		const int err = s->out.error;
+
+		return ftruncate(s->out.fd, 0) < 0 ? -errno : -err; /* nothing, rather than a part */
+	}
 	return ftruncate(s->out.fd, (off_t)len) < 0 ? -errno : 0;
 }
 

@@ -200,7 +200,7 @@ on_terminal()
 guest_terminal_reset()
 {
 	local show
-	show=$(printf '\033[?7;8;25h')
+	show=$(printf '\033[?25h')
 	on_terminal '\033[31m\033[?25l\033[?1049hq' --append e && grep -qF "$show" "$tmp/tty" &&
 		on_terminal 'plain\tq' --append e && ! grep -qF "$show" "$tmp/tty" &&
 		printf '\033[31m\033[?25lq' | run 7 --append e --timeout 40s >"$tmp/out" 2>"$tmp/err" &&
