@@ -242,6 +242,24 @@ guest_descriptors()
 		7<>/dev/kvm 8<>"$tmp/disk" </dev/null >"$tmp/out" 2>"$tmp/err"
 	[ $? -eq 42 ]
 }
+# What a careless parent left open is closed, so that no guest finds it.
+guest_closes_what_it_inherits()
+{
+	local pid i found
+	"$minivmm" --kernel "$small" --append l --timeout 50s --kvm fd=7 --stats "$tmp/stats" </dev/null 2>"$tmp/err" \
+		5</etc/passwd 7<>/dev/kvm 9</etc 100<>/dev/null &
+	pid=$!
+	for ((i = 0; i < 200; i++)); do
+		sleep 0.1
+		grep -q '"vcpu0"' "$tmp/stats" 2>/dev/null && break
+		kill -USR1 $pid || break
+	done
+	found=$(ls -l /proc/$pid/fd | grep -E ' (/etc|/dev/kvm|/dev/null$)' | grep -v ' 0 ->')
+	kill -TERM $pid
+	wait $pid
+	[ $? -eq 143 ] || return 1
+	[ ! "$found" ] || { why="still open: $found"; return 1; }
+}
 # KILLS machines (20) are ended by SIGKILL at any moment from their start to their end; nothing of them is left.
 guest_killed()
 {
