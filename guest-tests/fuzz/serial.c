@@ -21,6 +21,8 @@ static const struct {
 	{ PORT_I8042_COMMAND, 1 },
 	{ PORT_EXIT_STATUS, 4 },
 	{ PORT_POST, 1 },
+	{ PORT_SYSTEM_A, 1 },
+	{ PORT_RESET_CONTROL, 1 },
 };
 
 static void on_power(void *arg, enum power_event what, uint8_t status)
@@ -85,7 +87,7 @@ void fuzz_one(struct fuzz *f)
 
 		if (act < ARRAY_SIZE(ports))
 			fuzz_access(f, &pio, ports[act].base, ports[act].len);
-		else if (act < 12)
+		else if (act < 13)
 			type(f, serial);
 		else if (act < 14)
 			fuzz_turn();
