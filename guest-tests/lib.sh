@@ -4,7 +4,8 @@
 # such lines (tally); nothing else does.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build=$(realpath -m "${BUILD:-$top/build}")
+build=${BUILD:-$top/build}
+[[ $build == /* ]] || build=$PWD/$build
 minivmm=${MINIVMM:-$build/minivmm}
 STATUS_SIGTERM=143
 

@@ -42,19 +42,4 @@ user_bad_config_line() { echo 'mem = much' >"$tmp/conf"; vmm 125 --config "$tmp/
 user_stats_not_writable() { cannot "'/proc/none'" --kernel "$small" --stats /proc/none; }
 user_memory_too_large() { (ulimit -v 2000000; cannot 'cannot reserve' --kernel "$small" --mem 1000G); }
 user_help() { vmm 0 --help && grep -q -- '--kernel FILE' "$tmp/out" && [ "$(wc -l <"$tmp/out")" -le 80 ] && [ "$(wc -L <"$tmp/out")" -le 100 ]; }
-# README tells the truth: its links lead somewhere, its make targets and options exist.
-user_readme()
-{
-	local what
-	for what in $(grep -oE '\]\([^)]*\)' "$top/README.md" | tr -d '()]'); do
-		[ -e "$top/$what" ] || fail "README links to $what"
-	done
-	for what in $(grep -oE '(^    |`)make [a-z-]+' "$top/README.md" | sed 's/.*make //' | sort -u); do
-		make -C "$top" -n "$what" >/dev/null 2>"$tmp/err" || fail "README has make $what"
-	done
-	"$minivmm" --help >"$tmp/help"
-	for what in $(grep -E 'minivmm .*--|`--' "$top/README.md" | grep -oE -- '--[a-z-]+' | sort -u); do
-		grep -qE -- "^  (--[a-z]+, )?$what( |,|$)" "$tmp/help" || fail "README has $what, --help does not"
-	done
-}
 user_version() { vmm 0 --version && grep -q '^minivmm ' "$tmp/out"; }
