@@ -122,7 +122,8 @@ static int replace(struct stats *s, const char *text, size_t len)
 	if (sink_write(&s->out, text, len, 0) < len) {
 		const int err = s->out.error;
 
-		return ftruncate(s->out.fd, 0) < 0 ? -errno : -err; /* nothing, rather than a part */
+		return ftruncate(s->out.fd, 0) < 0 ? -errno
+						   : -err; /* nothing, rather than a part */
 	}
 	return ftruncate(s->out.fd, (off_t)len) < 0 ? -errno : 0;
 }
