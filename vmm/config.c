@@ -18,12 +18,14 @@
 
 static int parse_kvm(void *at, const char *text)
 {
-	int n = 0;
+	static const struct option descriptor = { "kvm", OPTION_DESCRIPTOR, .max = 1u << 20,
+						  .wanted = "fd=N or /dev/kvm" };
 
-	if (!strcmp(text, "/dev/kvm"))
-		*(int *)at = -1;
-	else if (sscanf(text, "fd=%6u%n", (unsigned int *)at, &n) != 1 || text[n])
-		return -EINVAL;
+	if (!strncmp(text, "fd=", 3))
+		return option_set(&descriptor, at, 0, text + 3);
+	if (strcmp(text, "/dev/kvm"))
+		return option_bad_value("kvm", text, descriptor.wanted);
+	*(int *)at = -1;
 	return 0;
 }
 
@@ -53,7 +55,7 @@ static const struct option rows[] = {
 	  "(- for standard error)",
 	  .wanted = "a file or -" },
 	{ "kvm", OPTION_OTHER, AT(kvm_fd), "fd=N", "an open /dev/kvm (opened by name)",
-	  .preset = "/dev/kvm", .wanted = "fd=N or /dev/kvm", .parse = parse_kvm },
+	  .preset = "/dev/kvm", .parse = parse_kvm },
 	{ "sandbox", OPTION_WORD, AT(sandbox), "MODE",
 	  "on, off, or log what it would forbid (on, where the host's kernel can)",
 	  .words = sandbox_words, .min = SANDBOX_ON },

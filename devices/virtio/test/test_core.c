@@ -230,6 +230,42 @@ static void test_fail_once(void **state)
 	assert_int_equal(fake.reset, 1);
 }
 
+static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
+{
+	(void)arg;
+	assert_ptr_equal(dev, &fake.dev);
+	assert_int_equal(wish, TRANSPORT_PCI);
+	return 0;
+}
+
+/* The machine's stop ends all activity, and only what the driver resets counts as a reset. */
+static void test_stop_is_no_reset(void **state)
+{
+	const struct device_env env = { .name = "fake0", .mem = &d.mem, .plug = plug };
+	struct device *device = NULL;
+
+	(void)state;
+	assert_int_equal(virtio_plug(&device, &fake.dev, &env, TRANSPORT_PCI), 0);
+	assert_ptr_equal(device, &fake.dev.device);
+	device->ops->stop(device); /* nothing runs as yet */
+	assert_int_equal(fake.reset, 0);
+	reach(RUNNING);
+	write_status(0);
+	write_status(0); /* of a device that is at rest: no reset of anything */
+	assert_int_equal(fake.dev.counters.resets, 1);
+	reach(RUNNING);
+	for (unsigned int i = 0; i < 3; i++) {
+		device->ops->stop(device);
+		assert_false(fake.dev.active);
+		assert_int_equal(fake.reset, 2);
+		assert_int_equal(fake.dev.counters.resets, 1);
+	}
+	assert_true(virtio_get_status(&fake.dev) &
+		    OK); /* what the driver made of it stays to be seen */
+	write_status(0);
+	assert_int_equal(fake.dev.counters.resets, 1);
+}
+
 static void test_features(void **state)
 {
 	const uint64_t all = OFFERED | BIT_ULL(VIRTIO_F_VERSION_1) |
@@ -496,10 +532,10 @@ static void test_config(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_status),	    TEST(test_needs_version_1), TEST(test_given_up),
-		TEST(test_fail_once),	    TEST(test_features),	TEST(test_invalid_features),
-		TEST(test_queue_registers), TEST(test_bad_queues),	TEST(test_activation_fails),
-		TEST(test_reset_joins),	    TEST(test_config),
+		TEST(test_status),	     TEST(test_needs_version_1),  TEST(test_given_up),
+		TEST(test_fail_once),	     TEST(test_stop_is_no_reset), TEST(test_features),
+		TEST(test_invalid_features), TEST(test_queue_registers),  TEST(test_bad_queues),
+		TEST(test_activation_fails), TEST(test_reset_joins),	  TEST(test_config),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
