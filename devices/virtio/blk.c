@@ -398,9 +398,9 @@ static const struct option keys[] = {
 	{ "file", OPTION_TEXT, AT(path), "FILE", "a raw image or a block device",
 	  .wanted = "a file" },
 	{ "fd", OPTION_DESCRIPTOR, AT(fd), "N", "the same, open", .max = 1u << 20 },
-	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read (off)" },
+	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read" },
 	{ "raw", OPTION_SWITCH, AT(raw), "on|off",
-	  "take FILE as it is, also if it is a qcow2 or other image (off)" },
+	  "take FILE as it is, also if it is a qcow2 or other image" },
 	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
 	{ 0 },
 };

@@ -231,7 +231,7 @@ static const struct option keys[] = {
 	{ "dir", OPTION_TEXT, AT(dir), "DIR", "the directory", .wanted = "a directory" },
 	{ "tag", OPTION_TEXT, AT(tag), "NAME", "what the guest mounts it by (fs0, fs1 ...)",
 	  .wanted = "a name" },
-	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read (off)" },
+	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read" },
 	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
 	{ 0 },
 };

@@ -374,15 +374,15 @@ static int create_device(struct device **out, const struct device_env *env, cons
 #define AT(field) offsetof(struct virtio_net_options, field)
 static const struct option keys[] = {
 	{ "mac", OPTION_MAC, AT(mac), "ADDRESS", "the card's address (made from the tap's name)" },
-	{ "offload", OPTION_SWITCH, AT(offload), "on|off", "checksum and segmentation offload (on)",
+	{ "offload", OPTION_SWITCH, AT(offload), "on|off", "checksum and segmentation offload",
 	  .preset = "on" },
-	{ "mergeable", OPTION_SWITCH, AT(mergeable), "on|off", "mergeable receive buffers (on)",
+	{ "mergeable", OPTION_SWITCH, AT(mergeable), "on|off", "mergeable receive buffers",
 	  .preset = "on" },
 	/* With fewer Linux cannot send: a frame may take 19 descriptors. */
-	{ "queue-size", OPTION_POWER_OF_2, AT(queue_size), "N", "entries of a ring (256)",
+	{ "queue-size", OPTION_POWER_OF_2, AT(queue_size), "N", "entries of a ring",
 	  .preset = "256", .min = 32, .max = VIRTQ_SIZE_MAX },
-	{ "poll", OPTION_NUMBER, AT(poll_us), "US", "busy-poll so many microseconds after work (0)",
-	  .max = 1000000 },
+	{ "poll", OPTION_NUMBER, AT(poll_us), "US", "busy-poll so many microseconds after work",
+	  .preset = "0", .max = 1000000 },
 	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
 	{ 0 },
 };

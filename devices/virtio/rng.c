@@ -213,7 +213,7 @@ static int create_device(struct device **out, const struct device_env *env, cons
 }
 
 static const struct option keys[] = {
-	{ "rng", OPTION_SWITCH, offsetof(struct options, on), "on|off", "whether there is one (on)",
+	{ "rng", OPTION_SWITCH, offsetof(struct options, on), "on|off", "whether there is one",
 	  .preset = "on" },
 	DEVICE_TRANSPORT_OPTION(offsetof(struct options, transport), NULL,
 				"what stands between (--transport)"),

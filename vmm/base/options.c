@@ -369,17 +369,28 @@ void options_help_entry(FILE *f, const char *indent, const char *left, const cha
 	}
 }
 
+/* What an option is where nobody gives it, if there is something to say of it. */
+static const char *default_of(const struct option *o)
+{
+	if (o->preset && *o->preset)
+		return o->preset;
+	return o->type == OPTION_SWITCH && o->value ? "off" : NULL;
+}
+
 void options_help(FILE *f, const struct option_group *group, const char *indent, bool dashes)
 {
 	for (struct option_iter i = { group }; options_next(&i);) {
 		const struct option *o = i.option;
-		char left[80];
+		const char *preset = default_of(o);
+		char left[80], help[512];
 
 		snprintf(left, sizeof(left), "%s%s%s%s", dashes ? "--" : "", o->name,
 			 !o->value ? ""
 			 : dashes  ? " "
 				   : "=",
 			 o->value ? o->value : "");
-		options_help_entry(f, indent, left, o->help);
+		snprintf(help, sizeof(help), "%s%s%s%s", o->help, preset ? " (default " : "",
+			 preset ? preset : "", preset ? ")" : "");
+		options_help_entry(f, indent, left, help);
 	}
 }

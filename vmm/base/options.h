@@ -36,7 +36,7 @@ struct option {
 	enum option_type type;
 	size_t offset;	   /* of the value */
 	const char *value; /* how help calls it: "FILE"; NULL where it has none */
-	const char *help;  /* lines, parted by \n */
+	const char *help;  /* lines, parted by \n; the default is added to them */
 	const char *
 		preset; /* the default, as it would be given; NULL: all bits 0, or -1 for a descriptor */
 	const char *wanted; /* what a bad value should have been, where the type does not say it */

@@ -305,6 +305,12 @@ static void test_help(void **state)
 	assert_non_null(strstr(text, "\n    tap=NAME"));
 	assert_non_null(strstr(text, "\n  --rng "));
 	assert_non_null(strstr(text, "\n  --kernel FILE"));
+	/* The default is the row's, and said where there is one. */
+	assert_non_null(strstr(text, "4G (default 256M)\n"));
+	assert_non_null(strstr(text, "    queue-size=N     ring (default 256)\n"));
+	assert_non_null(strstr(text, "offload (default on)\n"));
+	assert_non_null(strstr(text, "    poll=US          polling\n"));
+	assert_non_null(strstr(text, "kernel command line\n"));
 	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
 		assert_true(strlen(line) < 96);
 	free(text);
