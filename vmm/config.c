@@ -3,11 +3,8 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "vmm/base/device.h"
 #include "vmm/base/log.h"
@@ -363,39 +360,4 @@ int config_parse(struct config *config, const struct option_group *const *device
 		return -EINVAL;
 	}
 	return 0;
-}
-
-/* ---- inherited descriptors ---- */
-
-/* The lowest descriptor from @from on that an option names, or UINT_MAX. */
-static unsigned int next_named(const struct config *config, unsigned int from)
-{
-	unsigned int next = UINT_MAX,
-		     fd = (unsigned int)config->kvm_fd; /* not given: the largest */
-
-	if (fd >= from)
-		next = fd;
-	for (unsigned int d = 0; d < config->nr_devices; d++)
-		for (struct option_iter i = { config->device[d].group }; options_next(&i);) {
-			const char *values = config->device[d].options;
-
-			if (i.option->type != OPTION_DESCRIPTOR)
-				continue;
-			fd = *(const unsigned int *)(values + i.base + i.option->offset);
-			if (fd >= from)
-				next = MIN(next, fd);
-		}
-	return next;
-}
-
-void config_close_others(const struct config *config)
-{
-	unsigned int from = STDERR_FILENO + 1, next;
-
-	do {
-		next = next_named(config, from);
-		if (next > from) /* from Linux 5.9 on */
-			syscall(SYS_close_range, from, next - 1, 0);
-		from = next + 1;
-	} while (next != UINT_MAX);
 }

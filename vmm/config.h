@@ -49,9 +49,6 @@ enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
 int must_check config_parse(struct config *config, const struct option_group *const *devices,
 			    int argc, char **argv, enum config_action *action);
 
-/* Close what the process was born with, but for standard input, output, error and what an option names. */
-void config_close_others(const struct config *config);
-
 /* The text of --help. */
 void config_help(FILE *f, const struct option_group *const *devices);
 

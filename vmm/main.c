@@ -71,6 +71,7 @@ int main(int argc, char **argv)
 	enum config_action action;
 
 	open_standard_descriptors();
+	log_open();
 	limit_stacks();
 	/* A reader that went away is an error of write(2), and a full file too, not our end. */
 	signal(SIGPIPE, SIG_IGN);
@@ -90,8 +91,6 @@ int main(int argc, char **argv)
 	case CONFIG_RUN:
 		break;
 	}
-	config_close_others(&config);
-	log_open();
 	log_set_verbose(config.verbose);
 	return machine_run(&config, start_ns);
 }

@@ -1,12 +1,15 @@
 /* No new rights, no capabilities, Landlock, seccomp. */
 #include "vmm/sandbox.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -158,10 +161,31 @@ static int confine(void *arg, const struct thread *thread)
 	return enter(arg, thread);
 }
 
+/*
+ * What a careless parent left open is not for a guest to find. Until now it may have been opened by a path (/dev/fd/N).
+ * All that we open, or are given by an option, is close-on-exec; what is not was there before us.
+ */
+static void close_inherited(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	const struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		const int fd = atoi(e->d_name);
+
+		if (fd > STDERR_FILENO && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 int sandbox_enter_main(struct sandbox *s)
 {
 	const struct thread main = { .kind = THREAD_MAIN, .name = "main", .fd = -1 };
 
+	if (s->mode != SANDBOX_OFF)
+		close_inherited();
 	return enter(s, &main);
 }
 
