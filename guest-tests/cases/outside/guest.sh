@@ -8,6 +8,22 @@ guest_system_port_reset() { guest 0 a; }
 guest_firmware_reset() { guest 0 f; }
 guest_triple_fault_as_a_reset() { guest 0 w && guest 126 w --expect-status && says 'the guest ended (reset) without'; }
 guest_triple_fault() { guest 126 t && grep -q 'triple fault; at RIP 0x100[0-9a-f]*, 32-bit protected mode, ring 0' "$tmp/err"; }
+# Of what a parent left open only what an option names is open in the machine.
+guest_inherited_descriptors()
+{
+	local pid i fds
+	printf x >"$tmp/inherited"
+	timeout 60 "$minivmm" --kernel "$small" --append l --mem 16M --rng --stats /dev/fd/9 7<"$tmp/inherited" 8<"$tmp/inherited" \
+		9>"$tmp/inherited.stats" 200<"$tmp/inherited" 2>"$tmp/err" </dev/null &
+	pid=$!
+	for i in $(seq 100); do
+		sleep 0.1
+		fds=$(ls -l "/proc/$(pgrep -P $pid)/fd" 2>/dev/null)
+		! grep -q 'inherited$' <<<"$fds" && grep -q 'kvm-vcpu' <<<"$fds" && break
+	done
+	kill $pid; wait $pid
+	! grep 'inherited$' <<<"$fds" && grep -q kvm-vcpu <<<"$fds" && grep -q outcome "$tmp/inherited.stats"
+}
 guest_status_too_large() { guest 123 b && says 'status 200'; }
 guest_holes() { guest 0 m && guest 0 m --stats "$tmp/stats" && grep -q '"mmio":{"misses":2}' "$tmp/stats"; }
 guest_expect_status() { guest 126 o --expect-status && says 'without reporting a status' && guest 42 s --expect-status; }
