@@ -264,7 +264,9 @@ static void add_status(struct fuzz_driver *d, uint8_t bits)
 
 void fuzz_driver_start(struct fuzz_driver *d, struct fuzz *f)
 {
-	const uint64_t features = ~fuzz_int(f, 8) | BIT_ULL(VIRTIO_F_VERSION_1);
+	/* Of what is not offered none: that would be the end of it. */
+	const uint64_t features =
+		(~fuzz_int(f, 8) | BIT_ULL(VIRTIO_F_VERSION_1)) & d->dev->device_features;
 
 	virtio_set_status(d->dev, 0);
 	add_status(d, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
