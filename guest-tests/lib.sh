@@ -105,8 +105,8 @@ kvm_usable() { [[ -r /dev/kvm && -w /dev/kvm ]]; }
 boots_stock_kernels() { kvm_usable && ((EUID == 0)) && grep -qwE 'vmx|svm' /proc/cpuinfo; }
 
 # in_namespaces: the words that start a command in namespaces of its own, in which it can do as it likes; all of its
-# processes end with it.
-in_namespaces=(unshare --net --mount --pid --fork --kill-child --mount-proc)
+# processes end with it. By its path: busybox's timeout would run busybox's own.
+in_namespaces=("$(type -P unshare)" --net --mount --pid --fork --kill-child --mount-proc)
 ((EUID == 0)) || in_namespaces+=(--map-root-user)
 
 # pack DIR: a cpio archive of it, the same bytes for the same files.
