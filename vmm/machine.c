@@ -420,7 +420,7 @@ static void begin_outputs(struct machine *m)
 		sink_begin(stats_output(m->stats));
 }
 
-static int build(struct machine *m, struct inherited *inherited, uint64_t start_ns)
+static int build(struct machine *m, uint64_t start_ns)
 {
 	static const struct guestmem_hole hole = MEMMAP_HOLE;
 	struct boot_entry entry;
@@ -470,7 +470,6 @@ static int build(struct machine *m, struct inherited *inherited, uint64_t start_
 	kvm_close_node(&m->kvm);
 	for (unsigned int i = 0; !ret && i < m->nr_vcpus; i++)
 		ret = vcpu_start(&m->vcpu[i], &m->sandbox.guard);
-	inherited_close(inherited, m->config);
 	/* Last: from here on nothing can be opened, mapped or started. */
 	if (!ret)
 		ret = sandbox_enter_main(&m->sandbox);
@@ -537,7 +536,7 @@ static void take_down(struct machine *m)
 	stats_destroy(m->stats);
 }
 
-int machine_run(const struct config *config, struct inherited *inherited, uint64_t start_ns)
+int machine_run(const struct config *config, uint64_t start_ns)
 {
 	struct machine m = {
 		.config = config,
@@ -550,7 +549,7 @@ int machine_run(const struct config *config, struct inherited *inherited, uint64
 
 	signals_block(&m.signal_set);
 	init_buses(&m);
-	built = !build(&m, inherited, start_ns);
+	built = !build(&m, start_ns);
 
 	if (built)
 		run(&m);

@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "vmm/config.h"
-#include "vmm/inherited.h"
 
 enum {
 	STATUS_ENDED = 0,	/* the guest powered off or reset */
@@ -25,6 +24,6 @@ const struct option_group *const *machine_devices(void);
  * Build the machine that @config describes, run it to its end, take it down. Returns the exit status;
  * every failure has been reported. @start_ns is when the process began.
  */
-int machine_run(const struct config *config, struct inherited *inherited, uint64_t start_ns);
+int machine_run(const struct config *config, uint64_t start_ns);
 
 #endif

@@ -10,7 +10,6 @@
 
 #include "vmm/config.h"
 #include "vmm/base/log.h"
-#include "vmm/inherited.h"
 #include "vmm/machine.h"
 #include "vmm/sandbox.h"
 
@@ -68,12 +67,10 @@ static int said_it(void)
 int main(int argc, char **argv)
 {
 	const uint64_t start_ns = now_ns();
-	struct inherited inherited;
 	struct config config;
 	enum config_action action;
 
 	open_standard_descriptors();
-	inherited_note(&inherited);
 	log_open();
 	limit_stacks();
 	/* A reader that went away is an error of write(2), and a full file too, not our end. */
@@ -95,5 +92,5 @@ int main(int argc, char **argv)
 		break;
 	}
 	log_set_verbose(config.verbose);
-	return machine_run(&config, &inherited, start_ns);
+	return machine_run(&config, start_ns);
 }
