@@ -34,3 +34,12 @@ for mode in irq poll; do
 	guest_stop "$name"
 	is "$name: no bad checksums" "$(counter rx_bad_checksum)" 0
 done
+
+# The transmit ring is as long in little memory.
+for mem in 16 64; do
+	name="$VARIANT, $mem MiB"
+	guest_run vmm "$VARIANT" 1 $mem "mode=irq ip=$address"
+	check "$name: 150 connections, nothing is lost" rates 150
+	check "$name: a stream to us" "$crr" client $address --netperf 12865 --test maerts --count 10M
+	guest_stop "$name"
+done
