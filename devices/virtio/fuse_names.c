@@ -133,7 +133,8 @@ static int move(struct fuse_call *c, uint64_t newdir, unsigned int flags)
 		return ret;
 	if (!(flags & RENAME_EXCHANGE))
 		inode_keep(c->f->inodes, to, c->name[1]);
-	if (renameat2(c->inode->fd, c->name[0], to->fd, c->name[1], flags) < 0)
+	/* The C library would take another call for it where there are no flags. */
+	if (syscall(SYS_renameat2, c->inode->fd, c->name[0], to->fd, c->name[1], flags) < 0)
 		ret = -errno;
 	else
 		inode_moved(c->f->inodes, to, c->name[1]);
