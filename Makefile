@@ -22,7 +22,7 @@ PARTS := vmm devices boot
 # shared by the part; those of vmm/base by all.
 FOLDERS := $(PARTS) vmm/base vmm/x86 devices/net devices/virtio boot/x86
 SRCS := $(wildcard $(addsuffix /*.c,$(FOLDERS)))
-OBJS := $(SRCS:%.c=$(BUILD)/%.o)
+OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(BUILD)/boot/agent_program.o
 LIB_OBJS := $(filter-out $(BUILD)/vmm/main.o,$(OBJS))
 
 TEST_SRCS := $(wildcard $(addsuffix /test/test_*.c,$(FOLDERS)))
@@ -37,6 +37,15 @@ include $(wildcard guest-tests/*/build.mk guest-tests/*/*/*.mk)
 # What the last link was for: changing STATIC links again.
 $(BUILD)/link-mode: force
 	@mkdir -p $(@D); echo '$(STATIC)$(SANITIZE)' | cmp -s - $@ || echo '$(STATIC)$(SANITIZE)' >$@
+
+# The agent, which minivmm carries: static and small, whatever the rest is.
+AGENT_SRCS := $(wildcard boot/agent/*.c)
+$(BUILD)/agent: $(AGENT_SRCS) $(wildcard boot/agent/*.h) vmm/base/jobproto.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -Os -ffunction-sections -fdata-sections -Wl,--gc-sections -static -s -o $@ $(AGENT_SRCS)
+$(BUILD)/boot/agent_program.o: boot/agent_program.S $(BUILD)/agent
+	@mkdir -p $(@D)
+	$(CC) -DAGENT='"$(BUILD)/agent"' -c -o $@ $<
 
 $(BUILD)/minivmm: $(OBJS) $(BUILD)/link-mode
 	$(CC) -o $@ $(OBJS) $(ALL_LDFLAGS)

@@ -27,13 +27,34 @@ static int load_kernel(const char *path, const struct guestmem *mem, struct boot
 	return ret;
 }
 
-/* As high as it may lie, so that the kernel has the memory behind itself to grow into. */
-static int load_initrd(const char *path, const struct guestmem *mem,
-		       const struct boot_kernel *kernel, struct boot_params_in *in)
+/* As high as it may lie, so that the kernel has the memory behind itself to grow into. @what is for the message. */
+static int place_initrd(uint64_t size, const char *what, const struct guestmem *mem,
+			const struct boot_kernel *kernel, struct boot_params_in *in, void **to)
 {
 	uint64_t limit = ALIGN_DOWN(MIN(kernel->initrd_limit, boot_low_ram(mem)), PAGE);
 	uint64_t bottom = ALIGN_UP(kernel->end, PAGE);
 	uint64_t room = limit > bottom ? limit - bottom : 0;
+
+	in->initrd_size = size;
+	in->initrd = ALIGN_DOWN(limit - size, PAGE);
+	*to = size <= room ? guestmem_ptr(mem, in->initrd, size) : NULL;
+	if (*to)
+		return 0;
+	const uint64_t top = MIN(kernel->initrd_limit, boot_arch.low_ram_max);
+	const bool ever = size <= top && bottom <= top - size;
+
+	log_error(
+		"initrd '%s' is too large for the memory: it has %llu KiB, the kernel leaves room for %llu KiB (%s)",
+		what, (unsigned long long)(size / KIB + (size % KIB != 0)),
+		(unsigned long long)(room / KIB),
+		ever ? "give the guest more memory"
+		     : "more memory does not help: it has to lie below 3 GiB and where the kernel finds it; put files on a disk");
+	return -ENOMEM;
+}
+
+static int load_initrd(const char *path, const struct guestmem *mem,
+		       const struct boot_kernel *kernel, struct boot_params_in *in)
+{
 	struct boot_file f;
 	void *to;
 	int ret;
@@ -41,24 +62,21 @@ static int load_initrd(const char *path, const struct guestmem *mem,
 	ret = boot_file_open(&f, "initrd", path);
 	if (ret)
 		return ret;
-	in->initrd_size = f.size;
-	in->initrd = ALIGN_DOWN(limit - f.size, PAGE);
-	to = f.size <= room ? guestmem_ptr(mem, in->initrd, f.size) : NULL;
-	if (!to) {
-		const uint64_t top = MIN(kernel->initrd_limit, boot_arch.low_ram_max);
-		const bool ever = f.size <= top && bottom <= top - f.size;
-
-		log_error(
-			"initrd '%s' is too large for the memory: it has %llu KiB, the kernel leaves room for %llu KiB (%s)",
-			path, (unsigned long long)(f.size / KIB + (f.size % KIB != 0)),
-			(unsigned long long)(room / KIB),
-			ever ? "give the guest more memory"
-			     : "more memory does not help: it has to lie below 3 GiB and where the kernel finds it; put files on a disk");
-		ret = -ENOMEM;
-	} else {
+	ret = place_initrd(f.size, path, mem, kernel, in, &to);
+	if (!ret)
 		ret = boot_file_read(&f, 0, to, f.size);
-	}
 	boot_file_close(&f);
+	return ret;
+}
+
+static int copy_initramfs(const struct boot_source *src, const struct guestmem *mem,
+			  const struct boot_kernel *kernel, struct boot_params_in *in)
+{
+	void *to;
+	const int ret = place_initrd(src->initramfs_len, "of the job", mem, kernel, in, &to);
+
+	if (!ret)
+		memcpy(to, src->initramfs, src->initramfs_len);
 	return ret;
 }
 
@@ -71,6 +89,8 @@ int boot_load(const struct guestmem *mem, const struct boot_source *src, struct 
 	ret = load_kernel(src->kernel, mem, &kernel);
 	if (!ret && src->initrd)
 		ret = load_initrd(src->initrd, mem, &kernel, &in);
+	else if (!ret && src->initramfs)
+		ret = copy_initramfs(src, mem, &kernel, &in);
 	if (!ret)
 		ret = boot_start(mem, &kernel, &in, entry);
 	if (!ret)

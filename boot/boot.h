@@ -4,13 +4,17 @@
 #ifndef BOOT_BOOT_H
 #define BOOT_BOOT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "vmm/base/guestmem.h"
 
 struct boot_source {
-	const char *kernel;  /* path: bzImage, or ELF vmlinux */
-	const char *initrd;  /* path, or NULL */
+	const char *kernel;    /* path: bzImage, or ELF vmlinux */
+	const char *initrd;    /* path, or NULL */
+	const void *initramfs; /* or, in its place, an archive in memory */
+	size_t initramfs_len;
 	const char *cmdline; /* "" for none */
 	uint64_t rsdp;	     /* guest physical address of the ACPI root pointer */
 };
@@ -25,5 +29,19 @@ struct boot_entry; /* how the boot vCPU starts: entry.h of the architecture */
  */
 int must_check boot_load(const struct guestmem *mem, const struct boot_source *src,
 			 struct boot_entry *entry);
+
+/*
+ * The release of the kernel image @path, as uname(2) has it. -ENOEXEC where it does not say; other -errno from
+ * reading; with a message.
+ */
+int must_check boot_kernel_release(const char *path, char *release, size_t room);
+
+/*
+ * An initramfs with the agent as its init and the file @job for it, and the modules that it needs, with those of a
+ * network card if @net, from the folder @modules; NULL: the kernel has them built in. *@out is freed with the process.
+ * -errno with a message.
+ */
+int must_check boot_agent_initramfs(const void **out, size_t *len, const char *modules, bool net,
+				    const void *job, size_t job_len);
 
 #endif

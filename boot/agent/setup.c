@@ -1,0 +1,239 @@
+/* The agent: modules, the port, the root and the network of the command. */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "boot/agent/agent.h"
+
+static void make_dir(const char *path)
+{
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		fail("make directory", path, errno);
+}
+
+static void mount_at(const char *what, const char *dir, const char *type, unsigned long flags,
+		     const char *data)
+{
+	make_dir(dir);
+	if (mount(what, dir, type, flags, data) < 0)
+		fail("mount", dir, errno);
+}
+
+/* ---- modules: /modules/NN-NAME.ko, in the order of their names ---- */
+
+static int is_module(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+void load_modules(void)
+{
+	struct dirent **entry;
+	const int n = scandir("/modules", &entry, is_module, alphasort);
+	char path[300];
+
+	for (int i = 0; i < n; i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/modules/%s", entry[i]->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
+			fail("load module", entry[i]->d_name, errno);
+		close(fd);
+		unlink(path); /* its memory is the command's */
+	}
+}
+
+/* ---- the port ---- */
+
+/* The device node of the port named JOB_PORT, or -1: not there yet. */
+static int find_port(void)
+{
+	DIR *dir = opendir("/sys/class/virtio-ports");
+	struct dirent *e;
+	int fd = -1;
+
+	while (dir && fd < 0 && (e = readdir(dir))) {
+		char path[300], name[64] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", e->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (fgets(name, sizeof(name), f) && !strcmp(name, JOB_PORT "\n")) {
+			snprintf(path, sizeof(path), "/dev/%s", e->d_name);
+			fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+		}
+		fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return fd;
+}
+
+int open_port(void)
+{
+	mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL);
+	load_modules();
+	/* The driver learns of its ports by messages. */
+	for (int ms = 0; ms < 30000; ms++) {
+		const int fd = find_port();
+
+		if (fd >= 0)
+			return fd;
+		usleep(1000);
+	}
+	fail("find", "the port of minivmm", ENODEV);
+}
+
+/* ---- the root ---- */
+
+/* Directory @path with all above it, as the command will see it. */
+static void make_path(const char *path)
+{
+	char part[4096];
+
+	for (size_t i = 1; path[i - 1]; i++)
+		if (path[i] == '/' || !path[i]) {
+			snprintf(part, sizeof(part), "%.*s", (int)i, path);
+			make_dir(part);
+		}
+}
+
+static void mount_share(const char *fs, bool root)
+{
+	char tag[64], mode[4];
+	const char *dir;
+	int at = 0;
+
+	if (sscanf(fs, "%63[^:]:%3[^:]:%n", tag, mode, &at) < 2 || !at)
+		fail("understand", fs, EINVAL);
+	dir = root ? "/lower" : fs + at;
+	make_path(dir);
+	if (mount(tag, dir, "virtiofs", MS_NOSUID | MS_NODEV | (strcmp(mode, "rw") ? MS_RDONLY : 0),
+		  NULL) < 0)
+		fail("mount the share at", dir, errno);
+}
+
+/* Modes that every program counts on. */
+static void mount_system(void)
+{
+	mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL);
+	mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,ptmxmode=0666");
+	mount_at("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+	mount_at("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
+	make_dir("/tmp");
+	chmod("/tmp", 01777);
+	symlink("/proc/self/fd", "/dev/fd");
+	symlink("/proc/self/fd/0", "/dev/stdin");
+	symlink("/proc/self/fd/1", "/dev/stdout");
+	symlink("/proc/self/fd/2", "/dev/stderr");
+	unlink("/dev/ptmx"); /* devpts has its own */
+	symlink("pts/ptmx", "/dev/ptmx");
+}
+
+void mount_root(const struct job *job)
+{
+	mount_share(job->fs[0], true);
+	mount_at("tmpfs", "/layer", "tmpfs", 0, "mode=0755,size=80%");
+	make_dir("/layer/upper");
+	make_dir("/layer/work");
+	mount_at("overlay", "/root", "overlay", 0,
+		 "lowerdir=/lower,upperdir=/layer/upper,workdir=/layer/work");
+	if (chdir("/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+	    chdir("/") < 0)
+		fail("change to", "the root", errno);
+	mount_system();
+	for (const char **fs = job->fs + 1; *fs; fs++)
+		mount_share(*fs, false);
+	sethostname("minivmm", 7);
+}
+
+/* ---- the network ---- */
+
+static struct sockaddr_in address(const char *text)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+
+	if (inet_pton(AF_INET, text, &a.sin_addr) != 1)
+		fail("understand address", text, EINVAL);
+	return a;
+}
+
+static void interface_up(int s, const char *name)
+{
+	struct ifreq r = { 0 };
+
+	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
+	if (ioctl(s, SIOCGIFFLAGS, &r) < 0)
+		fail("find network card", name, errno);
+	r.ifr_flags |= IFF_UP;
+	if (ioctl(s, SIOCSIFFLAGS, &r) < 0)
+		fail("bring up network card", name, errno);
+}
+
+/* Whatever stood there, a link elsewhere included, is replaced in the throw-away layer. */
+static void write_resolver(const char *resolver)
+{
+	FILE *f;
+
+	make_dir("/etc");
+	unlink("/etc/resolv.conf");
+	f = fopen("/etc/resolv.conf", "we");
+	if (!f || fprintf(f, "nameserver %s\n", resolver) < 0 || fclose(f))
+		fail("write", "/etc/resolv.conf", errno);
+}
+
+void set_network(const char *net)
+{
+	const int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char own[32], gateway[32], resolver[32];
+	struct ifreq r = { .ifr_name = "eth0" };
+	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
+	struct sockaddr_in a;
+	unsigned int prefix;
+
+	interface_up(s, "lo");
+	if (!net)
+		goto out;
+	if (sscanf(net, "%31[^/]/%u:%31[^:]:%31s", own, &prefix, gateway, resolver) != 4 ||
+	    !prefix || prefix > 32)
+		fail("understand", net, EINVAL);
+	a = address(own);
+	memcpy(&r.ifr_addr, &a, sizeof(a));
+	if (ioctl(s, SIOCSIFADDR, &r) < 0)
+		fail("set the address of", r.ifr_name, errno);
+	a.sin_addr.s_addr = htonl(~0u << (32 - prefix));
+	memcpy(&r.ifr_netmask, &a, sizeof(a));
+	if (ioctl(s, SIOCSIFNETMASK, &r) < 0)
+		fail("set the network of", r.ifr_name, errno);
+	interface_up(s, r.ifr_name);
+	a = address(gateway);
+	memcpy(&route.rt_gateway, &a, sizeof(a));
+	a.sin_addr.s_addr = 0;
+	memcpy(&route.rt_dst, &a, sizeof(a));
+	memcpy(&route.rt_genmask, &a, sizeof(a));
+	if (ioctl(s, SIOCADDRT, &route) < 0)
+		fail("set the route to", gateway, errno);
+	write_resolver(resolver);
+out:
+	close(s);
+}

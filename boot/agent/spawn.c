@@ -1,0 +1,118 @@
+/* The agent: the command is started, with exactly what the job says. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "boot/agent/agent.h"
+
+#define SCRATCH 16 /* descriptors below are the command's */
+
+/* Our end and the command's of each stream. */
+struct ends {
+	int ours[3], theirs[3];
+};
+
+static void make_pipes(struct ends *e)
+{
+	for (int i = 0; i < 3; i++) {
+		int fd[2];
+
+		if (pipe2(fd, O_CLOEXEC) < 0)
+			fail("make", "a pipe", errno);
+		e->ours[i] = fd[i == 0];
+		e->theirs[i] = fcntl(fd[i != 0], F_DUPFD_CLOEXEC, SCRATCH);
+		close(fd[i != 0]);
+	}
+}
+
+/* One terminal for all three. */
+static void make_tty(const struct job *job, struct ends *e)
+{
+	const int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	const struct winsize size = { .ws_row = job->rows, .ws_col = job->cols };
+	const char *name = fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0 ? NULL : ptsname(fd);
+
+	if (!name)
+		fail("open", "a terminal", errno);
+	ioctl(fd, TIOCSWINSZ, &size);
+	e->ours[0] = e->ours[1] = fd;
+	e->ours[2] = -1;
+	for (int i = 0; i < 3; i++) {
+		const int end = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+		if (end < 0)
+			fail("open", name, errno);
+		e->theirs[i] = fcntl(end, F_DUPFD_CLOEXEC, SCRATCH);
+		close(end);
+	}
+	if (job->uid && fchown(e->theirs[0], job->uid, (gid_t)-1) < 0)
+		fail("give away", name, errno);
+}
+
+/* In the child; returns with errno where it cannot. */
+static void become(const struct job *job, const struct ends *e)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
+	setsid();
+	for (int i = 0; i < 3; i++)
+		if (dup2(e->theirs[i], i) < 0)
+			return;
+	if (job->tty)
+		ioctl(0, TIOCSCTTY, 0);
+	if (job->uid || job->gid)
+		if (setgroups(0, NULL) < 0 || setgid(job->gid) < 0 || setuid(job->uid) < 0)
+			return;
+	if (chdir(job->cwd) < 0)
+		return;
+	environ = job->env; /* execvp() looks at its PATH */
+	execvp(job->argv[0], job->argv);
+}
+
+int spawn(const struct job *job, struct child *child)
+{
+	struct ends e;
+	int report[2], err = 0;
+
+	if (job->tty)
+		make_tty(job, &e);
+	else
+		make_pipes(&e);
+	if (pipe2(report, O_CLOEXEC) < 0)
+		fail("make", "a pipe", errno);
+	child->pid = fork();
+	if (child->pid < 0)
+		fail("start", job->argv[0], errno);
+	if (!child->pid) {
+		const int out = fcntl(report[1], F_DUPFD_CLOEXEC, SCRATCH);
+
+		become(job, &e);
+		err = errno;
+		if (write(out, &err, sizeof(err)) < 0)
+			_exit(126);
+		_exit(127);
+	}
+	close(report[1]);
+	for (int i = 0; i < 3; i++)
+		close(e.theirs[i]);
+	if (read(report[0], &err, sizeof(err)) != sizeof(err))
+		err = 0; /* it was closed by the execve */
+	close(report[0]);
+	for (int i = 0; i < 3; i++)
+		if (e.ours[i] >= 0)
+			fcntl(e.ours[i], F_SETFL, O_NONBLOCK);
+	child->in = e.ours[0];
+	child->out = e.ours[1];
+	child->err = e.ours[2];
+	return err;
+}
