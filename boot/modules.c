@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
-#include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,28 +155,28 @@ static int read_all(int fd, struct module *m)
 /* Through the host's program, with the file as its input; it ends by itself or for want of a reader. */
 static int unpack(const char *program, int file, struct module *m)
 {
+	char *const argv[] = { (char *)program, (char *)"-dc", NULL };
+	posix_spawn_file_actions_t actions;
 	int out[2], status, ret;
 	pid_t pid;
 
 	if (pipe2(out, O_CLOEXEC) < 0)
 		return -errno;
-	pid = fork();
-	if (!pid) {
-		signal(SIGPIPE, SIG_DFL);
-		dup2(file, STDIN_FILENO);
-		dup2(out[1], STDOUT_FILENO);
-		execlp(program, program, "-dc", (char *)NULL);
-		_Exit(127);
-	}
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, file, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+	ret = -posix_spawnp(&pid, program, &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
 	close(out[1]);
-	ret = pid < 0 ? -errno : read_all(out[0], m);
+	if (ret) {
+		close(out[0]);
+		return ret == -ENOENT ? -ENOEXEC : ret;
+	}
+	ret = read_all(out[0], m);
 	close(out[0]);
-	if (pid > 0)
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-	if (ret || pid < 0)
-		return ret;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 127 ? -ENOEXEC : status ? -EBADMSG : 0;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return ret ? ret : status ? -EBADMSG : 0;
 }
 
 static int load(const struct file *f, struct module *m)

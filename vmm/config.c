@@ -176,6 +176,20 @@ static int set(struct config *config, const struct named *n, const char *text)
 			 : option_set(n->option, config, 0, text);
 }
 
+void config_init(struct config *config)
+{
+	options_init(&machine, config);
+}
+
+int config_add_device(struct config *config, const struct option_group *const *devices,
+		      const char *name, const char *text)
+{
+	struct named n;
+	const int ret = find(&n, devices, name);
+
+	return ret ? ret : add_device(config, n.device, text);
+}
+
 /* ---- configuration files ---- */
 
 static char *trim(char *s)
@@ -348,7 +362,7 @@ int config_parse(struct config *config, const struct option_group *const *device
 {
 	int ret;
 
-	options_init(&machine, config);
+	config_init(config);
 	*action = CONFIG_RUN;
 	ret = parse_arguments(config, devices, argc, argv, true, action);
 	if (!ret && *action == CONFIG_RUN)

@@ -35,8 +35,18 @@ struct config {
 	unsigned int sandbox; /* enum sandbox_mode */
 	bool expect_status;
 	bool verbose;
+	struct config_job *job; /* or NULL */
 	struct config_device device[CONFIG_MAX_DEVICES];
 	unsigned int nr_devices;
+};
+
+/* A job that the machine is for (vmm/run.c): its streams, and the initramfs that runs it. */
+struct config_job {
+	int in, out, err;
+	uint64_t kill_after_ms; /* between SIGTERM and the end of the machine */
+	const char *log;	/* all that the kernel says, or NULL */
+	const void *initramfs;
+	size_t initramfs_len;
 };
 
 enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
@@ -48,6 +58,13 @@ enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
  */
 int must_check config_parse(struct config *config, const struct option_group *const *devices,
 			    int argc, char **argv, enum config_action *action);
+
+/* A machine with all options at their defaults. */
+void config_init(struct config *config);
+
+/* Add a device, as `--name text` does. -EINVAL with a message. */
+int must_check config_add_device(struct config *config, const struct option_group *const *devices,
+				 const char *name, const char *text);
 
 /* The text of --help. */
 void config_help(FILE *f, const struct option_group *const *devices);

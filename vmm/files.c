@@ -2,6 +2,7 @@
 #include "vmm/files.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "vmm/base/log.h"
 
@@ -65,4 +66,35 @@ int files_add_output(struct files *files, const char *what, const char *path, in
 		return -EINVAL;
 	}
 	return add(files, (struct file){ .what = what, .path = path, .written = true }, &st);
+}
+
+static int add_device(struct files *files, const struct config_device *device,
+		      const struct device_kind *kind)
+{
+	const struct device_file f = kind->file(device->options);
+
+	return f.path ? files_add(files, kind->options->name, f.path, f.written)
+		      : files_add_fd(files, kind->options->name, f.fd, f.written);
+}
+
+int files_add_inputs(struct files *files, const struct config *config,
+		     const struct device_kind *const *kinds, unsigned int nr_kinds)
+{
+	int ret = files_add_inherited(files, "standard error", STDERR_FILENO, true);
+
+	if (!ret && !config->console.where)
+		ret = files_add_inherited(files, "standard input", STDIN_FILENO, false);
+	if (!ret && !config->console.where)
+		ret = files_add_inherited(files, "standard output", STDOUT_FILENO, true);
+	for (unsigned int i = 0; !ret && i < config->nr_configs; i++)
+		ret = files_add(files, "configuration file", config->config[i], false);
+	if (!ret)
+		ret = files_add(files, "kernel", config->kernel, false);
+	if (!ret)
+		ret = files_add(files, "initrd", config->initrd, false);
+	for (unsigned int i = 0; i < config->nr_devices; i++)
+		for (unsigned int k = 0; !ret && k < nr_kinds; k++)
+			if (config->device[i].group == kinds[k]->options && kinds[k]->file)
+				ret = add_device(files, &config->device[i], kinds[k]);
+	return ret;
 }

@@ -11,7 +11,9 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+#include "vmm/base/device.h"
 #include "vmm/base/util.h"
+#include "vmm/config.h"
 
 struct files {
 	struct file {
@@ -31,6 +33,10 @@ int must_check files_add(struct files *files, const char *what, const char *path
 
 /* The same of what a parent has opened. */
 int must_check files_add_fd(struct files *files, const char *what, int fd, bool written);
+
+/* All that a machine of @config reads and what its disks are, before anything is opened. -EINVAL with a message. */
+int must_check files_add_inputs(struct files *files, const struct config *config,
+				const struct device_kind *const *kinds, unsigned int nr_kinds);
 
 /* An output, open as @fd (-1: none); no block device. -EINVAL with a message. */
 int must_check files_add_output(struct files *files, const char *what, const char *path, int fd);

@@ -5,6 +5,7 @@
 #include "vmm/machine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,17 +20,18 @@
 #include "devices/power.h"
 #include "devices/serial.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
 #include "devices/virtio/fs.h"
 #include "devices/virtio/mmio.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
 #include "vmm/arch.h"
+#include "vmm/base/jobproto.h"
 #include "vmm/console.h"
 #include "vmm/files.h"
 #include "vmm/base/irq.h"
 #include "vmm/kvm.h"
-#include "vmm/kvm_stats.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 #include "vmm/x86/entry.h"
@@ -37,6 +39,7 @@
 #include "vmm/sandbox.h"
 #include "vmm/signals.h"
 #include "vmm/stats.h"
+#include "vmm/supervisor.h"
 #include "vmm/vcpu.h"
 
 /* Every kind of device that the user can ask for, in the order in which they are made. */
@@ -71,6 +74,11 @@ struct machine {
 	struct vcpu *vcpu;
 	unsigned int nr_vcpus;
 
+	/* With a job: what looks after it, and their way into the guest. */
+	struct supervisor *supervisor;
+	struct virtio_dev *port;
+	struct console_options console_options;
+
 	/* How it ended; the first to say so wins. */
 	pthread_mutex_t lock;
 	const char *outcome; /* NULL while it runs */
@@ -81,8 +89,10 @@ static const struct counter_desc bus_counter_desc[] = { COUNTER(struct bus, miss
 
 /* ---- the end; from any thread ---- */
 
-static void end(struct machine *m, const char *outcome, int status)
+static void end(void *arg, const char *outcome, int status)
 {
+	struct machine *m = arg;
+
 	pthread_mutex_lock(&m->lock);
 	if (!m->outcome) {
 		m->outcome = outcome;
@@ -97,7 +107,9 @@ static void end(struct machine *m, const char *outcome, int status)
 /* The guest ended without reporting a status. */
 static void end_unreported(struct machine *m, const char *outcome)
 {
-	if (m->config->expect_status) {
+	if (m->supervisor) {
+		end(m, outcome, supervisor_no_word(m->supervisor, outcome));
+	} else if (m->config->expect_status) {
 		log_error("the guest ended (%s) without reporting a status", outcome);
 		end(m, outcome, STATUS_CRASHED);
 	} else {
@@ -134,7 +146,8 @@ static void on_crash(void *arg, struct vcpu *vcpu)
 	if (vcpu->run_error)
 		end(m, "error", STATUS_CANNOT);
 	else
-		end(m, "crash", STATUS_CRASHED);
+		end(m, "crash",
+		    m->supervisor ? supervisor_no_word(m->supervisor, "crash") : STATUS_CRASHED);
 }
 
 /* A triple fault that the guest meant as a reset. */
@@ -169,6 +182,8 @@ static void on_signal(void *arg, uint32_t events)
 		console_resume(m->console);
 		break;
 	default:
+		if (m->supervisor && supervisor_signal(m->supervisor, info.ssi_signo))
+			break;
 		end(m, "signal", STATUS_SIGNAL + (int)info.ssi_signo);
 	}
 }
@@ -176,7 +191,12 @@ static void on_signal(void *arg, uint32_t events)
 static void on_timeout(void *arg)
 {
 	struct machine *m = arg;
+	const uint64_t more = m->supervisor ? supervisor_timeout(m->supervisor) : 0;
 
+	if (more) {
+		loop_timer_set(&m->timeout, more * 1000000);
+		return;
+	}
 	log_error("timed out after %llu ms", (unsigned long long)m->config->timeout_ms);
 	end(m, "timeout", STATUS_TIMEOUT);
 }
@@ -264,6 +284,48 @@ static int add_device(struct machine *m, const struct device_kind *kind, unsigne
 	return ret;
 }
 
+/* ---- a job ---- */
+
+static void on_output_room(void *arg)
+{
+	virtio_console_output_room(((struct machine *)arg)->port);
+}
+
+static void on_input_ready(void *arg)
+{
+	virtio_console_input_ready(((struct machine *)arg)->port);
+}
+
+/* The port through which the agent in the guest and the supervisor speak. */
+static int add_port(struct machine *m)
+{
+	static const struct virtio_console_ops ops = { .output = supervisor_output,
+						       .input = supervisor_input };
+	struct slot *s = &m->slot[m->nr_slots];
+	const struct device_env env = { .name = "job", .mem = &m->mem, .plug = plug, .arg = m };
+	int ret = virtio_console_create(&m->port, env.name, &m->mem, m->loop, JOB_PORT, &ops,
+					m->supervisor);
+
+	if (!ret)
+		ret = virtio_plug(&s->device, m->port, &env, TRANSPORT_DEFAULT);
+	m->nr_slots += s->device != NULL;
+	return ret;
+}
+
+static int add_supervisor(struct machine *m)
+{
+	static const struct supervisor_ops ops = { .output_room = on_output_room,
+						   .input_ready = on_input_ready,
+						   .end = end };
+	const int ret = supervisor_create(&m->supervisor, m->config->job, m->loop,
+					  &m->sandbox.guard, &ops, m);
+
+	if (!ret)
+		m->console_options =
+			(struct console_options){ .where = supervisor_console(m->supervisor) };
+	return ret;
+}
+
 static unsigned int serial_room_of(void *serial)
 {
 	return serial_room(serial);
@@ -276,8 +338,13 @@ static void serial_input_to(void *serial, const uint8_t *buf, unsigned int len)
 
 static int add_console(struct machine *m)
 {
-	int ret = console_create(&m->console, &m->config->console, m->loop, on_console_quit, m);
+	int ret = 0;
 
+	m->console_options = m->config->console;
+	if (m->config->job)
+		ret = add_supervisor(m);
+	if (!ret)
+		ret = console_create(&m->console, &m->console_options, m->loop, on_console_quit, m);
 	if (!ret)
 		ret = serial_create(&m->serial, &m->pio, PORT_SERIAL, m->irqchip, GSI_SERIAL,
 				    m->loop, console_output(m->console), console_room, m->console);
@@ -297,6 +364,8 @@ static int add_devices(struct machine *m)
 		for (unsigned int i = 0, n = 0; !ret && i < m->config->nr_devices; i++)
 			if (m->config->device[i].group == kinds[k]->options)
 				ret = add_device(m, kinds[k], n++, m->config->device[i].options);
+	if (!ret && m->config->job)
+		ret = add_port(m);
 	return ret;
 }
 
@@ -312,6 +381,8 @@ static int load(struct machine *m, struct boot_entry *entry)
 		.kernel = m->config->kernel,
 		.initrd = m->config->initrd,
 		.cmdline = m->config->append,
+		.initramfs = m->config->job ? m->config->job->initramfs : NULL,
+		.initramfs_len = m->config->job ? m->config->job->initramfs_len : 0,
 	};
 	int ret = acpi_build(&m->mem, &acpi, &source.rsdp);
 
@@ -320,33 +391,18 @@ static int load(struct machine *m, struct boot_entry *entry)
 
 static int add_vcpus(struct machine *m, const struct boot_entry *entry)
 {
-	const unsigned int n = m->config->cpus;
-	int ret = 0;
+	const struct vcpu like = {
+		.kvm = &m->kvm,
+		.mem = &m->mem,
+		.pio = &m->pio,
+		.mmio = &m->mmio,
+		.crashed = on_crash,
+		.reset = on_reset,
+		.arg = m,
+	};
+	const int ret =
+		vcpu_create_all(&m->vcpu, &m->nr_vcpus, m->config->cpus, &like, m->stats != NULL);
 
-	if (n > m->kvm.max_cpus) {
-		log_error("this host's KVM offers at most %u vCPUs, not %u", m->kvm.max_cpus, n);
-		return -EINVAL;
-	}
-	m->vcpu = calloc(n, sizeof(*m->vcpu));
-	if (!m->vcpu)
-		return -ENOMEM;
-	while (!ret && m->nr_vcpus < n) {
-		struct vcpu *v = &m->vcpu[m->nr_vcpus];
-
-		*v = (struct vcpu){
-			.id = m->nr_vcpus++,
-			.kvm = &m->kvm,
-			.mem = &m->mem,
-			.pio = &m->pio,
-			.mmio = &m->mmio,
-			.crashed = on_crash,
-			.reset = on_reset,
-			.arg = m,
-		};
-		ret = vcpu_create(v, n);
-		if (!ret && m->stats)
-			kvm_stats_create(&v->kvm_stats, v->fd, v->id);
-	}
 	return ret ? ret : arch_vcpu_enter_at(&m->vcpu[0], entry);
 }
 
@@ -371,31 +427,6 @@ static void init_buses(struct machine *m)
 	counters_register(&m->mmio_group);
 }
 
-static int note_inputs(struct files *files, const struct config *config)
-{
-	int ret = files_add_inherited(files, "standard error", STDERR_FILENO, true);
-
-	if (!ret && !config->console.where)
-		ret = files_add_inherited(files, "standard input", STDIN_FILENO, false);
-	if (!ret && !config->console.where)
-		ret = files_add_inherited(files, "standard output", STDOUT_FILENO, true);
-	for (unsigned int i = 0; !ret && i < config->nr_configs; i++)
-		ret = files_add(files, "configuration file", config->config[i], false);
-	if (!ret)
-		ret = files_add(files, "kernel", config->kernel, false);
-	if (!ret)
-		ret = files_add(files, "initrd", config->initrd, false);
-	for (unsigned int i = 0; !ret && i < config->nr_devices; i++) {
-		const struct virtio_blk_options *disk = config->device[i].options;
-
-		if (config->device[i].group != virtio_blk_kind.options)
-			continue;
-		ret = disk->path ? files_add(files, "disk", disk->path, !disk->readonly)
-				 : files_add_fd(files, "disk", disk->fd, !disk->readonly);
-	}
-	return ret;
-}
-
 /* Last of all files, and left as they are while something can still go wrong. */
 static int open_outputs(struct machine *m, struct files *files)
 {
@@ -405,6 +436,9 @@ static int open_outputs(struct machine *m, struct files *files)
 	if (!ret && where)
 		ret = files_add_output(files, "console file", where,
 				       console_output(m->console)->fd);
+	if (!ret && m->supervisor)
+		ret = files_add_output(files, "log", m->config->job->log,
+				       supervisor_log(m->supervisor));
 	if (!ret)
 		ret = stats_open(m->stats);
 	if (!ret && m->stats && strcmp(m->config->stats, "-"))
@@ -416,6 +450,8 @@ static int open_outputs(struct machine *m, struct files *files)
 static void begin_outputs(struct machine *m)
 {
 	sink_begin(console_output(m->console));
+	if (m->supervisor)
+		supervisor_begin(m->supervisor);
 	if (m->stats)
 		sink_begin(stats_output(m->stats));
 }
@@ -428,7 +464,7 @@ static int build(struct machine *m, uint64_t start_ns)
 	int ret = sandbox_create(&m->sandbox, m->config->sandbox);
 
 	if (!ret)
-		ret = note_inputs(&files, m->config);
+		ret = files_add_inputs(&files, m->config, kinds, ARRAY_SIZE(kinds));
 	if (ret)
 		return ret;
 	if (m->config->stats) {
@@ -480,22 +516,6 @@ static int build(struct machine *m, uint64_t start_ns)
 
 /* ---- running and taking down ---- */
 
-static void run(struct machine *m)
-{
-	/* The others wait in KVM for their start-up IPI; the boot processor goes last. */
-	for (unsigned int i = m->nr_vcpus; i-- > 0;)
-		vcpu_go(&m->vcpu[i]);
-	loop_run(m->loop);
-}
-
-static void stop_vcpus(struct machine *m)
-{
-	for (unsigned int i = 0; i < m->nr_vcpus; i++)
-		vcpu_stop(&m->vcpu[i]);
-	for (unsigned int i = 0; i < m->nr_vcpus; i++)
-		vcpu_join(&m->vcpu[i]);
-}
-
 /* How long output may wait for its reader at the end, in milliseconds: not where the user wants an end now. */
 static unsigned int patience(const struct machine *m)
 {
@@ -505,6 +525,7 @@ static unsigned int patience(const struct machine *m)
 /* In the order of DESIGN: vCPUs, I/O threads, devices in reverse, KVM, memory. */
 static void take_down(struct machine *m)
 {
+	supervisor_destroy(m->supervisor, m->status);
 	while (m->nr_slots > 0) {
 		struct device *d = m->slot[--m->nr_slots].device;
 
@@ -522,11 +543,7 @@ static void take_down(struct machine *m)
 	if (m->signals.fd >= 0)
 		close(m->signals.fd);
 	loop_destroy(m->loop);
-	for (unsigned int i = 0; i < m->nr_vcpus; i++) {
-		kvm_stats_destroy(m->vcpu[i].kvm_stats);
-		vcpu_destroy(&m->vcpu[i]);
-	}
-	free(m->vcpu);
+	vcpu_destroy_all(m->vcpu, m->nr_vcpus);
 	irqchip_destroy(m->irqchip);
 	bus_destroy(&m->pio);
 	bus_destroy(&m->mmio);
@@ -551,9 +568,12 @@ int machine_run(const struct config *config, uint64_t start_ns)
 	init_buses(&m);
 	built = !build(&m, start_ns);
 
+	/* The others wait in KVM for their start-up IPI; the boot processor goes last. */
+	for (unsigned int i = built ? m.nr_vcpus : 0; i-- > 0;)
+		vcpu_go(&m.vcpu[i]);
 	if (built)
-		run(&m);
-	stop_vcpus(&m);
+		loop_run(m.loop);
+	vcpu_stop_all(m.vcpu, m.nr_vcpus);
 	/* Workers stop before the accounts are closed, so that these are complete. */
 	for (unsigned int i = 0; i < m.nr_slots; i++)
 		m.slot[i].device->ops->stop(m.slot[i].device);

@@ -7,15 +7,7 @@
 #include <stdint.h>
 
 #include "vmm/config.h"
-
-enum {
-	STATUS_ENDED = 0,	/* the guest powered off or reset */
-	STATUS_GUEST_MAX = 123, /* the guest reported 1 to 123 */
-	STATUS_TIMEOUT = 124,
-	STATUS_CANNOT = 125, /* minivmm could not do what was asked */
-	STATUS_CRASHED = 126,
-	STATUS_SIGNAL = 128, /* plus the signal's number */
-};
+#include "vmm/status.h"
 
 /* The options of every kind of device that a machine can have, NULL at the end. */
 const struct option_group *const *machine_devices(void);

@@ -11,6 +11,7 @@
 #include "vmm/config.h"
 #include "vmm/base/log.h"
 #include "vmm/machine.h"
+#include "vmm/run.h"
 #include "vmm/sandbox.h"
 
 /* Or the first file that is opened would become standard output. */
@@ -77,13 +78,18 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	catch_forbidden_calls();
-	if (config_parse(&config, machine_devices(), argc, argv, &action)) {
+	const bool run = argc > 1 && !strcmp(argv[1], "run");
+	if (run ? run_parse(&config, machine_devices(), argc - 1, argv + 1, &action)
+		: config_parse(&config, machine_devices(), argc, argv, &action)) {
 		log_flush(1000);
 		return STATUS_CANNOT;
 	}
 	switch (action) {
 	case CONFIG_HELP:
-		config_help(stdout, machine_devices());
+		if (run)
+			run_help(stdout);
+		else
+			config_help(stdout, machine_devices());
 		return said_it();
 	case CONFIG_VERSION:
 		puts("minivmm " MINIVMM_VERSION);

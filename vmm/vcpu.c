@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 
 #include "vmm/arch.h"
 #include "vmm/base/log.h"
+#include "vmm/kvm_stats.h"
 
 /* Interrupts KVM_RUN so that a stop request is seen. */
 #define KICK_SIGNAL SIGURG
@@ -201,4 +203,48 @@ void vcpu_destroy(struct vcpu *vcpu)
 		close(vcpu->fd);
 	vcpu->run = NULL;
 	vcpu->fd = -1;
+}
+
+/* ---- all of a machine ---- */
+
+int vcpu_create_all(struct vcpu **out, unsigned int *nr, unsigned int n, const struct vcpu *like,
+		    bool accounts)
+{
+	int ret = 0;
+
+	if (n > like->kvm->max_cpus) {
+		log_error("this host's KVM offers at most %u vCPUs, not %u", like->kvm->max_cpus,
+			  n);
+		return -EINVAL;
+	}
+	*out = calloc(n, sizeof(**out));
+	if (!*out)
+		return -ENOMEM;
+	while (!ret && *nr < n) {
+		struct vcpu *v = &(*out)[*nr];
+
+		*v = *like;
+		v->id = (*nr)++;
+		ret = vcpu_create(v, n);
+		if (!ret && accounts)
+			kvm_stats_create(&v->kvm_stats, v->fd, v->id);
+	}
+	return ret;
+}
+
+void vcpu_stop_all(struct vcpu *vcpu, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		vcpu_stop(&vcpu[i]);
+	for (unsigned int i = 0; i < nr; i++)
+		vcpu_join(&vcpu[i]);
+}
+
+void vcpu_destroy_all(struct vcpu *vcpu, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		kvm_stats_destroy(vcpu[i].kvm_stats);
+		vcpu_destroy(&vcpu[i]);
+	}
+	free(vcpu);
 }

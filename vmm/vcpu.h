@@ -47,6 +47,15 @@ struct vcpu {
  */
 int must_check vcpu_create(struct vcpu *vcpu, unsigned int nr_cpus);
 
+/*
+ * All @n vCPUs of a machine, each as @like but for its number, with KVM's own accounts if @accounts. *@nr of *@out are
+ * there, also where it fails. -errno with a message.
+ */
+int must_check vcpu_create_all(struct vcpu **out, unsigned int *nr, unsigned int n,
+			       const struct vcpu *like, bool accounts);
+void vcpu_stop_all(struct vcpu *vcpu, unsigned int nr); /* and wait for them */
+void vcpu_destroy_all(struct vcpu *vcpu, unsigned int nr);
+
 /* Give it its thread, behind @guard, which waits to be let go into the guest. -errno with a message. */
 int must_check vcpu_start(struct vcpu *vcpu, const struct thread_guard *guard);
 void vcpu_go(struct vcpu *vcpu);

@@ -416,4 +416,13 @@ static const struct option_group disk_options = {
 	.of = (const struct option_rows[]){ { keys, 0 }, { 0 } },
 };
 
-const struct device_kind virtio_blk_kind = { .options = &disk_options, .create = create_device };
+static struct device_file file_of(const void *values)
+{
+	const struct virtio_blk_options *o = values;
+
+	return (struct device_file){ o->path, o->fd, !o->readonly };
+}
+
+const struct device_kind virtio_blk_kind = { .options = &disk_options,
+					     .file = file_of,
+					     .create = create_device };

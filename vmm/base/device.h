@@ -52,8 +52,18 @@ struct device_env {
 	void *arg;
 };
 
+/* A file of the host that a device has: by its path, or where that is NULL by a descriptor. */
+struct device_file {
+	const char *path;
+	int fd;
+	bool written;
+};
+
 struct device_kind {
 	const struct option_group *options;
+
+	/* The file that @options name; optional. */
+	struct device_file (*file)(const void *options);
 
 	/* @options: a struct of the group's. *out stays NULL where the options ask for none. -errno with a message. */
 	int (*create)(struct device **out, const struct device_env *env, const void *options);

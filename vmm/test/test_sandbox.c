@@ -227,7 +227,7 @@ static const struct trial forbidden[] = {
 	{ "ioctl", ALL & ~VCPU, SYS_ioctl, { VCPU_FD, KVM_GET_REGS, T } },
 	{ "ioctl", ALL & ~MAIN, SYS_ioctl, { STDIN_FILENO, TCSETS, T } },
 	{ "ioctl", ALL & ~MAIN, SYS_ioctl, { STDIN_FILENO, TIOCGPGRP, T } },
-	{ "close", ALL & ~MAIN, SYS_close, { OTHER_FD } },
+	{ "close", ALL & ~(MAIN | VCPU), SYS_close, { OTHER_FD } },
 	{ "ftruncate", ALL & ~MAIN, SYS_ftruncate, { OTHER_FD } },
 	{ "epoll_create1", ALL, SYS_epoll_create1, { 0 } },
 	{ "eventfd2", ALL, SYS_eventfd2, { 0 } },

@@ -1,0 +1,70 @@
+/*
+ * The host's half of a job: what the agent in the guest (vmm/base/jobproto.h) says is carried to this process's standard
+ * output and error, this process's standard input to the command, signals to its process group.
+ *
+ * The streams are written and read by two threads of their own with plain, blocking calls: a reader that does not read
+ * stops the job, and nothing else. Output comes out in the order in which it came in, the end of the command last.
+ * The port (devices/virtio/console.h) is served on the main loop; job_output() and job_input() never block.
+ */
+#ifndef VMM_JOB_H
+#define VMM_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vmm/base/jobproto.h"
+#include "vmm/base/loop.h"
+#include "vmm/base/thread.h"
+#include "vmm/base/util.h"
+
+struct job;
+
+/* How the command ended, if it did. */
+enum job_end {
+	JOB_END_NONE,	/* no word of it */
+	JOB_END_STATUS, /* it ended, with a status */
+	JOB_END_SIGNAL, /* a signal ended it */
+	JOB_END_FAILED, /* the agent could not start it: a message has been given */
+};
+
+struct job_ops {
+	/* On the loop's thread: more can be taken by job_output() again ... */
+	void (*output_room)(void *arg);
+	/* ... job_input() has something ... */
+	void (*input_ready)(void *arg);
+	/* ... the command has ended, and all of its output is written. */
+	void (*ended)(void *arg);
+};
+
+/* The streams are @in, @out and @err; they stay open. -errno with a message. */
+int must_check job_create(struct job **out, struct loop *loop, const struct thread_guard *guard,
+			  int in_fd, int out_fd, int err_fd, const struct job_ops *ops, void *arg);
+
+/* Ends the threads; one that is stuck in a call on its stream is left to the end of the process. */
+void job_destroy(struct job *job);
+
+/* Bytes from the agent; how many of them were taken: fewer than there are when output waits for its reader. */
+size_t job_output(struct job *job, const struct iovec *iov, unsigned int n);
+
+/* Bytes for the agent, at most @len: how many; 0: none now. */
+size_t job_input(struct job *job, void *buf, size_t len);
+
+/* A signal for the command; from the loop's thread. Too many that the agent has not taken are dropped. */
+void job_signal(struct job *job, uint32_t signo);
+
+/* How it ended, and its status or signal. */
+enum job_end job_end(const struct job *job, uint32_t *value);
+
+/* Nanoseconds since the guest's kernel started, by the agent; NULL before it has said so. */
+const struct job_started *job_started(const struct job *job);
+
+/* Bytes written for the command and not: what its reader refused (EPIPE, ENOSPC). */
+struct job_counters {
+	uint64_t out_bytes, err_bytes, in_bytes;
+	uint64_t lost_bytes;
+};
+const struct job_counters *job_counters(const struct job *job);
+
+#endif

@@ -1,0 +1,457 @@
+/* `minivmm run`: from its command line to a machine. */
+#include "vmm/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "boot/boot.h"
+#include "vmm/base/jobproto.h"
+#include "vmm/base/log.h"
+
+#define MAX_ITEMS 256u
+#define OUT_DIR	  "/out" /* where the guest sees --out */
+
+/* An option that may be given several times. */
+struct list {
+	const char *item[MAX_ITEMS];
+	unsigned int nr;
+};
+
+struct run {
+	const char *root, *kernel, *out, *cwd, *user, *net, *log, *stats;
+	struct list shares, env;
+	uint64_t mem, timeout_ms, kill_after_ms;
+	unsigned int cpus;
+	bool tty, verbose;
+	char **command; /* NULL-terminated */
+};
+
+static int add_item(void *at, const char *text)
+{
+	struct list *l = at;
+
+	if (!*text || l->nr == MAX_ITEMS)
+		return -EINVAL;
+	l->item[l->nr++] = text;
+	return 0;
+}
+
+static int set_user(void *at, const char *text)
+{
+	unsigned int uid, gid;
+	char end;
+
+	if (sscanf(text, "%u:%u%c", &uid, &gid, &end) != 2 && sscanf(text, "%u%c", &uid, &end) != 1)
+		return -EINVAL;
+	*(const char **)at = text;
+	return 0;
+}
+
+static int set_absolute(void *at, const char *text)
+{
+	*(const char **)at = text;
+	return *text == '/' ? 0 : -EINVAL;
+}
+
+#define AT(field) offsetof(struct run, field)
+static const struct option rows[] = {
+	{ "root", OPTION_TEXT, AT(root), "DIR",
+	  "the root of its file system, which stays as it is: changes are\nthrown away",
+	  .wanted = "a directory" },
+	{ "share", OPTION_OTHER, AT(shares), "HOST[:GUEST][:rw]",
+	  "a directory of the host, seen at GUEST (may be given several times)", .parse = add_item,
+	  .wanted = "HOST[:GUEST][:rw]" },
+	{ "out", OPTION_TEXT, AT(out), "DIR",
+	  "a directory for what it leaves: /out there, and $OUT", .wanted = "a directory" },
+	{ "kernel", OPTION_TEXT, AT(kernel), "FILE",
+	  "bzImage, with its modules in ../lib/modules beside it or in\n/lib/modules (the host's own)",
+	  .wanted = "a file" },
+	{ "env", OPTION_OTHER, AT(env), "NAME[=VALUE]",
+	  "in its environment; without a value, minivmm's own\n(may be given several times)",
+	  .parse = add_item, .wanted = "NAME or NAME=VALUE" },
+	{ "cwd", OPTION_OTHER, AT(cwd), "DIR", "where it starts (/)", .parse = set_absolute,
+	  .wanted = "an absolute path", .preset = "/" },
+	{ "user", OPTION_OTHER, AT(user), "UID[:GID]", "as whom it runs there (0:0)",
+	  .parse = set_user, .wanted = "numbers, as 1000 or 1000:1000", .preset = "0:0" },
+	{ "net", OPTION_TEXT, AT(net), "none|TAP", "a network card on tap TAP (none)",
+	  .wanted = "none or a tap", .preset = "none" },
+	{ "timeout", OPTION_TIME, AT(timeout_ms), "TIME",
+	  "SIGTERM after TIME, such as 500ms, 30s or 5m; status 124",
+	  .max = 365ull * 24 * 3600 * 1000 },
+	{ "kill-after", OPTION_TIME, AT(kill_after_ms), "TIME",
+	  "after SIGTERM the machine has so much more (10s)", .preset = "10s",
+	  .max = 365ull * 24 * 3600 * 1000 },
+	{ "tty", OPTION_SWITCH, AT(tty), NULL, "a terminal for the command" },
+	{ "log", OPTION_TEXT, AT(log), "FILE", "all that the guest's kernel says",
+	  .wanted = "a file" },
+	{ "stats", OPTION_TEXT, AT(stats), "FILE", "counters and phases as JSON at the end",
+	  .wanted = "a file or -" },
+	{ "mem", OPTION_SIZE, AT(mem), "SIZE", "memory (1G)", .preset = "1G", .min = 64 * MIB,
+	  .max = 1024 * GIB },
+	{ "cpus", OPTION_NUMBER, AT(cpus), "N", "virtual CPUs (1)", .preset = "1", .min = 1,
+	  .max = 4096 },
+	{ "verbose", OPTION_SWITCH, AT(verbose), NULL, "say what is chosen and why" },
+	{ "help", OPTION_ACTION, 0, NULL, "this text" },
+	{ 0 },
+};
+#undef AT
+
+static const struct option_group group = {
+	.size = sizeof(struct run),
+	.of = (const struct option_rows[]){ { rows, 0 }, { 0 } },
+};
+
+void run_help(FILE *f)
+{
+	fputs("usage: minivmm run --root DIR [OPTION]... -- COMMAND [ARGUMENT]...\n"
+	      "Runs a command in a virtual machine of its own.\n\n",
+	      f);
+	options_help(f, &group, "  ", true);
+	fputs("\nExit status: the command's own; 124 timed out; 125 minivmm or this host could not; 126 not\n"
+	      "executable; 127 not found; 128+N ended by signal N; 134 the guest ended without a word of it.\n",
+	      f);
+}
+
+/* ---- what the job's file says ---- */
+
+struct text {
+	char *data;
+	size_t len, room;
+	bool failed;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	char *line;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&line, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		t->failed = true;
+		return;
+	}
+	if (t->len + (size_t)n + 1 > t->room) {
+		const size_t room = 2 * (t->len + (size_t)n + 1);
+		char *data = realloc(t->data, room);
+
+		if (!data) {
+			t->failed = true;
+			free(line);
+			return;
+		}
+		t->data = data;
+		t->room = room;
+	}
+	memcpy(t->data + t->len, line, (size_t)n + 1); /* with its 0 */
+	t->len += (size_t)n + 1;
+	free(line);
+}
+
+static bool has_env(const struct run *run, const char *name)
+{
+	const size_t n = strlen(name);
+
+	for (unsigned int i = 0; i < run->env.nr; i++)
+		if (!strncmp(run->env.item[i], name, n) &&
+		    (!run->env.item[i][n] || run->env.item[i][n] == '='))
+			return true;
+	return false;
+}
+
+/* Nothing of this process's own goes in unasked; what every program counts on does, unless it is given. */
+static void put_env(struct text *t, const struct run *run)
+{
+	const char *term = getenv("TERM");
+
+	if (!has_env(run, "PATH"))
+		put(t, "env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	if (!has_env(run, "HOME"))
+		put(t, "env=HOME=/");
+	if (run->out && !has_env(run, "OUT"))
+		put(t, "env=OUT=" OUT_DIR);
+	if (run->tty && term && !has_env(run, "TERM"))
+		put(t, "env=TERM=%s", term);
+	for (unsigned int i = 0; i < run->env.nr; i++) {
+		const char *e = run->env.item[i], *value = getenv(e);
+
+		if (strchr(e, '='))
+			put(t, "env=%s", e);
+		else if (value)
+			put(t, "env=%s=%s", e, value);
+	}
+}
+
+static void put_tty(struct text *t)
+{
+	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+
+	ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
+	put(t, "tty=%hux%hu", size.ws_row, size.ws_col);
+}
+
+/* ---- directories ---- */
+
+/* `--fs` with its commas doubled. */
+static int add_fs(struct config *config, const struct option_group *const *devices, const char *dir,
+		  const char *tag, bool writable)
+{
+	char *text = malloc(2 * strlen(dir) + strlen(tag) + 32), *to = text;
+	struct stat st;
+	int ret;
+
+	if (!text)
+		return -ENOMEM;
+	to = stpcpy(to, "dir=");
+	for (const char *c = dir; *c; c++) {
+		if (*c == ',')
+			*to++ = ',';
+		*to++ = *c;
+	}
+	sprintf(to, ",tag=%s%s", tag, writable ? "" : ",ro");
+	ret = stat(dir, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+	if (!ret && access(dir, writable ? R_OK | W_OK | X_OK : R_OK | X_OK) < 0)
+		ret = -errno;
+	if (ret)
+		log_error("cannot share directory '%s': %s", dir, strerror(-ret));
+	else
+		ret = config_add_device(config, devices, "fs", text);
+	free(text);
+	return ret;
+}
+
+/* Shares that would hide each other, or the root. */
+static int check_place(const struct list *places, const char *guest)
+{
+	if (*guest != '/' || !guest[1]) {
+		log_error("cannot share at '%s': it must be an absolute path below /", guest);
+		return -EINVAL;
+	}
+	for (unsigned int i = 0; i < places->nr; i++)
+		if (!strcmp(places->item[i], guest)) {
+			log_error("cannot share two directories at '%s'", guest);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+struct shares {
+	struct config *config;
+	const struct option_group *const *devices;
+	struct text *job;
+	struct list places;
+};
+
+static int share(struct shares *s, const char *host, const char *guest, bool writable)
+{
+	char tag[16];
+	int ret = s->places.nr == MAX_ITEMS ? -EINVAL : check_place(&s->places, guest);
+
+	if (ret)
+		return ret;
+	snprintf(tag, sizeof(tag), "share%u", s->places.nr);
+	ret = add_fs(s->config, s->devices, host, tag, writable);
+	s->places.item[s->places.nr++] = guest;
+	put(s->job, "fs=%s:%s:%s", tag, writable ? "rw" : "ro", guest);
+	return ret;
+}
+
+/* HOST[:GUEST][:rw]; the copy stays. */
+static int share_text(struct shares *s, const char *text)
+{
+	char *host = strdup(text), *mode, *guest;
+	bool writable = false;
+
+	if (!host)
+		return -ENOMEM;
+	mode = strrchr(host, ':');
+	if (mode && (!strcmp(mode, ":rw") || !strcmp(mode, ":ro"))) {
+		writable = mode[2] == 'w';
+		*mode = '\0';
+	}
+	guest = strrchr(host, ':');
+	if (guest)
+		*guest++ = '\0';
+	return share(s, host, guest ? guest : host, writable);
+}
+
+static int share_all(struct config *config, const struct option_group *const *devices,
+		     const struct run *run, struct text *job)
+{
+	struct shares s = { .config = config, .devices = devices, .job = job };
+	int ret = add_fs(config, devices, run->root, "root", false);
+
+	put(job, "fs=root:ro:/");
+	for (unsigned int i = 0; !ret && i < run->shares.nr; i++)
+		ret = share_text(&s, run->shares.item[i]);
+	if (!ret && run->out) {
+		if (mkdir(run->out, 0777) < 0 && errno != EEXIST) {
+			ret = -errno;
+			log_error("cannot make directory '%s': %s", run->out, strerror(-ret));
+		} else {
+			ret = share(&s, run->out, OUT_DIR, true);
+		}
+	}
+	return ret;
+}
+
+/* ---- the command line ---- */
+
+static int next_option(struct run *run, int argc, char **argv, int *i, enum config_action *action)
+{
+	char *word = argv[*i], *value = strchr(word, '=');
+	char name[64];
+	const struct option *o;
+
+	if (strncmp(word, "--", 2)) {
+		log_error(
+			"unexpected argument '%s' (the command comes behind --; see minivmm run --help)",
+			word);
+		return -EINVAL;
+	}
+	snprintf(name, sizeof(name), "%.*s", (int)(value ? value - word - 2 : INT_MAX), word + 2);
+	o = options_find(&group, name, NULL);
+	if (!o)
+		return options_unknown(&group, "option", name);
+	if (o->type == OPTION_ACTION) {
+		*action = CONFIG_HELP;
+		return 0;
+	}
+	if (value)
+		value++;
+	else if (o->type == OPTION_SWITCH)
+		value = (char *)"on";
+	else if (*i + 1 < argc)
+		value = argv[++*i];
+	else {
+		log_error("option --%s needs a value (see minivmm run --help)", name);
+		return -EINVAL;
+	}
+	return option_set(o, run, 0, value);
+}
+
+static int parse(struct run *run, int argc, char **argv, enum config_action *action)
+{
+	int ret = 0, i;
+
+	for (i = 1; !ret && *action == CONFIG_RUN && i < argc && strcmp(argv[i], "--"); i++)
+		ret = next_option(run, argc, argv, &i, action);
+	if (ret || *action != CONFIG_RUN)
+		return ret;
+	if (!run->root) {
+		log_error("no root given (say --root DIR; / is this host's own, read-only)");
+		return -EINVAL;
+	}
+	if (i + 1 >= argc) {
+		log_error("no command given (say -- COMMAND [ARGUMENT]...)");
+		return -EINVAL;
+	}
+	run->command = argv + i + 1;
+	return 0;
+}
+
+/* Where @kernel's modules are: beside it, as a package has them, or the host's; "" where there are none. */
+static void find_modules(char dir[PATH_MAX], const char *kernel, const char *release)
+{
+	const char *slash = strrchr(kernel, '/');
+
+	snprintf(dir, PATH_MAX, "%.*s../lib/modules/%s", slash ? (int)(slash - kernel + 1) : 0,
+		 kernel, release);
+	if (access(dir, X_OK) == 0)
+		return;
+	snprintf(dir, PATH_MAX, "/lib/modules/%s", release);
+	if (access(dir, X_OK) < 0)
+		*dir = '\0';
+}
+
+static int make_initramfs(struct config *config, const struct run *run, const struct text *job)
+{
+	char release[128], dir[PATH_MAX];
+	int ret = boot_kernel_release(config->kernel, release, sizeof(release));
+
+	if (ret)
+		return ret;
+	find_modules(dir, config->kernel, release);
+	log_info("kernel %s, modules %s", release, *dir ? dir : "built in");
+	ret = boot_agent_initramfs(&config->job->initramfs, &config->job->initramfs_len,
+				   *dir ? dir : NULL, strcmp(run->net, "none") != 0, job->data,
+				   job->len);
+	return ret;
+}
+
+static const char *default_kernel(void)
+{
+	struct utsname name;
+	char *path;
+
+	if (uname(&name) < 0 || asprintf(&path, "/boot/vmlinuz-%s", name.release) < 0)
+		return NULL;
+	if (access(path, F_OK) == 0)
+		return path;
+	log_error(
+		"this host has no kernel at '%s' (say --kernel FILE; the package linux-image-cloud-amd64 has one)",
+		path);
+	free(path);
+	return NULL;
+}
+
+int run_parse(struct config *config, const struct option_group *const *devices, int argc,
+	      char **argv, enum config_action *action)
+{
+	static struct config_job streams;
+	struct text job = { 0 };
+	struct run run;
+	int ret;
+
+	options_init(&group, &run);
+	config_init(config);
+	*action = CONFIG_RUN;
+	ret = parse(&run, argc, argv, action);
+	if (ret || *action != CONFIG_RUN)
+		return ret;
+	config->kernel = run.kernel ? run.kernel : default_kernel();
+	if (!config->kernel)
+		return -ENOENT;
+	config->append = "console=ttyS0 quiet panic=-1";
+	config->mem = run.mem;
+	config->cpus = run.cpus;
+	config->stats = run.stats;
+	config->timeout_ms = run.timeout_ms;
+	config->verbose = run.verbose;
+	log_set_verbose(run.verbose);
+	config->job = &streams;
+	streams = (struct config_job){
+		.in = STDIN_FILENO,
+		.out = STDOUT_FILENO,
+		.err = STDERR_FILENO,
+		.kill_after_ms = run.kill_after_ms,
+		.log = run.log,
+	};
+	for (char **arg = run.command; *arg; arg++)
+		put(&job, "arg=%s", *arg);
+	put(&job, "cwd=%s", run.cwd);
+	put(&job, strchr(run.user, ':') ? "user=%s" : "user=%1$s:%1$s", run.user);
+	put_env(&job, &run);
+	if (run.tty)
+		put_tty(&job);
+	ret = share_all(config, devices, &run, &job);
+	if (!ret && strcmp(run.net, "none"))
+		ret = config_add_device(config, devices, "net", run.net);
+	if (!ret && job.failed)
+		ret = -ENOMEM;
+	if (!ret)
+		ret = make_initramfs(config, &run, &job);
+	free(job.data);
+	return ret;
+}

@@ -1,0 +1,17 @@
+/*
+ * Exit statuses; README has the table for users.
+ */
+#ifndef VMM_STATUS_H
+#define VMM_STATUS_H
+
+enum {
+	STATUS_ENDED = 0,	/* the guest powered off or reset */
+	STATUS_GUEST_MAX = 123, /* the guest reported 1 to 123 */
+	STATUS_TIMEOUT = 124,
+	STATUS_CANNOT = 125, /* minivmm could not do what was asked */
+	STATUS_CRASHED = 126,
+	STATUS_SIGNAL = 128,  /* plus the signal's number */
+	STATUS_NO_WORD = 134, /* of a job: the guest ended without saying how the command did */
+};
+
+#endif

@@ -1,0 +1,157 @@
+/* What a machine does for the job in it. */
+#include "vmm/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/base/log.h"
+#include "vmm/status.h"
+#include "vmm/tail.h"
+
+#define LAST_LINES 40 /* of the kernel's, where a job ends badly */
+
+struct supervisor {
+	const struct config_job *config;
+	const struct supervisor_ops *ops;
+	void *arg;
+	struct job *job;
+	struct tail *tail;
+	int log_fd;
+	bool told; /* the command has had a signal */
+	_Atomic bool timed_out;
+};
+
+static void on_output_room(void *arg)
+{
+	struct supervisor *s = arg;
+
+	s->ops->output_room(s->arg);
+}
+
+static void on_input_ready(void *arg)
+{
+	struct supervisor *s = arg;
+
+	s->ops->input_ready(s->arg);
+}
+
+static void on_end(void *arg)
+{
+	struct supervisor *s = arg;
+	uint32_t value;
+	int status = STATUS_CANNOT;
+
+	switch (job_end(s->job, &value)) {
+	case JOB_END_STATUS:
+		status = (int)value;
+		break;
+	case JOB_END_SIGNAL:
+		status = STATUS_SIGNAL + (int)value;
+		break;
+	default:
+		break;
+	}
+	s->ops->end(s->arg, "job", s->timed_out ? STATUS_TIMEOUT : status);
+}
+
+int supervisor_create(struct supervisor **out, const struct config_job *config, struct loop *loop,
+		      const struct thread_guard *guard, const struct supervisor_ops *ops, void *arg)
+{
+	static const struct job_ops job_ops = { on_output_room, on_input_ready, on_end };
+	struct supervisor *s = calloc(1, sizeof(*s));
+	int ret = 0;
+
+	if (!s)
+		return -ENOMEM;
+	s->config = config;
+	s->ops = ops;
+	s->arg = arg;
+	s->log_fd = -1;
+	if (config->log) {
+		s->log_fd = open(config->log, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
+		if (s->log_fd < 0) {
+			ret = -errno;
+			log_error("cannot open log '%s': %s", config->log, strerror(-ret));
+		}
+	}
+	if (!ret)
+		ret = tail_create(&s->tail, loop, s->log_fd);
+	if (!ret)
+		ret = job_create(&s->job, loop, guard, config->in, config->out, config->err,
+				 &job_ops, s);
+	if (ret)
+		supervisor_destroy(s, 0);
+	else
+		*out = s;
+	return ret;
+}
+
+int supervisor_log(const struct supervisor *s)
+{
+	return s->log_fd;
+}
+
+void supervisor_begin(struct supervisor *s)
+{
+	/* A pipe or a terminal has nothing to empty. */
+	if (s->log_fd >= 0 && ftruncate(s->log_fd, 0) < 0 && errno != EINVAL)
+		log_warn("cannot empty log '%s': %s", s->config->log, strerror(errno));
+}
+
+const char *supervisor_console(const struct supervisor *s)
+{
+	return tail_path(s->tail);
+}
+
+size_t supervisor_output(void *supervisor, const struct iovec *iov, unsigned int n)
+{
+	return job_output(((struct supervisor *)supervisor)->job, iov, n);
+}
+
+size_t supervisor_input(void *supervisor, void *buf, size_t len)
+{
+	return job_input(((struct supervisor *)supervisor)->job, buf, len);
+}
+
+bool supervisor_signal(struct supervisor *s, uint32_t signo)
+{
+	if (s->told || !job_started(s->job))
+		return false;
+	s->told = true;
+	job_signal(s->job, signo);
+	return true;
+}
+
+uint64_t supervisor_timeout(struct supervisor *s)
+{
+	if (s->timed_out || !job_started(s->job))
+		return 0;
+	log_error("the time is over: the command gets SIGTERM, and %llu ms to end",
+		  (unsigned long long)s->config->kill_after_ms);
+	s->timed_out = s->told = true;
+	job_signal(s->job, SIGTERM);
+	return s->config->kill_after_ms;
+}
+
+int supervisor_no_word(struct supervisor *s, const char *outcome)
+{
+	log_error("the guest ended (%s) without a word of the command", outcome);
+	return s->timed_out ? STATUS_TIMEOUT : STATUS_NO_WORD;
+}
+
+void supervisor_destroy(struct supervisor *s, int status)
+{
+	if (!s)
+		return;
+	job_destroy(s->job);
+	if (s->tail && status == STATUS_NO_WORD)
+		tail_print(s->tail, LAST_LINES);
+	tail_destroy(s->tail);
+	if (s->log_fd >= 0)
+		close(s->log_fd);
+	free(s);
+}

@@ -1,0 +1,150 @@
+/* The last lines of what a guest's kernel says. */
+#include "vmm/tail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "vmm/base/log.h"
+
+#define KEPT 16384u /* bytes */
+
+struct tail {
+	struct loop *loop;
+	struct loop_watch watch; /* the pipe's end that is read */
+	int write_fd, log_fd;
+	char path[32];
+	char text[KEPT]; /* the bytes kept, the oldest first from @first on */
+	size_t first, len;
+};
+
+static void keep(struct tail *t, const char *buf, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		t->text[(t->first + t->len) % KEPT] = buf[i];
+		if (t->len < KEPT)
+			t->len++;
+		else
+			t->first = (t->first + 1) % KEPT;
+	}
+}
+
+/* A log that takes no more is said once and given up: the job goes on. */
+static void log_all(struct tail *t, const char *buf, size_t n)
+{
+	while (t->log_fd >= 0 && n) {
+		const ssize_t done = write(t->log_fd, buf, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0) {
+			log_warn("cannot write the log: %s", strerror(errno));
+			t->log_fd = -1;
+			return;
+		}
+		buf += done;
+		n -= (size_t)done;
+	}
+}
+
+/* False when there is nothing. */
+static bool take(struct tail *t)
+{
+	char buf[4096];
+	const ssize_t n = read(t->watch.fd, buf, sizeof(buf));
+
+	if (n <= 0)
+		return false;
+	keep(t, buf, (size_t)n);
+	log_all(t, buf, (size_t)n);
+	return true;
+}
+
+static void on_output(void *arg, uint32_t events)
+{
+	(void)events;
+	take(arg);
+}
+
+int tail_create(struct tail **out, struct loop *loop, int log_fd)
+{
+	struct tail *t = calloc(1, sizeof(*t));
+	int fd[2], ret = t ? 0 : -ENOMEM;
+
+	if (!ret && pipe2(fd, O_CLOEXEC | O_NONBLOCK) < 0)
+		ret = -errno;
+	if (!ret) {
+		t->loop = loop;
+		t->write_fd = fd[1];
+		t->log_fd = log_fd;
+		t->watch = (struct loop_watch){ .fd = fd[0], .ready = on_output, .arg = t };
+		snprintf(t->path, sizeof(t->path), "/proc/self/fd/%d", fd[1]);
+		ret = loop_watch(loop, &t->watch, EPOLLIN);
+		if (ret)
+			tail_destroy(t);
+	} else {
+		free(t);
+	}
+	if (ret)
+		log_error("cannot follow what the guest's kernel says: %s", strerror(-ret));
+	else
+		*out = t;
+	return ret;
+}
+
+const char *tail_path(const struct tail *t)
+{
+	return t->path;
+}
+
+/* Where the last @lines lines of @text begin. */
+static const char *last_lines(const char *text, size_t len, unsigned int lines)
+{
+	const char *at = text + len;
+
+	while (at > text && (at[-1] == '\n' || at[-1] == '\r'))
+		at--;
+	while (at > text && (at[-1] != '\n' || --lines))
+		at--;
+	return at;
+}
+
+void tail_print(struct tail *t, unsigned int lines)
+{
+	char text[KEPT + 1];
+	const char *at;
+	size_t n = 0;
+
+	while (take(t))
+		;
+	for (size_t i = 0; i < t->len; i++) {
+		const char c = t->text[(t->first + i) % KEPT];
+
+		if (c == '\n' || c == '\t' || (unsigned char)c >= ' ')
+			text[n++] = c == 0x7f ? '?' : c;
+		else if (c != '\r')
+			text[n++] = '?';
+	}
+	text[n] = '\0';
+	for (at = last_lines(text, n, lines); *at;) {
+		const size_t len = strcspn(at, "\n");
+
+		log_error("guest: %.*s", (int)len, at);
+		at += len + (at[len] == '\n');
+	}
+}
+
+void tail_destroy(struct tail *t)
+{
+	if (!t)
+		return;
+	loop_watch(t->loop, &t->watch, 0);
+	close(t->watch.fd);
+	close(t->write_fd);
+	free(t);
+}

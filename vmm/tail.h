@@ -1,0 +1,25 @@
+/*
+ * The last lines of what a guest's kernel says, for when its job ends badly; all of it goes to a log as well, if there
+ * is one. Read on the main loop from a pipe that the serial port writes to.
+ */
+#ifndef VMM_TAIL_H
+#define VMM_TAIL_H
+
+#include "vmm/base/loop.h"
+#include "vmm/base/util.h"
+
+struct tail;
+
+/* @log_fd: where all of it goes, or -1; it stays the caller's. -errno with a message. */
+int must_check tail_create(struct tail **out, struct loop *loop, int log_fd);
+
+/* A path that opens the pipe's other end. */
+const char *tail_path(const struct tail *t);
+
+/* Write the last @lines lines to standard error, without what could upset a terminal. The loop is not running. */
+void tail_print(struct tail *t, unsigned int lines);
+
+/* Safe on NULL. */
+void tail_destroy(struct tail *t);
+
+#endif

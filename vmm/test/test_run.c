@@ -1,0 +1,182 @@
+/* `minivmm run`: from its command line to a machine, with a kernel that is only a header. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/base/test/messages.h"
+#include "vmm/machine.h"
+#include "vmm/run.h"
+
+#define MAX_ARGS 24
+
+/* What a configuration points to lives as long as the process: that is no leak. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+
+static char dir[64];
+static struct config config;
+static enum config_action action;
+
+/* Words parted by spaces; '@' stands for the test's directory. */
+static int parse(const char *line)
+{
+	char *copy = malloc(strlen(line) + 1000), *to = copy; /* the configuration points into it */
+	char *argv[MAX_ARGS] = { "run" };
+	int argc = 1;
+
+	for (const char *c = line; *c; c++)
+		if (*c == '@')
+			to = stpcpy(to, dir);
+		else
+			*to++ = *c;
+	*to = '\0';
+	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	return run_parse(&config, machine_devices(), argc, argv, &action);
+}
+
+static int setup(void **state)
+{
+	uint8_t header[0x300] = { 0 };
+	char path[128];
+	FILE *f;
+
+	(void)state;
+	strcpy(dir, "/tmp/test_run.XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	memcpy(header + 0x202, "HdrS", 4);
+	header[0x20e] = 0x80; /* its version stands at 0x280 */
+	strcpy((char *)header + 0x280, "0.0-test (someone) #1");
+	snprintf(path, sizeof(path), "%s/kernel", dir);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_int_equal(fwrite(header, sizeof(header), 1, f), 1);
+	assert_int_equal(fclose(f), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	return system(command);
+}
+
+/* Whether the job says @text, a whole `key=value`. */
+static bool job_says(const char *text)
+{
+	return memmem(config.job->initramfs, config.job->initramfs_len, text, strlen(text) + 1);
+}
+
+static void a_command_becomes_a_machine(void **state)
+{
+	(void)state;
+	unsetenv("TERM");
+	assert_int_equal(
+		parse("--root / --kernel @/kernel --share /tmp:/t:rw --share /usr --out @/out --env A=b=c "
+		      "--cwd /t --user 1000 --timeout 5s --mem 128M --cpus 2 -- sh -c $HOME"),
+		0);
+	assert_int_equal(action, CONFIG_RUN);
+	assert_int_equal(config.mem, 128 * MIB);
+	assert_int_equal(config.cpus, 2);
+	assert_int_equal(config.timeout_ms, 5000);
+	assert_int_equal(config.job->kill_after_ms, 10000);
+	assert_int_equal(config.nr_devices, 4);
+	assert_true(job_says("arg=sh") && job_says("arg=-c") && job_says("arg=$HOME"));
+	assert_true(job_says("env=A=b=c") && job_says("env=OUT=/out"));
+	assert_true(job_says("cwd=/t") && job_says("user=1000:1000"));
+	assert_true(job_says("fs=root:ro:/") && job_says("fs=share0:rw:/t"));
+	assert_true(job_says("fs=share1:ro:/usr") && job_says("fs=share2:rw:/out"));
+}
+
+static void only_what_is_asked_for_is_in_the_environment(void **state)
+{
+	(void)state;
+	setenv("SECRET", "x", 1);
+	setenv("WANTED", "y z", 1);
+	assert_int_equal(
+		parse("--root / --kernel @/kernel --env WANTED --env NOT_THERE --env PATH=/p -- x"),
+		0);
+	assert_true(job_says("env=WANTED=y z") && job_says("env=PATH=/p") &&
+		    job_says("env=HOME=/"));
+	assert_false(job_says("env=SECRET=x"));
+	assert_null(memmem(config.job->initramfs, config.job->initramfs_len, "NOT_THERE", 9));
+}
+
+static void what_is_wrong_is_one_line(void **state)
+{
+	static const struct {
+		const char *line, *message;
+	} bad[] = {
+		{ "", "no root given" },
+		{ "--root /", "no command given" },
+		{ "--root / --", "no command given" },
+		{ "ls", "unexpected argument 'ls'" },
+		{ "--root", "--root needs a value" },
+		{ "--rot /", "unknown option 'rot' (the nearest is 'root'" },
+		{ "--root / --kernel /nonexistent -- x", "cannot open kernel '/nonexistent'" },
+		{ "--root / --kernel /etc/passwd -- x", "does not say which release it is" },
+		{ "--root /nonexistent --kernel @/kernel -- x",
+		  "cannot share directory '/nonexistent'" },
+		{ "--root @/kernel --kernel @/kernel -- x", "Not a directory" },
+		{ "--root / --kernel @/kernel --share /tmp:/a --share /etc:/a -- x",
+		  "two directories at '/a'" },
+		{ "--root / --kernel @/kernel --share /tmp:/out --out @/o -- x",
+		  "two directories at '/out'" },
+		{ "--root / --kernel @/kernel --share /tmp:/ -- x", "below /" },
+		{ "--root / --kernel @/kernel --share /tmp:a -- x", "below /" },
+		{ "--root / --kernel @/kernel --share /nonexistent:/a -- x", "'/nonexistent'" },
+		{ "--root / --kernel @/kernel --out @/kernel/o -- x", "cannot make directory" },
+		{ "--root / --cwd here -- x", "an absolute path" },
+		{ "--root / --user root -- x", "numbers" },
+		{ "--root / --user 1:2:3 -- x", "numbers" },
+		{ "--root / --mem 1M -- x", "a size from 64M" },
+		{ "--root / --timeout 5 -- x", "a time such as" },
+		{ "--root / --env= -- x", "NAME or NAME=VALUE" },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+		const char *said;
+		int ret;
+
+		messages_begin();
+		ret = parse(bad[i].line);
+		said = messages_end();
+		if (!ret || !strstr(said, bad[i].message) ||
+		    strchr(said, '\n') != said + strlen(said) - 1)
+			fail_msg("'%s': %d, '%s'", bad[i].line, ret, said);
+	}
+}
+
+static void help_is_help(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--root / --help"), 0);
+	assert_int_equal(action, CONFIG_HELP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_command_becomes_a_machine),
+		cmocka_unit_test(only_what_is_asked_for_is_in_the_environment),
+		cmocka_unit_test(what_is_wrong_is_one_line),
+		cmocka_unit_test(help_is_help),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

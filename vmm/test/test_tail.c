@@ -1,0 +1,103 @@
+/* The last lines of what a guest's kernel says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/base/test/messages.h"
+#include "vmm/tail.h"
+
+static struct loop *loop;
+static struct tail *tail;
+static int log_fd;
+
+static int setup(void **state)
+{
+	(void)state;
+	log_fd = memfd_create("log", MFD_CLOEXEC);
+	assert_true(log_fd >= 0);
+	assert_int_equal(loop_create(&loop, "test"), 0);
+	assert_int_equal(tail_create(&tail, loop, log_fd), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	tail_destroy(tail);
+	loop_destroy(loop);
+	close(log_fd);
+	return 0;
+}
+
+/* As the serial port does: by the path. */
+static void kernel_says(const char *text)
+{
+	const int fd = open(tail_path(tail), O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void the_last_lines_are_told_without_what_upsets_a_terminal(void **state)
+{
+	const char *said;
+
+	(void)state;
+	kernel_says("first\r\nsecond\r\n\033[2Jthird\007\r\nlast");
+	messages_begin();
+	tail_print(tail, 2);
+	said = messages_end();
+	assert_string_equal(said, "minivmm: guest: ?[2Jthird?\nminivmm: guest: last\n");
+}
+
+static void more_than_is_kept_goes_into_the_log_whole(void **state)
+{
+	char line[128];
+	off_t len = 0;
+
+	(void)state;
+	for (int i = 0; i < 3000; i++) {
+		len += snprintf(line, sizeof(line), "line %d\n", i);
+		kernel_says(line);
+		if (i % 100 == 0) {
+			messages_begin();
+			tail_print(tail, 1);
+			messages_end();
+		}
+	}
+	messages_begin();
+	tail_print(tail, 3);
+	assert_string_equal(
+		messages_end(),
+		"minivmm: guest: line 2997\nminivmm: guest: line 2998\nminivmm: guest: line 2999\n");
+	assert_int_equal(lseek(log_fd, 0, SEEK_END), len);
+}
+
+static void nothing_said_is_nothing_told(void **state)
+{
+	(void)state;
+	messages_begin();
+	tail_print(tail, 40);
+	assert_string_equal(messages_end(), "");
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(the_last_lines_are_told_without_what_upsets_a_terminal),
+		test(more_than_is_kept_goes_into_the_log_whole),
+		test(nothing_said_is_nothing_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
