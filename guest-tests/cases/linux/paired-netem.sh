@@ -30,7 +30,13 @@ for device in near far; do
 done
 
 # Its control port: end with status 0, and print the counters.
-await 'the guest ends' bash -c 'echo -n "quit 0" >/dev/udp/10.0.1.2/4; sleep 1; test -s "$WORK/status"'
+quits()
+{
+	echo -n 'quit 0' >/dev/udp/10.0.1.2/4
+	sleep 1
+	! running
+}
+await 'the guest ends' quits
 ends 0
 for counter in tcp_retransmits tcp_out_of_order tcp_duplicates rx_bad_checksum; do
 	grep -q "^$counter=[1-9]" "$WORK/console" || fail "the line was not bad enough: no $counter"
