@@ -123,9 +123,7 @@ static void give_slot(struct inode_table *t, const struct node *n)
 {
 	const unsigned int i = (uint32_t)n->inode.id - FUSE_ROOT_ID;
 
-	t->slot[i].node = NULL;
-	t->slot[i].generation++;
-	t->slot[i].next_free = t->first_free;
+	t->slot[i] = (struct slot){ NULL, t->slot[i].generation + 1, t->first_free };
 	t->first_free = i;
 }
 
@@ -190,10 +188,10 @@ static void leave_place(struct inode_table *t, struct node *n)
 	free(n->name);
 	n->name = NULL;
 	n->parent = NULL;
-	if (parent) {
-		parent->children--;
-		release(t, parent);
-	}
+	if (!parent)
+		return;
+	parent->children--;
+	release(t, parent);
 }
 
 /* Where @n was found now. A place below itself is one that a move on the host has made untrue: not noted. */
@@ -267,10 +265,9 @@ static int add(struct inode_table *t, int fd, const struct statx *st, struct nod
 /* 0 if @fd is open on @n, else -ESTALE. */
 static int is_still(const struct node *n, int fd)
 {
-	struct statx st;
+	struct statx st = { 0 };
 	const int ret = host_statx(fd, &st);
 	const struct host_identity now = host_identity(&st);
-
 	return ret ? ret : host_same(&now, &n->identity) ? 0 : -ESTALE;
 }
 
@@ -323,20 +320,17 @@ int inode_table_create(struct inode_table **out, int root_fd, unsigned int max_f
 {
 	struct inode_table *t = calloc(1, sizeof(*t));
 	struct statx st;
-	int ret = host_statx(root_fd, &st);
+	int ret = t ? host_statx(root_fd, &st) : -ENOMEM;
 
-	if (!t || ret) {
-		free(t);
-		close(root_fd);
-		return ret ? ret : -ENOMEM;
+	if (!ret) {
+		pthread_mutex_init(&t->lock, NULL);
+		t->max_fds = max_fds;
+		t->max_slots = max_inodes;
+		t->nr_buckets = BUCKETS_MIN;
+		t->bucket = calloc(t->nr_buckets, sizeof(*t->bucket));
+		/* The first number is the root's. */
+		ret = t->bucket ? add(t, root_fd, &st, &t->root) : -ENOMEM;
 	}
-	pthread_mutex_init(&t->lock, NULL);
-	t->max_fds = max_fds;
-	t->max_slots = max_inodes;
-	t->nr_buckets = BUCKETS_MIN;
-	t->bucket = calloc(t->nr_buckets, sizeof(*t->bucket));
-	ret = t->bucket ? add(t, root_fd, &st, &t->root)
-			: -ENOMEM; /* the first number is the root's */
 	if (ret) {
 		close(root_fd);
 		inode_table_destroy(t);
@@ -527,7 +521,7 @@ int inode_link(struct inode_table *t, struct inode *inode, struct inode *to, con
 	return ret;
 }
 
-/* The node of what stands at @name in @dir now, in use, if the guest knows it; @keep: has a descriptor. */
+/* The node of what stands at @name in @dir now, in use and with a descriptor, if the guest knows it. */
 static struct node *known_at(struct inode_table *t, struct inode *dir, const char *name)
 {
 	const int fd = host_openat(dir->fd, name, O_PATH, 0);

@@ -11,7 +11,15 @@
 #include "vmm/base/util.h"
 
 /* What a thread is for decides which system calls it may make: vmm/seccomp.c has the list. */
-enum thread_kind { THREAD_MAIN, THREAD_VCPU, THREAD_NET, THREAD_DISK, THREAD_RNG, THREAD_FS, THREAD_JOB };
+enum thread_kind {
+	THREAD_MAIN,
+	THREAD_VCPU,
+	THREAD_NET,
+	THREAD_DISK,
+	THREAD_RNG,
+	THREAD_FS,
+	THREAD_JOB
+};
 
 struct thread;
 

@@ -55,7 +55,8 @@ static int setup(void **state)
 	assert_int_equal(
 		pipe2(f->in, O_CLOEXEC) | pipe2(f->out, O_CLOEXEC) | pipe2(f->err, O_CLOEXEC), 0);
 	assert_int_equal(loop_create(&f->loop, "test"), 0);
-	assert_int_equal(job_create(&f->job, f->loop, NULL, f->in[0], f->out[1], f->err[1], &ops, f), 0);
+	assert_int_equal(
+		job_create(&f->job, f->loop, NULL, f->in[0], f->out[1], f->err[1], &ops, f), 0);
 	return 0;
 }
 
@@ -320,7 +321,8 @@ static void a_stuck_reader_does_not_hold_up_the_end(void **state)
 	}
 	usleep(10000);
 	job_destroy(f->job);
-	assert_int_equal(job_create(&f->job, f->loop, NULL, f->in[0], f->out[1], f->err[1], &ops, f), 0);
+	assert_int_equal(
+		job_create(&f->job, f->loop, NULL, f->in[0], f->out[1], f->err[1], &ops, f), 0);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

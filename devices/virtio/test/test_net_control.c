@@ -329,7 +329,7 @@ static void test_few_words(void **state)
 		vdriver_reset(&d);
 	}
 	netbe_pair_fail(&pair.features_fault, 0, 0);
-	peer_send(make_frame(60, 1)); /* waits for a ring to go to */
+	peer_send(make_frame(60, 1));		  /* waits for a ring to go to */
 	for (unsigned int i = 0; i < 2000; i++) { /* and broken rings alike */
 		start(USUAL);
 		vdriver_make_avail(&d, i % 3, 0xffff);
