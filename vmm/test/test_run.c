@@ -15,7 +15,7 @@
 #include "vmm/machine.h"
 #include "vmm/run.h"
 
-#define MAX_ARGS 24
+#define MAX_ARGS 64
 
 /* What a configuration points to lives as long as the process: that is no leak. */
 const char *__asan_default_options(void);

@@ -36,9 +36,10 @@
 #define VCPU_FD	 41
 #define OTHER_FD 42
 
-enum { MAIN = 1, VCPU = 2, NET = 4, DISK = 8, RNG = 16, ALL = 31 };
+enum { MAIN = 1, VCPU = 2, NET = 4, DISK = 8, RNG = 16, FS = 32, JOB = 64, ALL = 127 };
 
-static const char *const kind_name[] = { "main", "vcpu0", "net0", "disk0.0", "rng0" };
+static const char *const kind_name[] = { "main", "vcpu0", "net0",   "disk0.0",
+					 "rng0", "fs0.0", "job.out" };
 
 struct trial {
 	const char *name; /* the call's, as the line has it */
@@ -90,7 +91,8 @@ static void run_child(struct child *c)
 		struct thread t = {
 			.kind = c->kind,
 			.name = kind_name[c->kind],
-			.fd = VCPU_FD,
+			.fd = c->kind == THREAD_FS ? open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC)
+						   : VCPU_FD,
 			.guard = &c->sandbox.guard,
 		};
 
@@ -156,7 +158,7 @@ static char *const argv[] = { text, NULL };
 static const struct trial forbidden[] = {
 	{ "open", ALL, SYS_open, { T, O_RDONLY } },
 	{ "openat", ALL, SYS_openat, { AT_FDCWD, T, O_RDONLY } },
-	{ "openat2", ALL, SYS_openat2, { AT_FDCWD, T } },
+	{ "openat2", ALL & ~FS, SYS_openat2, { AT_FDCWD, T } },
 	{ "creat", ALL, SYS_creat, { T } },
 	{ "open_by_handle_at", ALL, SYS_open_by_handle_at, { -1, T } },
 	{ "readlink", ALL, SYS_readlink, { T } },
@@ -227,12 +229,12 @@ static const struct trial forbidden[] = {
 	{ "ioctl", ALL & ~VCPU, SYS_ioctl, { VCPU_FD, KVM_GET_REGS, T } },
 	{ "ioctl", ALL & ~MAIN, SYS_ioctl, { STDIN_FILENO, TCSETS, T } },
 	{ "ioctl", ALL & ~MAIN, SYS_ioctl, { STDIN_FILENO, TIOCGPGRP, T } },
-	{ "close", ALL & ~(MAIN | VCPU), SYS_close, { OTHER_FD } },
-	{ "ftruncate", ALL & ~MAIN, SYS_ftruncate, { OTHER_FD } },
+	{ "close", ALL & ~(FS | MAIN | VCPU), SYS_close, { OTHER_FD } },
+	{ "ftruncate", ALL & ~(MAIN | FS), SYS_ftruncate, { OTHER_FD } },
 	{ "epoll_create1", ALL, SYS_epoll_create1, { 0 } },
 	{ "eventfd2", ALL, SYS_eventfd2, { 0 } },
-	{ "pwritev", ALL & ~DISK, SYS_pwritev, { OTHER_FD } },
-	{ "fallocate", ALL & ~DISK, SYS_fallocate, { OTHER_FD, 1, 0, 1 } },
+	{ "pwritev", ALL & ~(DISK | FS), SYS_pwritev, { OTHER_FD } },
+	{ "fallocate", ALL & ~(DISK | FS), SYS_fallocate, { OTHER_FD, 1, 0, 1 } },
 	{ "fallocate", DISK, SYS_fallocate, { OTHER_FD, 8 /* FALLOC_FL_COLLAPSE_RANGE */, 0, 1 } },
 	{ "readv", ALL & ~NET, SYS_readv, { OTHER_FD } },
 	{ "getrandom", ALL & ~RNG, SYS_getrandom, { 0 } },
@@ -395,17 +397,24 @@ static void test_library(void **state)
 
 /* ---- the rest of it: rights, capabilities, Landlock ---- */
 
+struct rights {
+	bool landlock;
+	uint32_t kept; /* capabilities */
+};
+
 static void check_rights(void *arg)
 {
-	const bool landlock = *(bool *)arg;
+	const struct rights *r = arg;
+	const bool landlock = r->landlock;
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2];
 
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		leave(11);
-	if (syscall(SYS_capget, &head, caps) || caps[0].effective | caps[0].permitted |
-							caps[0].inheritable | caps[1].effective |
-							caps[1].permitted | caps[1].inheritable)
+	/* A thread that serves files keeps power over those. */
+	if (syscall(SYS_capget, &head, caps) ||
+	    (caps[0].effective | caps[0].permitted) & ~r->kept ||
+	    caps[0].inheritable | caps[1].effective | caps[1].permitted | caps[1].inheritable)
 		leave(12);
 	if (geteuid() == 0 && prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) != 0)
 		leave(13);
@@ -424,13 +433,17 @@ static void test_rights(void **state)
 
 	(void)state;
 	for (unsigned int kind = 0; kind < ARRAY_SIZE(kind_name); kind++) {
-		bool landlock;
-		struct child c = { .kind = kind, .body = check_rights, .arg = &landlock };
+		struct rights r = { .kept = kind == THREAD_FS
+						    ? BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) |
+							      BIT(CAP_DAC_READ_SEARCH) |
+							      BIT(CAP_FOWNER)
+						    : 0 };
+		struct child c = { .kind = kind, .body = check_rights, .arg = &r };
 
 		assert_int_equal(sandbox_create(&c.sandbox, SANDBOX_ON), 0);
 		c.sandbox.seccomp = false;
-		landlock = c.sandbox.counters.landlock > 0;
-		assert_int_equal(landlock, syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0);
+		r.landlock = c.sandbox.counters.landlock > 0;
+		assert_int_equal(r.landlock, syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0);
 		assert_int_equal(try(&c, said, sizeof(said)), SURVIVED);
 		sandbox_destroy(&c.sandbox);
 	}
