@@ -194,7 +194,9 @@ void vdriver_start_sized(struct vdriver *d, uint64_t features, uint16_t size)
 		vdriver_setup_queue(d, q, size ? size : (uint16_t)max);
 	}
 	vdriver_driver_ok(d);
-	assert_true(d->dev->active || d->dev->no_dma);
+	/* Each by itself: a wider look would take in the status, which a worker may be changing. */
+	assert_true(__atomic_load_n(&d->dev->active, __ATOMIC_RELAXED) ||
+		    __atomic_load_n(&d->dev->no_dma, __ATOMIC_RELAXED));
 }
 
 void vdriver_start(struct vdriver *d, uint64_t features)
