@@ -194,10 +194,10 @@ await()
 }
 
 # tap N [WORD...]: makes tapN with the host's address on it, 10.0.N.1; the guest has 10.0.N.2. Its queue holds frames of
-# thousands of connections, also what a slow machine makes Linux repeat.
+# thousands of connections.
 tap()
 {
 	local n=$1
 	shift
-	ip tuntap add "tap$n" mode tap "$@" && ip addr add "10.0.$n.1/24" dev "tap$n" && ip link set "tap$n" txqueuelen 100000 up
+	ip tuntap add "tap$n" mode tap "$@" && ip addr add "10.0.$n.1/24" dev "tap$n" && ip link set "tap$n" txqueuelen 20000 up
 }
