@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "vmm/base/counters.h"
 #include "vmm/base/event.h"
 #include "vmm/base/iov.h"
 #include "vmm/base/log.h"
@@ -18,6 +19,14 @@
 #define MAX_SIGNALS 16u
 #define WAKE_SIGNAL SIGURG /* as for the vCPUs: a stream's thread out of its call */
 #define WAKE_TRIES  200u   /* a millisecond apart, until a stuck thread is given up */
+
+static const struct counter_desc counter_desc[] = {
+	COUNTER(struct job_counters, out_bytes),
+	COUNTER(struct job_counters, err_bytes),
+	COUNTER(struct job_counters, in_bytes),
+	COUNTER(struct job_counters, lost_bytes),
+	COUNTER_END,
+};
 
 struct job {
 	const struct job_ops *ops;
@@ -58,6 +67,7 @@ struct job {
 	size_t sending_len, sending_done;
 
 	struct job_counters counters;
+	struct counter_group group;
 };
 
 /* The threads alone hear the signal. */
@@ -406,6 +416,9 @@ int job_create(struct job **out, struct loop *loop, const struct thread_guard *g
 	j->out_fd = out_fd;
 	j->err_fd = err_fd;
 	j->window = JOB_WINDOW;
+	j->group =
+		(struct counter_group){ .name = "job", .desc = counter_desc, .base = &j->counters };
+	counters_register(&j->group);
 	pthread_mutex_init(&j->lock, NULL);
 	pthread_cond_init(&j->work, NULL);
 	pthread_cond_init(&j->gone, NULL);
@@ -452,6 +465,7 @@ void job_destroy(struct job *j)
 
 	if (!j)
 		return;
+	counters_unregister(&j->group);
 	if (j->news.fd >= 0)
 		loop_watch(j->loop, &j->news, 0);
 	pthread_mutex_lock(&j->lock);

@@ -60,7 +60,7 @@ enum job_end job_end(const struct job *job, uint32_t *value);
 /* Nanoseconds since the guest's kernel started, by the agent; NULL before it has said so. */
 const struct job_started *job_started(const struct job *job);
 
-/* Bytes written for the command and not: what its reader refused (EPIPE, ENOSPC). */
+/* Registered as "job": bytes of each stream, and output that nobody took (EPIPE, ENOSPC). */
 struct job_counters {
 	uint64_t out_bytes, err_bytes, in_bytes;
 	uint64_t lost_bytes;

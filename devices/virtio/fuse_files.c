@@ -43,19 +43,11 @@ int fuse_reply_open(struct fuse_call *c, int fd, struct inode *inode, bool dir)
 	return 0;
 }
 
-FUSE_VERB(open)
+int fuse_reply_open_same(struct fuse_call *c, int fd, bool dir)
 {
-	const struct fuse_open_in *in = c->arg;
-	const int flags = fuse_open_flags(c->f, in->flags), truncate = (int)in->flags & O_TRUNC;
 	struct inode *inode;
-	int fd, ret;
+	int ret;
 
-	if (!c->f->writable && (flags != O_RDONLY || truncate))
-		return -EROFS;
-	fd = inode_open(c->f->inodes, c->inode, flags | truncate);
-	if (fd == -EACCES && flags == O_RDWR && (in->flags & O_ACCMODE) == O_WRONLY)
-		fd = inode_open(c->f->inodes, c->inode,
-				O_WRONLY | truncate); /* may be written, not read */
 	if (fd < 0)
 		return fd;
 	ret = inode_get(c->f->inodes, c->inode->id, &inode); /* once more, for the handle */
@@ -63,7 +55,22 @@ FUSE_VERB(open)
 		close(fd);
 		return ret;
 	}
-	return fuse_reply_open(c, fd, inode, false);
+	return fuse_reply_open(c, fd, inode, dir);
+}
+
+FUSE_VERB(open)
+{
+	const struct fuse_open_in *in = c->arg;
+	const int flags = fuse_open_flags(c->f, in->flags), truncate = (int)in->flags & O_TRUNC;
+	int fd;
+
+	if (!c->f->writable && (flags != O_RDONLY || truncate))
+		return -EROFS;
+	fd = inode_open(c->f->inodes, c->inode, flags | truncate);
+	if (fd == -EACCES && flags == O_RDWR && (in->flags & O_ACCMODE) == O_WRONLY)
+		fd = inode_open(c->f->inodes, c->inode,
+				O_WRONLY | truncate); /* may be written, not read */
+	return fuse_reply_open_same(c, fd, false);
 }
 
 /* The first @len bytes of the guest's list; entries that are left over are cut off. */

@@ -96,4 +96,7 @@ unsigned int fuse_mode(uint32_t mode);
 /* Open a handle for @fd (taken, or closed) on the inode in use @inode (likewise) and answer with it. */
 int fuse_reply_open(struct fuse_call *c, int fd, struct inode *inode, bool dir);
 
+/* The same for the request's own inode; an @fd that is an error is the answer. */
+int fuse_reply_open_same(struct fuse_call *c, int fd, bool dir);
+
 #endif

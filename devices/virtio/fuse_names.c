@@ -207,20 +207,9 @@ FUSE_VERB(create)
 
 FUSE_VERB(opendir)
 {
-	struct inode *inode;
-	int fd, ret;
-
 	if (c->inode->type != S_IFDIR)
 		return -ENOTDIR;
-	fd = inode_open(c->f->inodes, c->inode, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	ret = inode_get(c->f->inodes, c->inode->id, &inode); /* once more, for the handle */
-	if (ret) {
-		close(fd);
-		return ret;
-	}
-	return fuse_reply_open(c, fd, inode, true);
+	return fuse_reply_open_same(c, inode_open(c->f->inodes, c->inode, O_RDONLY), true);
 }
 
 static bool is_dot(const char *name)

@@ -42,7 +42,8 @@ stdio)
 	# A reader that goes away ends a writer, as in any pipe; a closed output is no hang.
 	job -- /bin/busybox yes 2>"$TMP/err" | head -c 100000 >"$TMP/out"
 	[ "$(wc -c <"$TMP/out")" = 100000 ] || fail 'the reader got too little'
-	job -- /bin/busybox echo lost >&- 2>"$TMP/err" <&- || fail 'with a closed output'
+	job --stats "$TMP/stats" -- /bin/busybox echo lost >&- 2>"$TMP/err" <&- || fail 'with a closed output'
+	grep -q '"job":{.*"lost_bytes":5}' "$TMP/stats" || fail 'what was lost is not in the accounts'
 	;;
 files)
 	mkdir "$TMP/ro" "$TMP/rw"
