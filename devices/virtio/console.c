@@ -92,7 +92,7 @@ static void send_pending(struct console *c)
 		const struct message *m = &c->pending[0];
 		const size_t len = sizeof(m->control) + strlen(m->name);
 
-		virtq_push(&c->vq[CTRL_RX], chain.head,
+		virtq_push(&c->vq[CTRL_RX], &chain,
 			   (uint32_t)iov_from_buf(c->iov + chain.nr_out, chain.nr_in, 0, m, len));
 		memmove(&c->pending[0], &c->pending[1], --c->nr_pending * sizeof(c->pending[0]));
 	}
@@ -141,7 +141,7 @@ static void serve_control(struct console *c)
 	while (done < BUDGET && pop(c, CTRL_TX, &chain, c->iov)) {
 		if (iov_to_buf(c->iov, chain.nr_out, 0, &m, sizeof(m)) == sizeof(m))
 			hear(c, &m);
-		virtq_push(&c->vq[CTRL_TX], chain.head, 0);
+		virtq_push(&c->vq[CTRL_TX], &chain, 0);
 		done++;
 	}
 	rest(c, CTRL_TX, done == BUDGET);
@@ -163,7 +163,7 @@ static bool put_held(struct console *c)
 	iov_skip(&c->held_at, &c->held_nr, taken);
 	if (iov_size(c->held_at, c->held_nr))
 		return false;
-	virtq_push(&c->vq[TX], c->held_chain.head, 0);
+	virtq_push(&c->vq[TX], &c->held_chain, 0);
 	c->held = false;
 	return true;
 }
@@ -196,10 +196,10 @@ static void serve_input(struct console *c)
 	while (c->open && n && done < BUDGET && pop(c, RX, &chain, c->iov)) {
 		n = c->ops->input(c->arg, buf, MIN(sizeof(buf), (size_t)chain.in_len));
 		if (!n && chain.in_len) {
-			virtq_unpop(&c->vq[RX], 1);
+			virtq_unpop(&c->vq[RX], &chain);
 			break;
 		}
-		virtq_push(&c->vq[RX], chain.head,
+		virtq_push(&c->vq[RX], &chain,
 			   (uint32_t)iov_from_buf(c->iov + chain.nr_out, chain.nr_in, 0, buf, n));
 		done++;
 		n = 1;

@@ -133,7 +133,7 @@ static void on_ctrl_kick(void *arg, uint32_t events)
 			left--;
 			n->ctrl.commands++;
 			n->ctrl.refused += ack != VIRTIO_NET_OK;
-			virtq_push(vq, c.head,
+			virtq_push(vq, &c,
 				   (uint32_t)iov_from_buf(n->ctrl_iov + c.nr_out, c.nr_in, 0, &ack,
 							  1));
 		}

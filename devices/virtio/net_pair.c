@@ -358,13 +358,13 @@ static bool tx_work(struct net_pair *n)
 	while (done < BUDGET && !n->tx_wait &&
 	       (ret = virtq_pop(vq, &c, n->tx_iov, VIRTQ_SIZE_MAX)) > 0) {
 		if (!tx_one(n, &c)) {
-			virtq_unpop(vq, 1);
+			virtq_unpop(vq, &c);
 			n->tx.blocked++;
 			n->tx_wait = true;
 			watch_backend(n);
 			break;
 		}
-		virtq_push(vq, c.head, 0);
+		virtq_push(vq, &c, 0);
 		done++;
 	}
 	if (ret == -EPROTO)

@@ -67,7 +67,7 @@ static bool serve(void *arg)
 		uint32_t n = fill(rng->iov + chain.nr_out, chain.nr_in);
 		rng->counters.requests++;
 		rng->counters.bytes += n;
-		virtq_push(&rng->vq, chain.head, n);
+		virtq_push(&rng->vq, &chain, n);
 	}
 	if (ret < 0) {
 		virtio_fail(&rng->dev, "its ring is broken");

@@ -38,11 +38,11 @@ int rx_window_fill(struct rx_window *w, size_t want)
 		if (ret <= 0)
 			return ret;
 		if (c.nr_out || !c.in_len) {
-			virtq_push(w->vq, c.head, 0); /* or the ring would silt up */
+			virtq_push(w->vq, &c, 0); /* or the ring would silt up */
 			useless++;
 			continue;
 		}
-		w->chain[w->first + w->nr++] = (struct rx_chain){ c.head, c.nr_in, c.in_len };
+		w->chain[w->first + w->nr++] = c;
 		w->nr_iov += c.nr_in;
 		w->bytes += c.in_len;
 	}
@@ -53,12 +53,12 @@ size_t rx_window_room(const struct rx_window *w)
 {
 	if (!w->nr)
 		return 0;
-	return w->mergeable ? w->bytes : w->chain[w->first].len;
+	return w->mergeable ? w->bytes : w->chain[w->first].in_len;
 }
 
 struct iovec *rx_window_iov(struct rx_window *w, unsigned int *nr)
 {
-	*nr = w->mergeable || !w->nr ? w->nr_iov : w->chain[w->first].nr_iov;
+	*nr = w->mergeable || !w->nr ? w->nr_iov : w->chain[w->first].nr_in;
 	return w->iov + w->first_iov;
 }
 
@@ -67,14 +67,14 @@ uint16_t rx_window_give(struct rx_window *w, size_t len)
 	uint16_t chains = 0;
 
 	for (; len; chains++) {
-		const struct rx_chain c = w->chain[w->first++];
-		const uint32_t part = (uint32_t)MIN(len, (size_t)c.len);
+		const struct virtq_chain *c = &w->chain[w->first++];
+		const uint32_t part = (uint32_t)MIN(len, (size_t)c->in_len);
 
-		virtq_push(w->vq, c.head, part);
+		virtq_push(w->vq, c, part);
 		w->nr--;
-		w->first_iov += c.nr_iov;
-		w->nr_iov -= c.nr_iov;
-		w->bytes -= c.len;
+		w->first_iov += c->nr_in;
+		w->nr_iov -= c->nr_in;
+		w->bytes -= c->in_len;
 		len -= part;
 	}
 	if (!w->nr)

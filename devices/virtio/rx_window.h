@@ -13,18 +13,12 @@
 
 #define RX_WINDOW_IOVS (2 * VIRTQ_SIZE_MAX)
 
-/* A chain not yet filled; its buffers follow those of the one before. */
-struct rx_chain {
-	uint16_t head;
-	uint16_t nr_iov;
-	uint32_t len;
-};
-
 struct rx_window {
 	struct virtq *vq;
 	bool mergeable; /* a frame may go into several chains, else into the first alone */
-	struct rx_chain chain[VIRTQ_SIZE_MAX];
-	unsigned int first, nr; /* chains first .. first + nr - 1 */
+	struct virtq_chain
+		chain[VIRTQ_SIZE_MAX]; /* not yet filled; their buffers follow each other */
+	unsigned int first, nr;	       /* chains first .. first + nr - 1 */
 	struct iovec
 		iov[RX_WINDOW_IOVS + 1]; /* one more, for what the caller puts behind the end */
 	unsigned int first_iov, nr_iov;

@@ -179,16 +179,17 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *iov, un
 	return 1;
 }
 
-void virtq_unpop(struct virtq *vq, unsigned int n)
+void virtq_unpop(struct virtq *vq, const struct virtq_chain *chain)
 {
-	vq->last_avail = (uint16_t)(vq->last_avail - n);
+	(void)chain;
+	vq->last_avail--;
 }
 
-void virtq_push(struct virtq *vq, uint16_t head, uint32_t written)
+void virtq_push(struct virtq *vq, const struct virtq_chain *chain, uint32_t written)
 {
 	struct vring_used_elem *e = &vq->used->ring[vq->used_idx & (vq->size - 1)];
 
-	WRITE_ONCE(e->id, head);
+	WRITE_ONCE(e->id, chain->head);
 	WRITE_ONCE(e->len, written);
 	vq->used_idx++;
 	vq->counters.chains++;

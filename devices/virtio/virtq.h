@@ -2,7 +2,7 @@
  * A virtqueue as the device sees it (virtio 1.2, 2.6-2.7: split rings): verbs instead of ring pointers.
  *
  *   virtq_pop()       take the next available chain, as host iovecs
- *   virtq_unpop()     put back the last chains taken, untouched
+ *   virtq_unpop()     put back the last chain taken, untouched
  *   virtq_push()      give a chain back, not yet seen by the driver
  *   virtq_publish()   let the driver see what was pushed; tells whether to interrupt it
  *   virtq_kicks_off() / virtq_kicks_on()   ask the driver not to kick while we are at work
@@ -88,11 +88,11 @@ int must_check virtq_start(struct virtq *vq, const struct guestmem *mem, bool ev
 int must_check virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *iov,
 			 unsigned int max_iov);
 
-/* Put back the last @n chains taken and not yet pushed; they will be popped again. */
-void virtq_unpop(struct virtq *vq, unsigned int n);
+/* Put back the chain that was the last to be taken; it will be popped again. */
+void virtq_unpop(struct virtq *vq, const struct virtq_chain *chain);
 
-/* Give back the chain that starts at @head, @written bytes of it filled in. */
-void virtq_push(struct virtq *vq, uint16_t head, uint32_t written);
+/* Give back @chain, @written bytes of it filled in. */
+void virtq_push(struct virtq *vq, const struct virtq_chain *chain, uint32_t written);
 
 /* Show the driver all that was pushed. True if it wants an interrupt for it (2.7.7, 2.7.10). */
 bool must_check virtq_publish(struct virtq *vq);

@@ -62,7 +62,7 @@ static void serve(struct worker *me, const struct virtq_chain *chain)
 	written = w->p.serve(w->p.arg, me->own, chain, me->iov);
 	pthread_mutex_lock(&w->lock);
 	w->p.count(w->p.arg, me->own);
-	virtq_push(w->vq, chain->head, written);
+	virtq_push(w->vq, chain, written);
 	virtio_publish(w->p.dev, w->p.queue);
 }
 

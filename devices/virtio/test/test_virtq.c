@@ -80,6 +80,17 @@ static int pop(void)
 	return virtq_pop(&f.vq, &f.chain, f.iov, VIRTQ_SIZE_MAX);
 }
 
+static void give(uint16_t head, uint32_t written)
+{
+	virtq_push(&f.vq, &(struct virtq_chain){ .head = head }, written);
+}
+
+static void put_back(unsigned int n)
+{
+	while (n--)
+		virtq_unpop(&f.vq, &f.chain);
+}
+
 /* ---- starting ---- */
 
 static void test_start(void **state)
@@ -368,7 +379,7 @@ static void test_avail_index(void **state)
 		for (uint16_t j = 0; j < cases[i].popped; j++)
 			assert_int_equal(pop(), 1);
 		for (uint16_t j = 0; j < cases[i].pushed; j++)
-			virtq_push(&f.vq, j, 0);
+			give(j, 0);
 		assert_int_equal(virtq_publish(&f.vq), cases[i].pushed > 0);
 		f.avail->idx = cases[i].idx;
 		if (pop() != cases[i].want)
@@ -394,14 +405,14 @@ static void test_unpop(void **state)
 			assert_int_equal(f.chain.head, i);
 		}
 		assert_int_equal(pop(), 0);
-		virtq_unpop(&f.vq, n);
+		put_back(n);
 		for (uint16_t i = (uint16_t)(4 - n); i < 4; i++) {
 			assert_true(virtq_has_avail(&f.vq));
 			assert_int_equal(pop(), 1);
 			assert_int_equal(f.chain.head, i);
 		}
 		assert_false(virtq_has_avail(&f.vq));
-		virtq_unpop(&f.vq, 4);
+		put_back(4);
 	}
 }
 
@@ -428,7 +439,7 @@ static void test_interrupts(void **state)
 			for (uint16_t i = 0; i < n; i++) {
 				make_avail(0);
 				assert_int_equal(pop(), 1);
-				virtq_push(&f.vq, 0, i);
+				give(0, i);
 				want |= (uint16_t)(used + i) == event;
 			}
 			if (!event_idx)
@@ -479,7 +490,7 @@ static void test_kicks(void **state)
 			assert_true(virtq_kicks_on(&f.vq));
 			virtq_kicks_off(&f.vq);
 			assert_int_equal(pop(), 1);
-			virtq_push(&f.vq, 0, 0);
+			give(0, 0);
 			assert_int_equal(virtq_publish(&f.vq), i % 65536 == 0 || !event_idx);
 		}
 		/* No kick where none was asked for, but for a hint that the index meets again. */
@@ -596,10 +607,10 @@ static void test_random_rings(void **state)
 			good++;
 			assert_true(++in_flight <= size);
 			if (!rnd(4)) {
-				virtq_unpop(&f.vq, 1);
+				virtq_unpop(&f.vq, &f.chain);
 				in_flight--;
 			} else if (!rnd(2)) {
-				virtq_push(&f.vq, f.chain.head, rnd(100));
+				virtq_push(&f.vq, &f.chain, rnd(100));
 				in_flight--;
 				f.avail->idx = (uint16_t)(f.avail->idx + rnd(3));
 			}
@@ -652,7 +663,7 @@ static void test_rewritten_rings(void **state)
 		ret = pop();
 		if (ret == 1) {
 			check_chain();
-			virtq_push(&f.vq, f.chain.head, 0);
+			virtq_push(&f.vq, &f.chain, 0);
 			good++;
 		} else {
 			assert_int_equal(ret, -EPROTO);
