@@ -221,17 +221,14 @@ static const struct virtio_ops net_ops = { .destroy = virtio_net_destroy,
 					   .resume = net_resume };
 
 /* What the card can offer in front of this backend. */
-static uint64_t offered_features(const struct net *n, const struct virtio_net_options *options)
+static uint64_t offered_features(const struct net *n)
 {
 	uint64_t f = NET_F(MAC) | NET_F(STATUS) | NET_F(CTRL_VQ) | NET_F(CTRL_RX) |
-		     NET_F(CTRL_RX_EXTRA) | NET_F(CTRL_MAC_ADDR);
+		     NET_F(CTRL_RX_EXTRA) | NET_F(CTRL_MAC_ADDR) | NET_F(MRG_RXBUF) |
+		     n->be->features;
 
-	if (options->mergeable)
-		f |= NET_F(MRG_RXBUF);
 	if (n->be->mtu)
 		f |= NET_F(MTU);
-	if (options->offload)
-		f |= n->be->features;
 	if (f & NET_F(GUEST_CSUM))
 		f |= NET_F(CTRL_GUEST_OFFLOADS);
 	return f;
@@ -287,7 +284,7 @@ static void describe(struct net *n, const char *name, const struct guestmem *mem
 		.name = name,
 		.device_id = VIRTIO_ID_NET,
 		.pci_class = 0x020000, /* Ethernet controller */
-		.device_features = offered_features(n, options),
+		.device_features = offered_features(n),
 		.vq = n->vq,
 		.nr_vqs = 2 * n->nr_pairs + 1,
 		.config = &n->config,
@@ -295,6 +292,7 @@ static void describe(struct net *n, const char *name, const struct guestmem *mem
 		.mem = mem,
 	};
 	virtio_init(&n->dev);
+	n->dev.device_features &= ~net_switches_off(&options->switches);
 	snprintf(n->group_name, sizeof(n->group_name), "%s.ctrl", name);
 	n->group = (struct counter_group){ .name = n->group_name,
 					   .desc = ctrl_desc,
@@ -347,8 +345,10 @@ static int check_options(const void *values, const char *text, const void *const
 			 unsigned int nr)
 {
 	const struct virtio_net_options *o = values;
-	const int ret = netbe_options_check(&o->be, text);
+	int ret = netbe_options_check(&o->be, text);
 
+	if (!ret)
+		ret = net_switches_check(&o->switches, text);
 	for (unsigned int i = 0; !ret && i < nr; i++)
 		if (netbe_options_same(&o->be,
 				       &((const struct virtio_net_options *)others[i])->be)) {
@@ -374,10 +374,6 @@ static int create_device(struct device **out, const struct device_env *env, cons
 #define AT(field) offsetof(struct virtio_net_options, field)
 static const struct option keys[] = {
 	{ "mac", OPTION_MAC, AT(mac), "ADDRESS", "the card's address (made from the tap's name)" },
-	{ "offload", OPTION_SWITCH, AT(offload), "on|off", "checksum and segmentation offload",
-	  .preset = "on" },
-	{ "mergeable", OPTION_SWITCH, AT(mergeable), "on|off", "mergeable receive buffers",
-	  .preset = "on" },
 	/* With fewer Linux cannot send: a frame may take 19 descriptors. */
 	{ "queue-size", OPTION_POWER_OF_2, AT(queue_size), "N", "entries of a ring",
 	  .preset = "256", .min = 32, .max = VIRTQ_SIZE_MAX },
@@ -395,6 +391,7 @@ static const struct option_group net_options = {
 	.max = 8,
 	.check = check_options,
 	.of = (const struct option_rows[]){ { .group = &netbe_options, .base = AT(be) },
+					    { net_switch_keys, AT(switches) },
 					    { keys, 0 },
 					    { 0 } },
 };

@@ -7,15 +7,15 @@
 
 #include "devices/net/netbe.h"
 #include "devices/virtio/core.h"
+#include "devices/virtio/net_switches.h"
 #include "vmm/base/thread.h"
 
 struct virtio_net_options {
 	struct netbe_options be;
 	uint8_t mac[6]; /* all 0: the backend's */
 	unsigned int queue_size;
-	unsigned int poll_us; /* busy-poll for at most this long after work; 0: never */
-	bool offload;	      /* offer what the backend can do; else no offload at all */
-	bool mergeable;	      /* offer MRG_RXBUF */
+	unsigned int poll_us;	      /* busy-poll for at most this long after work; 0: never */
+	struct net_switches switches; /* what it offers of what there is */
 	unsigned int transport;
 	const struct thread_guard *guard; /* for its threads; the machine's */
 };

@@ -3,6 +3,7 @@
 # From the environment: IMAGE, guest.elf or guest.bzImage; ACCEL, QEMU's accelerator (kvm).
 address=10.0.0.2
 tap=tap0
+keys= # more of the card's, of minivmm
 crr=$build/crr
 guest_pid=
 kvm_usable || skip 'no /dev/kvm that is ours to open'
@@ -16,7 +17,7 @@ vmm()
 		-device isa-debug-exit,iobase=0xf4,iosize=1)
 	case $which in
 	minivmm-*)
-		! ip link show $tap >/dev/null 2>&1 || net=(--net "tap=$tap,transport=${which#minivmm-}")
+		! ip link show $tap >/dev/null 2>&1 || net=(--net "tap=$tap,transport=${which#minivmm-}${keys:+,$keys}")
 		exec "$minivmm" --kernel "$build/${IMAGE:-guest.elf}" --cpus "$cpus" --mem "${mem}M" "${net[@]}" \
 			--timeout 400s --append "virtio_mmio.device=4K@0xfeb00000:5 $words" </dev/null
 		;;

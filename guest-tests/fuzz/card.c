@@ -31,8 +31,8 @@ void fuzz_card_create(struct fuzz_card *c, struct fuzz *f)
 	const struct virtio_net_options params = {
 		.mac = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 },
 		.queue_size = (uint16_t)(16u << (how & 3)),
-		.offload = !(how & 4),
-		.mergeable = !(how & 8),
+		.switches.offload = how & 4 ? NET_SWITCH_OFF : NET_SWITCH_ON,
+		.switches.mrg = how & 8 ? NET_SWITCH_OFF : NET_SWITCH_ON,
 	};
 
 	*c = (struct fuzz_card){ 0 };

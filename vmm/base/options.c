@@ -319,6 +319,12 @@ static char *next_word(char **list)
 	return word;
 }
 
+/* Whether a key means "on" where it has no value. */
+static bool may_stand_alone(const struct option *o)
+{
+	return o->type == OPTION_SWITCH || (o->type == OPTION_WORD && !strcmp(o->words[0], "on"));
+}
+
 int options_parse_list(const struct option_group *group, void *values, const char *text,
 		       const void *const *others, unsigned int nr)
 {
@@ -343,7 +349,7 @@ int options_parse_list(const struct option_group *group, void *values, const cha
 			snprintf(what, sizeof(what), "key in --%s", group->name);
 			return options_unknown(group, what, word);
 		}
-		if (!value && !first && key->type != OPTION_SWITCH)
+		if (!value && !first && !may_stand_alone(key))
 			return option_bad_value(word, "", "key=value");
 		ret = option_set(key, values, base, value ? value : first ? word : "on");
 		if (ret)

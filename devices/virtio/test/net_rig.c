@@ -35,16 +35,19 @@ void start(uint64_t features)
 
 void create(uint64_t features, uint16_t queue_size, unsigned int poll_us)
 {
-	struct virtio_net_options params = {
-		.queue_size = queue_size, .poll_us = poll_us, .offload = true, .mergeable = true
-	};
+	struct virtio_net_options params = { .queue_size = queue_size, .poll_us = poll_us };
 
 	memcpy(params.mac, mac, 6);
+	create_with(features, &params);
+}
+
+void create_with(uint64_t features, const struct virtio_net_options *options)
+{
 	vdriver_init(&d, 64 * MIB);
 	netbe_pair_init(&pair);
 	pair.be.features = features;
 	pair.be.mtu = 1400;
-	assert_int_equal(virtio_net_create(&dev, "net0", &d.mem, &pair.be, &params), 0);
+	assert_int_equal(virtio_net_create(&dev, "net0", &d.mem, &pair.be, options), 0);
 	vdriver_attach(&d, dev);
 }
 

@@ -33,6 +33,7 @@ extern uint8_t frame[HDR + MAX_FRAME + 70000], got[HDR + MAX_FRAME + 70000];
 
 /* The card in front of a backend with @features; it is torn down by teardown(). */
 void create(uint64_t features, uint16_t queue_size, unsigned int poll_us);
+void create_with(uint64_t features, const struct virtio_net_options *options);
 int setup(void **state); /* all OFFLOADS, rings of 256, no polling */
 int setup_polling(void **state);
 int setup_long_rings(void **state);

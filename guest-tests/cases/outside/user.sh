@@ -15,6 +15,8 @@ user_bad_cpus() { cannot "bad value '0' for cpus" --kernel x --cpus 0 && cannot 
 user_bad_timeout() { cannot "bad value '30' for timeout" --kernel x --timeout 30; }
 user_bad_mac() { cannot "a unicast address" --kernel x --net tap0,mac=01:00:00:00:00:00 && cannot "bad value '52:54'" --kernel x --net tap0,mac=52:54; }
 user_same_tap_twice() { cannot 'already belongs to another --net' --kernel x --net tap0 --net tap=tap0; }
+user_switches_that_contradict() { cannot 'tso=on contradicts csum=off' --kernel x --net tap0,csum=off,tso && cannot 'csum=on contradicts offload=off' --kernel x --net tap0,csum=on,offload=off; }
+user_bad_switch() { cannot "bad value 'of' for event-idx" --kernel x --net tap0,event-idx=of; }
 user_long_tap_name() { cannot 'at most 15 characters' --kernel x --net abcdefghijklmnopq; }
 user_fd_is_no_tap() { cannot 'fd=0 is not an open tap' --kernel "$small" --net fd=0; }
 user_no_kvm()
