@@ -114,10 +114,17 @@ static const char *last_lines(const char *text, size_t len, unsigned int lines)
 	return at;
 }
 
+/* What a kernel calls the reason for its end; the trace that follows may be longer than what is told. */
+static bool is_reason(const char *line, size_t len)
+{
+	return memmem(line, len, "Kernel panic", 12) || memmem(line, len, "BUG:", 4) ||
+	       memmem(line, len, "Oops:", 5);
+}
+
 void tail_print(struct tail *t, unsigned int lines)
 {
 	char text[KEPT + 1];
-	const char *at;
+	const char *last;
 	size_t n = 0;
 
 	while (take(t))
@@ -131,10 +138,12 @@ void tail_print(struct tail *t, unsigned int lines)
 			text[n++] = '?';
 	}
 	text[n] = '\0';
-	for (at = last_lines(text, n, lines); *at;) {
+	last = last_lines(text, n, lines);
+	for (const char *at = text; *at;) {
 		const size_t len = strcspn(at, "\n");
 
-		log_error("guest: %.*s", (int)len, at);
+		if (at >= last || is_reason(at, len))
+			log_error("guest: %.*s", (int)len, at);
 		at += len + (at[len] == '\n');
 	}
 }

@@ -16,7 +16,10 @@ int must_check tail_create(struct tail **out, struct loop *loop, int log_fd);
 /* A path that opens the pipe's other end. */
 const char *tail_path(const struct tail *t);
 
-/* Write the last @lines lines to standard error, without what could upset a terminal. The loop is not running. */
+/*
+ * Write the last @lines lines to standard error, and before them those that say why the kernel gave up, should they stand
+ * further up; without what could upset a terminal. The loop is not running.
+ */
 void tail_print(struct tail *t, unsigned int lines);
 
 /* Safe on NULL. */

@@ -58,6 +58,29 @@ static void the_last_lines_are_told_without_what_upsets_a_terminal(void **state)
 	assert_string_equal(said, "minivmm: guest: ?[2Jthird?\nminivmm: guest: last\n");
 }
 
+static void the_reason_is_told_however_long_the_trace_behind_it_is(void **state)
+{
+	static const char *const reason[] = {
+		"[ 4.1] BUG: kernel NULL pointer dereference", "[ 4.2] Oops: 0002 [#1] PREEMPT SMP",
+		"[ 4.9] Kernel panic - not syncing: Fatal exception"
+	};
+	char want[512] = "";
+
+	(void)state;
+	kernel_says("[ 4.0] before\r\n");
+	for (int i = 0; i < 3; i++) {
+		kernel_says(reason[i]);
+		for (int j = 0; j < 50; j++)
+			kernel_says("\r\n? some_function+0x10/0x20");
+		kernel_says("\r\n");
+		sprintf(want + strlen(want), "minivmm: guest: %s\n", reason[i]);
+	}
+	strcat(want, "minivmm: guest: ? some_function+0x10/0x20\n");
+	messages_begin();
+	tail_print(tail, 1);
+	assert_string_equal(messages_end(), want);
+}
+
 static void more_than_is_kept_goes_into_the_log_whole(void **state)
 {
 	char line[128];
@@ -95,6 +118,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(the_last_lines_are_told_without_what_upsets_a_terminal),
+		test(the_reason_is_told_however_long_the_trace_behind_it_is),
 		test(more_than_is_kept_goes_into_the_log_whole),
 		test(nothing_said_is_nothing_told),
 	};

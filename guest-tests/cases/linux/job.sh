@@ -78,7 +78,7 @@ ends)
 		/bin/busybox sh -c 'trap "" TERM; while :; do sleep 1; done' 2>"$TMP/err" || status=$?
 	[ "$status" = 124 ] || fail "a timeout gives $status"
 	gives 134 /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'
-	grep -q 'guest: .*panic' "$TMP/err" || fail 'the kernel'"'"'s last words are missing'
+	grep -q 'guest: .*Kernel panic' "$TMP/err" || fail "the kernel's reason is missing: $(cat "$TMP/err")"
 	gives 134 /bin/busybox reboot -f
 	mkfifo "$TMP/started"
 	background sh -c 'exec "$@" >"$0"' "$TMP/started" "$MINIVMM" run --root / --kernel "$KERNEL" --mem 256M -- \
