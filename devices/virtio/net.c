@@ -14,17 +14,20 @@
 #include "vmm/base/loop.h"
 
 #define CTRL_QUEUE_SIZE 64
-#define MAX_PAIRS	1u
-#define MAX_QUEUES	(2 * MAX_PAIRS + 1)
+#define MAX_QUEUES	(2 * NETBE_MAX_PAIRS + 1)
 #define BUDGET		64u /* commands before the frames get their turn */
 
 struct ctrl_counters {
 	uint64_t commands, refused;
+	uint64_t pairs; /* that the driver has receive, as it said last; 0: no driver */
+	uint64_t max_pairs;
 };
 
 static const struct counter_desc ctrl_desc[] = {
 	COUNTER(struct ctrl_counters, commands),
 	COUNTER(struct ctrl_counters, refused),
+	COUNTER(struct ctrl_counters, pairs),
+	COUNTER(struct ctrl_counters, max_pairs),
 	COUNTER_END,
 };
 
@@ -34,20 +37,26 @@ struct net {
 	struct virtio_net_config config;
 	uint8_t mac[6]; /* what the driver finds after a reset */
 	struct netbe *be;
-	struct net_pair *pair[MAX_PAIRS];
-	unsigned int nr_pairs;
+	struct net_source source[NETBE_MAX_PAIRS];
+	struct net_pair *pair[NETBE_MAX_PAIRS];
+	unsigned int nr_pairs;	 /* there are */
+	unsigned int nr_running; /* since the driver came: 1, or all */
+	unsigned int nr_enabled; /* receive */
 
-	/* On the first pair's thread. */
+	/* On the first pair's thread, while it runs. */
 	struct virtq *ctrlq;
 	struct loop_watch ctrl_kick;
 	struct iovec ctrl_iov[VIRTQ_SIZE_MAX];
-	struct net_filter filter;
-	int error; /* of watching the control queue */
+	struct net_filter filter; /* each pair has a copy */
+	int error;		  /* of watching the control queue */
 
 	struct ctrl_counters ctrl;
 	uint64_t refusals; /* by the backend, of features */
 	struct counter_group group;
 	char group_name[24];
+	char pair_name[NETBE_MAX_PAIRS][16];
+	struct net_counters total; /* of several pairs */
+	struct net_counter_groups total_groups;
 };
 
 static struct net *to_net(struct virtio_dev *dev)
@@ -69,7 +78,60 @@ static int set_offloads(struct net *n, uint64_t offloads)
 	return 0;
 }
 
+static void spread_filter(struct net *n)
+{
+	for (unsigned int i = 0; i < n->nr_pairs; i++)
+		net_pair_set_filter(n->pair[i], &n->filter);
+}
+
+/* ---- queue pairs (5.1.6.5.6) ---- */
+
+/* What pair @i reads where the first @enabled receive: all queues of the backend, spread over these. */
+static unsigned int sources_of(const struct net *n, unsigned int i, unsigned int enabled)
+{
+	unsigned int sources = 0;
+
+	for (unsigned int s = i; i < enabled && s < n->nr_pairs; s += enabled)
+		sources |= BIT(s);
+	return sources;
+}
+
+/*
+ * The first @nr pairs receive. All of them send: what the driver queued before it said so is not to stay. First each
+ * lets go of what is another one's from now on.
+ */
+static int enable_pairs(struct net *n, unsigned int nr)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < n->nr_running; i++)
+		ret = net_pair_serve(n->pair[i],
+				     sources_of(n, i, n->nr_enabled) & sources_of(n, i, nr));
+	for (unsigned int i = 0; !ret && i < n->nr_running; i++)
+		ret = net_pair_serve(n->pair[i], sources_of(n, i, nr));
+	if (ret)
+		virtio_fail(&n->dev, "it cannot watch its queues");
+	n->nr_enabled = nr;
+	n->ctrl.pairs = nr;
+	return ret;
+}
+
 /* ---- control queue (5.1.6.5) ---- */
+
+static int set_pairs(struct net *n, const struct iovec *iov, unsigned int nr)
+{
+	uint16_t pairs; /* le16 */
+
+	if (!virtio_has_feature(&n->dev, VIRTIO_NET_F_MQ) || iov_size(iov, nr) != sizeof(pairs))
+		return -EINVAL;
+	iov_to_buf(iov, nr, 0, &pairs, sizeof(pairs));
+	if (pairs < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || pairs > n->nr_pairs)
+		return -EINVAL;
+	for (unsigned int i = 0; i < 2u * pairs; i++)
+		if (!n->vq[i].live)
+			return -EINVAL;
+	return pairs == n->nr_enabled ? 0 : enable_pairs(n, pairs);
+}
 
 static int set_guest_offloads(struct net *n, const struct iovec *iov, unsigned int nr)
 {
@@ -82,7 +144,10 @@ static int set_guest_offloads(struct net *n, const struct iovec *iov, unsigned i
 	/* Only what was negotiated, and is such an offload, may be switched on (5.1.6.5.6). */
 	if (offloads & ~(n->dev.features & NET_GUEST_OFFLOADS))
 		return -EINVAL;
-	return set_offloads(n, offloads);
+	const int ret = set_offloads(n, offloads);
+	if (!ret)
+		spread_filter(n);
+	return ret;
 }
 
 static int filter_command(struct net *n, const uint8_t cmd[2], const struct iovec *iov,
@@ -93,6 +158,8 @@ static int filter_command(struct net *n, const uint8_t cmd[2], const struct iove
 	if (!ret && memcmp(n->config.mac, n->filter.mac, sizeof(n->config.mac)))
 		virtio_config_set(&n->dev, offsetof(struct virtio_net_config, mac), n->filter.mac,
 				  sizeof(n->filter.mac)); /* 5.1.6.5.2.1 */
+	if (!ret)
+		spread_filter(n);
 	return ret;
 }
 
@@ -110,6 +177,8 @@ static int command(struct net *n, struct iovec *iov, unsigned int nr)
 	case VIRTIO_NET_CTRL_GUEST_OFFLOADS:
 		return cmd[1] == VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET ? set_guest_offloads(n, iov, nr)
 								    : -EINVAL;
+	case VIRTIO_NET_CTRL_MQ:
+		return cmd[1] == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET ? set_pairs(n, iov, nr) : -EINVAL;
 	default:
 		return -EINVAL;
 	}
@@ -170,21 +239,20 @@ static void net_pause(struct virtio_dev *dev)
 		net_pair_stop(n->pair[i]);
 }
 
-static int start_pairs(struct net *n, int (*start)(struct net_pair *pair))
+static int resume_control(struct net *n)
 {
-	int ret = 0;
-
-	for (unsigned int i = 0; !ret && i < n->nr_pairs; i++)
-		ret = start(n->pair[i]);
-	if (ret)
-		return ret;
 	loop_call(net_pair_loop(n->pair[0]), watch_control, n);
 	return n->error;
 }
 
 static int net_resume(struct virtio_dev *dev)
 {
-	return start_pairs(to_net(dev), net_pair_resume);
+	struct net *n = to_net(dev);
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < n->nr_running; i++)
+		ret = net_pair_resume(n->pair[i]);
+	return ret ? ret : resume_control(n);
 }
 
 static void net_reset(struct virtio_dev *dev)
@@ -192,8 +260,26 @@ static void net_reset(struct virtio_dev *dev)
 	struct net *n = to_net(dev);
 
 	net_pause(dev);
+	n->ctrl.pairs = 0;
 	set_offloads(n, 0);
 	virtio_config_set(dev, offsetof(struct virtio_net_config, mac), n->mac, sizeof(n->mac));
+}
+
+/* The driver has come: one pair receives until it says otherwise. Without MQ there is but one. */
+static int start_pairs(struct net *n)
+{
+	const bool several = virtio_has_feature(&n->dev, VIRTIO_NET_F_MQ);
+	int ret = 0;
+
+	n->nr_running = several ? n->nr_pairs : 1;
+	n->nr_enabled = 1;
+	n->ctrl.pairs = 1;
+	n->ctrlq = &n->vq[2 * n->nr_running];
+	n->ctrl_kick.fd = n->ctrlq->kick_fd;
+	spread_filter(n);
+	for (unsigned int i = 0; !ret && i < n->nr_running; i++)
+		ret = net_pair_start(n->pair[i], sources_of(n, i, 1));
+	return ret ? ret : resume_control(n);
 }
 
 static int net_activate(struct virtio_dev *dev)
@@ -204,7 +290,7 @@ static int net_activate(struct virtio_dev *dev)
 	net_filter_init(&n->filter, n->mac, n->be->mtu, dev->features);
 	ret = set_offloads(n, dev->features);
 	if (!ret)
-		ret = start_pairs(n, net_pair_start);
+		ret = start_pairs(n);
 	if (ret) {
 		net_reset(dev);
 		if (log_due(&n->refusals))
@@ -227,6 +313,8 @@ static uint64_t offered_features(const struct net *n)
 		     NET_F(CTRL_RX_EXTRA) | NET_F(CTRL_MAC_ADDR) | NET_F(MRG_RXBUF) |
 		     n->be->features;
 
+	if (n->nr_pairs > 1)
+		f |= NET_F(MQ);
 	if (n->be->mtu)
 		f |= NET_F(MTU);
 	if (f & NET_F(GUEST_CSUM))
@@ -239,9 +327,8 @@ static int create_queues(struct net *n, uint16_t size)
 	int ret = 0;
 
 	for (unsigned int i = 0; !ret && i < n->dev.nr_vqs; i++)
-		ret = virtq_init(&n->vq[i], &n->vq[i] == n->ctrlq ? CTRL_QUEUE_SIZE : size);
-	n->ctrl_kick =
-		(struct loop_watch){ .fd = n->ctrlq->kick_fd, .ready = on_ctrl_kick, .arg = n };
+		ret = virtq_init(&n->vq[i], i == 2 * n->nr_pairs ? CTRL_QUEUE_SIZE : size);
+	n->ctrl_kick = (struct loop_watch){ .fd = -1, .ready = on_ctrl_kick, .arg = n };
 	return ret;
 }
 
@@ -250,19 +337,30 @@ static int create_pairs(struct net *n, const struct virtio_net_options *from)
 	int ret = 0;
 
 	for (unsigned int i = 0; !ret && i < n->nr_pairs; i++) {
+		char *name = n->pair_name[i];
 		const struct net_pair_params params = {
-			.name = n->dev.name,
+			.name = name,
 			.index = i,
 			.dev = &n->dev,
 			.be = n->be,
-			.filter = &n->filter,
+			.source = n->source,
 			.poll_ns = from->poll_us * 1000ull,
 			.guard = from->guard,
 		};
 
+		snprintf(name, sizeof(n->pair_name[i]), i ? "%s.%u" : "%s", n->dev.name, i);
 		ret = net_pair_create(&n->pair[i], &params);
 	}
 	return ret;
+}
+
+static void add_up(struct counter_group *group)
+{
+	struct net *n = container_of(group, struct net, total_groups.group[0]);
+
+	n->total = (struct net_counters){ 0 };
+	for (unsigned int i = 0; i < n->nr_pairs; i++)
+		net_pair_add_counters(&n->total, n->pair[i]);
 }
 
 static void describe(struct net *n, const char *name, const struct guestmem *mem,
@@ -270,8 +368,9 @@ static void describe(struct net *n, const char *name, const struct guestmem *mem
 {
 	static const uint8_t none[6];
 
-	n->nr_pairs = 1;
-	n->ctrlq = &n->vq[2 * n->nr_pairs];
+	n->nr_pairs = n->be->pairs;
+	n->ctrl.max_pairs = n->nr_pairs;
+	n->config.max_virtqueue_pairs = (uint16_t)n->nr_pairs;
 	for (unsigned int i = 0; i < MAX_QUEUES; i++)
 		n->vq[i].kick_fd = -1;
 	memcpy(n->mac, memcmp(options->mac, none, sizeof(none)) ? options->mac : n->be->mac,
@@ -315,6 +414,8 @@ int virtio_net_create(struct virtio_dev **out, const char *name, const struct gu
 	if (!ret)
 		ret = create_pairs(n, options);
 	counters_register(&n->group);
+	if (!ret && n->nr_pairs > 1)
+		net_counters_register(&n->total_groups, &n->total, name, -1, add_up);
 	if (ret)
 		virtio_net_destroy(&n->dev);
 	else
@@ -330,6 +431,7 @@ void virtio_net_destroy(struct virtio_dev *dev)
 	struct net *n = to_net(dev);
 
 	virtio_destroy(dev);
+	net_counters_unregister(&n->total_groups);
 	for (unsigned int i = 0; i < n->nr_pairs; i++)
 		net_pair_destroy(n->pair[i]);
 	counters_unregister(&n->group);

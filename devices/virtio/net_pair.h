@@ -1,6 +1,10 @@
 /*
  * A queue pair of a network card, and the way of a frame between it and the backend (virtio 1.2, 5.1.6).
  *
+ * A card has as many pairs as its backend has queues, but the driver says how many of them are to receive
+ * (5.1.6.5.6). A frame that waits in a queue of the backend is never given up for that: a queue whose own pair
+ * does not receive is another one's source. (A tap's queue could be detached; what waits in it is then gone.)
+ *
  * One I/O thread moves the frames of both directions, straight between the backend and the guest's
  * buffers. When the guest has no receive buffers the backend is left alone and its own queue fills; when
  * the backend takes no more, the frame stays in the guest's ring. No frame is lost in between without
@@ -18,18 +22,30 @@
 #include "devices/net/filter.h"
 #include "devices/net/netbe.h"
 #include "devices/virtio/core.h"
+#include "devices/virtio/net_counters.h"
 #include "vmm/base/thread.h"
 
 struct net_pair;
 struct loop;
 
+/* One of the backend's queues as a source of frames, and the frame that is out of it already; one pair reads it. */
+struct net_source {
+	bool ready;  /* it may have a frame */
+	bool paused; /* it failed: leave it alone until due */
+	uint64_t
+		due; /* by now_ns(), the end of a pause or of the wait of a held frame; 0: neither */
+	uint8_t *held;	 /* a whole frame that waits for buffers ... */
+	size_t held_len; /* ... unless 0 */
+	bool held_long;	 /* it has waited long enough */
+};
+
 struct net_pair_params {
-	const char *name;	/* of the thread */
-	unsigned int index;	/* pair of the backend; its queues are 2 * index and the next */
-	struct virtio_dev *dev; /* the card, for its features, its queues and its interrupts */
-	struct netbe *be;	/* the card's */
-	const struct net_filter *filter; /* changed by the card, on the pair's thread */
-	uint64_t poll_ns;		 /* busy-poll for so long after work */
+	const char *name;	   /* of the thread */
+	unsigned int index;	   /* pair of the backend; its queues are 2 * index and the next */
+	struct virtio_dev *dev;	   /* the card, for its features, its queues and its interrupts */
+	struct netbe *be;	   /* the card's */
+	struct net_source *source; /* of each of the backend's queues; the card's */
+	uint64_t poll_ns;	   /* busy-poll for so long after work */
 	const struct thread_guard *guard;
 };
 
@@ -39,12 +55,23 @@ int must_check net_pair_create(struct net_pair **out, const struct net_pair_para
 /* Safe on NULL. */
 void net_pair_destroy(struct net_pair *pair);
 
-/* The queues are live: move frames, from now on or (when it returns) no longer. */
-int must_check net_pair_start(struct net_pair *pair);
+/*
+ * The queues are live and new: move frames, from now on or (when it returns) no longer. Of the backend's queues those
+ * in @sources, a bit each, are read, which no other pair may read.
+ */
+int must_check net_pair_start(struct net_pair *pair, unsigned int sources);
 void net_pair_stop(struct net_pair *pair);
 
 /* Go on after net_pair_stop() where the queues are as they were. */
 int must_check net_pair_resume(struct net_pair *pair);
+
+/* While it runs: read these from now on. */
+int must_check net_pair_serve(struct net_pair *pair, unsigned int sources);
+
+/* Received frames pass @filter, of which this makes a copy. Before the first start, and on every change. */
+void net_pair_set_filter(struct net_pair *pair, const struct net_filter *filter);
+
+void net_pair_add_counters(struct net_counters *sum, const struct net_pair *pair);
 
 /* Where the card watches its control queue. */
 struct loop *net_pair_loop(struct net_pair *pair);

@@ -230,6 +230,10 @@ int loop_start(struct loop *loop, enum thread_kind kind, const struct thread_gua
 
 void loop_call(struct loop *loop, void (*fn)(void *arg), void *arg)
 {
+	if (loop->thread.started && pthread_equal(loop->thread.id, pthread_self())) {
+		fn(arg);
+		return;
+	}
 	pthread_mutex_lock(&loop->callers);
 	pthread_mutex_lock(&loop->lock);
 	loop->call_arg = arg;

@@ -1,0 +1,65 @@
+/* A network card's counters. */
+#include "devices/virtio/net_counters.h"
+
+#include <stdio.h>
+
+/* clang-format off */
+#define RX(field) COUNTER(struct rx_counters, field)
+#define TX(field) COUNTER(struct tx_counters, field)
+
+static const struct counter_desc rx_desc[] = {
+	RX(packets), RX(bytes), RX(starved), RX(held), RX(drop_too_big), RX(drop_filtered), RX(drop_offload),
+	RX(drop_mtu), RX(drop_runt), RX(backend_errors), COUNTER_TIME(struct rx_counters, first_packet),
+	COUNTER_END,
+};
+
+static const struct counter_desc tx_desc[] = {
+	TX(packets), TX(bytes), TX(blocked), TX(drop_malformed), TX(drop_bad_header), TX(drop_down),
+	TX(drop_error), COUNTER_TIME(struct tx_counters, first_packet), COUNTER_END,
+};
+/* clang-format on */
+
+void net_counters_register(struct net_counter_groups *g, const struct net_counters *c,
+			   const char *card, int index, void (*refresh)(struct counter_group *))
+{
+	const void *const base[] = { &c->rx, &c->tx };
+	char of[12] = "";
+
+	if (index >= 0)
+		snprintf(of, sizeof(of), "%d", index);
+	for (unsigned int i = 0; i < 2; i++) {
+		snprintf(g->name[i], sizeof(g->name[i]), "%s.%s%s", card, i ? "tx" : "rx", of);
+		g->group[i] = (struct counter_group){ .name = g->name[i],
+						      .desc = i ? tx_desc : rx_desc,
+						      .base = base[i],
+						      .refresh = i ? NULL : refresh };
+		counters_register(&g->group[i]);
+	}
+}
+
+void net_counters_unregister(struct net_counter_groups *g)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		counters_unregister(&g->group[i]);
+}
+
+static void add(const struct counter_desc *desc, void *sum, const void *from)
+{
+	for (; desc->name; desc++) {
+		uint64_t *s = (uint64_t *)((char *)sum + desc->offset);
+		/* Its thread may be counting. */
+		const uint64_t v = __atomic_load_n(
+			(const uint64_t *)((const char *)from + desc->offset), __ATOMIC_RELAXED);
+
+		if (!desc->is_time)
+			*s += v;
+		else if (v && (!*s || v < *s))
+			*s = v;
+	}
+}
+
+void net_counters_add(struct net_counters *sum, const struct net_counters *from)
+{
+	add(rx_desc, &sum->rx, &from->rx);
+	add(tx_desc, &sum->tx, &from->tx);
+}
