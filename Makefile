@@ -63,12 +63,12 @@ $(BUILD)/version.h: force
 $(BUILD)/vmm/main.o: $(BUILD)/version.h
 $(BUILD)/vmm/main.o: ALL_CFLAGS += -include $(BUILD)/version.h
 
-# The names of this machine's system calls, for one line of the sandbox.
+# The names of this machine's system calls, for the line about a forbidden one.
 $(BUILD)/syscall_names.h:
 	@mkdir -p $(@D); echo '#include <asm/unistd.h>' | $(CC) -E -dM - | \
 		sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' >$@
-$(BUILD)/vmm/sandbox.o: $(BUILD)/syscall_names.h
-$(BUILD)/vmm/sandbox.o: ALL_CFLAGS += -I$(BUILD)
+$(BUILD)/vmm/fault.o: $(BUILD)/syscall_names.h
+$(BUILD)/vmm/fault.o: ALL_CFLAGS += -I$(BUILD)
 
 define unit_test
 $(filter $(BUILD)/$(1)/%,$(TEST_SRCS:%.c=$(BUILD)/%)): %: %.o \

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "vmm/base/util.h"
 
@@ -57,5 +58,14 @@ enum arch_exit arch_serve_exit(struct vcpu *vcpu);
 /* Where a vCPU stands that cannot go on (address, mode, instruction bytes), as the end of a
  * sentence; empty where KVM does not say. */
 void arch_vcpu_describe(struct vcpu *vcpu, char *text, size_t size);
+
+/* ---- of the program itself, for the sandbox ---- */
+
+/* Which table its system calls are numbered by: AUDIT_ARCH_* of linux/audit.h, as seccomp has it. */
+extern const uint32_t arch_audit;
+
+/* The first arguments of the call that a handler of SIGSYS was called for; @context is the handler's third. */
+#define ARCH_SYSCALL_ARGUMENTS 3u
+void arch_syscall_arguments(const void *context, uint64_t arg[ARCH_SYSCALL_ARGUMENTS]);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
+#include "vmm/fault.h"
 
 #define ESCAPE	 1  /* Ctrl-A */
 #define RESET_MS 50 /* for a terminal to take its reset */
@@ -231,6 +232,13 @@ static void restore_terminal(struct console *c)
 		sink_write(&c->out, reset_sequence, strlen(reset_sequence), RESET_MS);
 }
 
+/* Another thread may be writing: what it has begun may follow, but no more of it. */
+static void on_fault(void *console, int status)
+{
+	(void)status;
+	restore_terminal(console);
+}
+
 void console_pause(struct console *c)
 {
 	set_modes(c, &c->saved);
@@ -322,6 +330,7 @@ int console_create(struct console **out, const struct console_options *options, 
 		c->in_fd = reopen_input();
 		make_raw(c);
 	}
+	fault_hook_add(on_fault, c);
 	*out = c;
 	return 0;
 }
@@ -349,6 +358,7 @@ void console_destroy(struct console *c)
 {
 	if (!c)
 		return;
+	fault_hook_remove(c);
 	restore_terminal(c);
 	loop_watch(c->loop, &c->stdin_watch, 0);
 	loop_watch(c->loop, &c->room_watch, 0);

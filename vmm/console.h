@@ -5,7 +5,7 @@
  * Ctrl-A h helps, Ctrl-A Ctrl-A sends a Ctrl-A. What the guest writes reaches the terminal as it is.
  * console_destroy() puts the terminal back: its modes, and where the guest sent more than plain lines
  * also what those may have changed (cursor, colours, screen, keypad, mouse, paste), the title aside.
- * Into pipes and files goes what the guest sent, and nothing else.
+ * So does a fault that ends the process (fault.h). Into pipes and files goes what the guest sent, and nothing else.
  *
  * The main loop never waits for the other side: input is read only when it is there, and output is
  * written by the serial port to a sink.

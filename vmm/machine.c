@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "boot/x86/acpi.h"
@@ -62,8 +60,7 @@ struct machine {
 	struct counter_group pio_group, mmio_group, pci_group, log_group;
 	struct irqchip *irqchip;
 	struct loop *loop; /* the main loop: signals, timer, console */
-	sigset_t signal_set;
-	struct loop_watch signals;
+	struct signals signals;
 	struct loop_timer timeout;
 	struct console *console;
 	struct serial *serial;
@@ -161,15 +158,11 @@ static void on_console_quit(void *arg)
 	end(arg, "console", STATUS_ENDED);
 }
 
-static void on_signal(void *arg, uint32_t events)
+static void on_signal(void *arg, int signo)
 {
 	struct machine *m = arg;
-	struct signalfd_siginfo info;
 
-	(void)events;
-	if (read(m->signals.fd, &info, sizeof(info)) != sizeof(info))
-		return;
-	switch (info.ssi_signo) {
+	switch (signo) {
 	case SIGUSR1:
 		stats_write(m->stats, "running", 0, 0);
 		break;
@@ -182,9 +175,9 @@ static void on_signal(void *arg, uint32_t events)
 		console_resume(m->console);
 		break;
 	default:
-		if (m->supervisor && supervisor_signal(m->supervisor, info.ssi_signo))
+		if (m->supervisor && supervisor_signal(m->supervisor, (uint32_t)signo))
 			break;
-		end(m, "signal", STATUS_SIGNAL + (int)info.ssi_signo);
+		end(m, "signal", STATUS_SIGNAL + signo);
 	}
 }
 
@@ -202,21 +195,6 @@ static void on_timeout(void *arg)
 }
 
 /* ---- building ---- */
-
-static int watch_signals(struct machine *m)
-{
-	int ret;
-
-	m->signals = (struct loop_watch){
-		.fd = signalfd(-1, &m->signal_set, SFD_CLOEXEC | SFD_NONBLOCK),
-		.ready = on_signal,
-		.arg = m,
-	};
-	ret = m->signals.fd < 0 ? -errno : loop_watch(m->loop, &m->signals, EPOLLIN);
-	if (ret)
-		log_error("cannot receive signals: %s", strerror(-ret));
-	return ret;
-}
 
 static int set_timeout(struct machine *m)
 {
@@ -486,7 +464,7 @@ static int build(struct machine *m, uint64_t start_ns)
 	if (!ret)
 		ret = loop_create(&m->loop, "main");
 	if (!ret)
-		ret = watch_signals(m);
+		ret = signals_watch(&m->signals, m->loop, on_signal, m);
 	stats_phase(m->stats, PHASE_KVM);
 	if (!ret)
 		ret = add_devices(m);
@@ -540,8 +518,7 @@ static void take_down(struct machine *m)
 	serial_destroy(m->serial);
 	console_destroy(m->console);
 	loop_timer_destroy(m->loop, &m->timeout);
-	if (m->signals.fd >= 0)
-		close(m->signals.fd);
+	signals_close(&m->signals);
 	loop_destroy(m->loop);
 	vcpu_destroy_all(m->vcpu, m->nr_vcpus);
 	irqchip_destroy(m->irqchip);
@@ -558,13 +535,12 @@ int machine_run(const struct config *config, uint64_t start_ns)
 	struct machine m = {
 		.config = config,
 		.kvm = { .fd = -1, .vm_fd = -1 },
-		.signals.fd = -1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.status = STATUS_CANNOT,
 	};
 	bool built;
 
-	signals_block(&m.signal_set);
+	signals_block(&m.signals);
 	init_buses(&m);
 	built = !build(&m, start_ns);
 

@@ -10,9 +10,11 @@
 
 #include "vmm/config.h"
 #include "vmm/base/log.h"
+#include "vmm/fault.h"
 #include "vmm/machine.h"
 #include "vmm/run.h"
-#include "vmm/sandbox.h"
+#include "vmm/signals.h"
+#include "vmm/status.h"
 
 /* Or the first file that is opened would become standard output. */
 static void open_standard_descriptors(void)
@@ -36,24 +38,31 @@ static void limit_stacks(void)
 	pthread_attr_destroy(&attr);
 }
 
-/* A thread asked the kernel for what the sandbox forbids it. */
-static void on_forbidden_call(int signal, siginfo_t *info, void *context)
+static void on_fault(int signal, siginfo_t *info, void *context)
 {
-	if (info->si_code <= 0)
-		_exit(STATUS_SIGNAL + signal); /* somebody sent it */
-	sandbox_report(info, context);
-	_exit(STATUS_CANNOT);
+	(void)signal;
+	const int status = signals_pass_on(info) ? 0 : fault_handle(info, context);
+
+	if (status)
+		_exit(status);
 }
 
-static void catch_forbidden_calls(void)
+static void catch_faults(void)
 {
-	const struct sigaction sa = { .sa_sigaction = on_forbidden_call, .sa_flags = SA_SIGINFO };
+	const struct sigaction sa = { .sa_sigaction = on_fault,
+				      .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_RESTART };
+	struct sigaction inherited;
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGSYS);
-	sigaction(SIGSYS, &sa, NULL);
-	sigprocmask(SIG_UNBLOCK, &set, NULL); /* a parent may have blocked it */
+	for (const int *s = fault_signals; *s; s++) {
+		sigaddset(&set, *s);
+		/* Where the parent has one ignored, only a fault of our own still ends us; the filter's is always caught. */
+		if (*s == SIGSYS ||
+		    (!sigaction(*s, NULL, &inherited) && inherited.sa_handler != SIG_IGN))
+			sigaction(*s, &sa, NULL);
+	}
+	sigprocmask(SIG_UNBLOCK, &set, NULL); /* a parent may have blocked them */
 }
 
 static int said_it(void)
@@ -77,7 +86,7 @@ int main(int argc, char **argv)
 	/* A reader that went away is an error of write(2), and a full file too, not our end. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	catch_forbidden_calls();
+	catch_faults();
 	const bool run = argc > 1 && !strcmp(argv[1], "run");
 	if (run ? run_parse(&config, machine_devices(), argc - 1, argv + 1, &action)
 		: config_parse(&config, machine_devices(), argc, argv, &action)) {

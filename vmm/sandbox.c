@@ -8,12 +8,10 @@
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "vmm/base/log.h"
@@ -184,8 +182,7 @@ int sandbox_enter_main(struct sandbox *s)
 {
 	const struct thread main = { .kind = THREAD_MAIN, .name = "main", .fd = -1 };
 
-	if (s->mode != SANDBOX_OFF)
-		close_inherited();
+	close_inherited();
 	return enter(s, &main);
 }
 
@@ -222,66 +219,4 @@ void sandbox_destroy(struct sandbox *s)
 	counters_unregister(&s->group);
 	if (s->ruleset_fd >= 0)
 		close(s->ruleset_fd);
-}
-
-/* ---- the line about a forbidden call; in a signal handler, so by hand ---- */
-
-static const char *const call_names[] = {
-#include "syscall_names.h"
-};
-
-struct line {
-	char text[256];
-	size_t len;
-};
-
-static void put(struct line *l, const char *text)
-{
-	while (*text && l->len < sizeof(l->text))
-		l->text[l->len++] = *text++;
-}
-
-static void put_hex(struct line *l, uint64_t v)
-{
-	char digits[19];
-	char *at = digits + sizeof(digits);
-
-	*--at = '\0';
-	do
-		*--at = "0123456789abcdef"[v % 16];
-	while (v /= 16);
-	*--at = 'x';
-	*--at = '0';
-	put(l, at);
-}
-
-void sandbox_report(const siginfo_t *info, const void *context)
-{
-	const greg_t *reg = ((const ucontext_t *)context)->uc_mcontext.gregs;
-	const unsigned int nr = (unsigned int)info->si_syscall;
-	struct pollfd err = { .fd = STDERR_FILENO, .events = POLLOUT };
-	struct line l = { .len = 0 };
-	char name[16] = "main"; /* the process has a name of its own */
-
-	if (gettid() != getpid())
-		prctl(PR_GET_NAME, name);
-	put(&l, "minivmm: the sandbox stopped thread ");
-	put(&l, name);
-	put(&l, ": system call ");
-	if (nr < ARRAY_SIZE(call_names) && call_names[nr])
-		put(&l, call_names[nr]);
-	else
-		put_hex(&l, nr);
-	put(&l, " (");
-	put_hex(&l, (uint64_t)reg[REG_RDI]);
-	put(&l, ", ");
-	put_hex(&l, (uint64_t)reg[REG_RSI]);
-	put(&l, ", ");
-	put_hex(&l, (uint64_t)reg[REG_RDX]);
-	put(&l, ")\n");
-	/* Nobody may be reading, and the process is to end. */
-	if (poll(&err, 1, 0) == 1) {
-		const ssize_t n = write(err.fd, l.text, l.len);
-		(void)n;
-	}
 }

@@ -7,14 +7,12 @@
  *   capabilities    none, in any set
  *   Landlock        nothing but what is open already: no path, no TCP port, no abstract socket
  *   seccomp         the system calls of its kind of thread, see seccomp.c; any other ends the process with
- *                   one line that names thread and call, and STATUS_CANNOT
+ *                   one line that names thread and call, and STATUS_CANNOT (fault.h)
  *
  * Where the host's kernel has no Landlock or no seccomp the machine runs without it, and the accounts say so.
  */
 #ifndef VMM_SANDBOX_H
 #define VMM_SANDBOX_H
-
-#include <signal.h>
 
 #include "vmm/base/counters.h"
 #include "vmm/base/thread.h"
@@ -46,10 +44,10 @@ struct sandbox {
 int must_check sandbox_create(struct sandbox *sandbox, enum sandbox_mode mode);
 void sandbox_destroy(struct sandbox *sandbox);
 
-/* Put the calling thread in, for good, as the main one. -errno with a message. */
+/*
+ * Put the calling thread in, for good, as the main one. In every mode descriptors that were left open by whoever
+ * started us are closed. -errno with a message.
+ */
 int must_check sandbox_enter_main(struct sandbox *sandbox);
-
-/* Say on stderr which thread was stopped at which call; for a handler of SIGSYS, which must end the process then. */
-void sandbox_report(const siginfo_t *info, const void *ucontext);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/audit.h>
 #include <linux/falloc.h>
 #include <linux/futex.h>
 #include <linux/if_tun.h>
@@ -16,6 +15,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "vmm/arch.h"
 
 #ifndef SYS_fchmodat2 /* Linux 6.6 */
 #define SYS_fchmodat2 452
@@ -126,9 +127,12 @@ static const struct rule rules[] = {
 	{ SYS_pread64, MAIN, {}, "KVM's own statistics" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCSETS) }, "a terminal is put back" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCGETS) }, "a terminal is put back" },
+	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TIOCGPGRP) }, "rare: whether the terminal is ours now" },
+	{ SYS_ioctl, ALL & ~MAIN, { IS(0, STDIN_FILENO), IS(1, TCSETS) }, "rare: a fault ends us, and the terminal is put back" },
+	{ SYS_ioctl, ALL & ~MAIN, { IS(0, STDIN_FILENO), IS(1, TCGETS) }, "rare: the same" },
+	{ SYS_ioctl, ALL & ~MAIN, { IS(0, STDIN_FILENO), IS(1, TIOCGPGRP) }, "rare: the same, if it is ours now" },
 	{ SYS_tgkill, MAIN, { IS(0, OWN_PID), IS(2, KICK_SIGNAL) }, "the vCPUs are asked to stop" },
 	{ SYS_tgkill, MAIN, { IS(0, OWN_PID), IS(2, SIGTSTP) }, "rare: stopped, with the terminal put back" },
-	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TIOCGPGRP) }, "rare: whether the terminal is ours now" },
 	{ SYS_ioctl, MAIN, { IS(1, FIONREAD) }, "rare: what is left in a FIFO that nobody reads" },
 	{ SYS_close, MAIN | FS, {}, "the end" },
 	{ SYS_close, VCPU, {}, "rare: what a guest had open when its driver resets a share" },
@@ -227,9 +231,9 @@ unsigned int seccomp_filter(struct sock_filter code[SECCOMP_MAX_CODE], enum thre
 {
 	struct filter f = { .code = code };
 
-	/* Numbers mean other calls in the 32-bit table; those of x32 have a bit of their own and match no rule. */
+	/* In another table the numbers mean other calls. */
 	load(&f, offsetof(struct seccomp_data, arch));
-	emit(&f, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	emit(&f, BPF_JMP | BPF_JEQ | BPF_K, arch_audit, 1, 0);
 	emit(&f, BPF_RET | BPF_K, otherwise, 0, 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(rules); i++)
 		if (rules[i].kinds & BIT(kind))

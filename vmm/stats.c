@@ -11,6 +11,7 @@
 #include "vmm/base/counters.h"
 #include "vmm/base/log.h"
 #include "vmm/base/sink.h"
+#include "vmm/fault.h"
 
 struct stats {
 	const char *path;
@@ -18,6 +19,7 @@ struct stats {
 	bool rewind; /* a plain file: each write replaces the last */
 	char *rest;  /* of what was not taken at once */
 	size_t rest_len;
+	bool begun; /* there is one already */
 	uint64_t skipped;
 	struct counter_group group;
 	uint64_t start_ns;
@@ -30,6 +32,20 @@ static const char *const phase_names[PHASE_NR] = {
 };
 
 static const struct counter_desc counter_desc[] = { COUNTER(struct stats, skipped), COUNTER_END };
+
+/* Too little is safe in a signal handler for more than how it ended. */
+static void on_fault(void *stats, int status)
+{
+	static const char digits[] = "0123456789";
+	char text[] = "{\"outcome\":\"fault\", \"status\":000}\n";
+	char *number = strchr(text, '0');
+	struct stats *s = stats;
+
+	for (int i = 2; i >= 0; i--, status /= 10)
+		number[i] = digits[status % 10];
+	if (!s->begun)
+		sink_write(&s->out, text, strlen(text), 0);
+}
 
 int stats_create(struct stats **out, const char *path, uint64_t start_ns)
 {
@@ -63,6 +79,7 @@ int stats_open(struct stats *s)
 		return ret;
 	}
 	s->rewind = !fstat(s->out.fd, &st) && S_ISREG(st.st_mode);
+	fault_hook_add(on_fault, s);
 	return 0;
 }
 
@@ -75,6 +92,7 @@ void stats_destroy(struct stats *s)
 {
 	if (!s)
 		return;
+	fault_hook_remove(s);
 	counters_unregister(&s->group);
 	sink_close(&s->out);
 	free(s->rest);
@@ -170,6 +188,7 @@ void stats_write(struct stats *s, const char *outcome, int status, unsigned int 
 	f = open_memstream(&text, &len);
 	if (!f)
 		return;
+	s->begun = true;
 	fprintf(f, "{\"uptime_us\":%llu, \"outcome\":\"%s\", \"status\":%d,\n \"boot_us\":{",
 		(unsigned long long)((now_ns() - s->start_ns) / 1000), outcome, status);
 	for (int i = 0; i < PHASE_NR; i++) {

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+#include "vmm/fault.h"
 #include "vmm/sandbox.h"
 
 #define STOPPED	 125 /* as main.c has it */
@@ -65,8 +66,7 @@ static void leave(int status)
 static void on_forbidden_call(int sig, siginfo_t *info, void *context)
 {
 	(void)sig;
-	sandbox_report(info, context);
-	leave(STOPPED);
+	leave(fault_handle(info, context));
 }
 
 static void ready(void)
@@ -227,8 +227,7 @@ static const struct trial forbidden[] = {
 	{ "ioctl", ALL, SYS_ioctl, { OTHER_FD, TUNSETIFF, T } },
 	{ "ioctl", ALL & ~VCPU, SYS_ioctl, { VCPU_FD, KVM_RUN } },
 	{ "ioctl", ALL & ~VCPU, SYS_ioctl, { VCPU_FD, KVM_GET_REGS, T } },
-	{ "ioctl", ALL & ~MAIN, SYS_ioctl, { STDIN_FILENO, TCSETS, T } },
-	{ "ioctl", ALL & ~MAIN, SYS_ioctl, { STDIN_FILENO, TIOCGPGRP, T } },
+	{ "ioctl", ALL, SYS_ioctl, { OTHER_FD, TIOCGPGRP, T } },
 	{ "close", ALL & ~(FS | MAIN | VCPU), SYS_close, { OTHER_FD } },
 	{ "ftruncate", ALL & ~(MAIN | FS), SYS_ftruncate, { OTHER_FD } },
 	{ "epoll_create1", ALL, SYS_epoll_create1, { 0 } },
@@ -323,8 +322,8 @@ static const struct trial allowed[] = {
 	{ "ioctl", VCPU | MAIN, SYS_ioctl, { VM_FD, KVM_IOEVENTFD, T } },
 	{ "ioctl", VCPU, SYS_ioctl, { VM_FD, KVM_SET_GSI_ROUTING, T } },
 	{ "ioctl", VCPU, SYS_ioctl, { OTHER_FD, TUNSETOFFLOAD } },
-	{ "ioctl", MAIN, SYS_ioctl, { STDIN_FILENO, TCSETS, T } },
-	{ "ioctl", MAIN, SYS_ioctl, { STDIN_FILENO, TIOCGPGRP, T } },
+	{ "ioctl", ALL, SYS_ioctl, { STDIN_FILENO, TCSETS, T } },
+	{ "ioctl", ALL, SYS_ioctl, { STDIN_FILENO, TIOCGPGRP, T } },
 	{ "ioctl", MAIN, SYS_ioctl, { OTHER_FD, FIONREAD, T } },
 	{ "lseek", MAIN, SYS_lseek, { -1 } },
 	{ "ftruncate", MAIN, SYS_ftruncate, { -1 } },

@@ -258,11 +258,13 @@ guest_descriptors()
 		7<>/dev/kvm 8<>"$tmp/disk" </dev/null >"$tmp/out" 2>"$tmp/err"
 	[ $? -eq 42 ]
 }
-# What a careless parent left open is closed, so that no guest finds it.
-guest_closes_what_it_inherits()
+# What a careless parent left open is closed, so that no guest finds it, sandbox or not.
+guest_closes_what_it_inherits() { closes_what_it_inherits on && closes_what_it_inherits off && closes_what_it_inherits log; }
+closes_what_it_inherits()
 {
 	local pid i found
-	"$minivmm" --kernel "$small" --append l --timeout 50s --kvm fd=7 --stats "$tmp/stats" </dev/null 2>"$tmp/err" \
+	rm -f "$tmp/stats"
+	"$minivmm" --kernel "$small" --append l --timeout 50s --sandbox "$1" --kvm fd=7 --stats "$tmp/stats" </dev/null 2>"$tmp/err" \
 		5</etc/passwd 7<>/dev/kvm 9</etc 100<>/dev/null &
 	pid=$!
 	for ((i = 0; i < 200; i++)); do
