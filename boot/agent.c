@@ -12,15 +12,35 @@
 /* The agent's program, which agent_program.S carries. */
 extern const uint8_t agent_program[], agent_program_end[];
 
+/* Both transports: which one it is, is the user's affair. */
+const char *const boot_agent_modules[] = { "virtio_pci", "virtio_mmio", "virtio_console",
+					   "virtiofs",	 "overlay",	NULL };
+const char *const boot_agent_net_modules[] = { "virtio_net", NULL };
+
+int boot_module_check(const char *dir, const char *name)
+{
+	const char *const names[] = { name, NULL };
+	struct modules m;
+	const int ret = modules_pick(&m, dir, names);
+
+	if (!ret)
+		modules_free(&m);
+	return ret;
+}
+
 static int add_modules(struct initramfs *fs, const char *dir, bool net)
 {
-	/* Both transports: which one it is, is the user's affair. The last only with a card. */
-	const char *names[] = { "virtio_pci", "virtio_mmio", "virtio_console",
-				"virtiofs",   "overlay",     net ? "virtio_net" : NULL,
-				NULL };
+	const char *names[ARRAY_SIZE(boot_agent_modules) + ARRAY_SIZE(boot_agent_net_modules)];
+	unsigned int nr = 0;
 	struct modules m;
-	int ret = modules_pick(&m, dir, names);
+	int ret;
 
+	for (const char *const *name = boot_agent_modules; *name; name++)
+		names[nr++] = *name;
+	for (const char *const *name = boot_agent_net_modules; net && *name; name++)
+		names[nr++] = *name;
+	names[nr] = NULL;
+	ret = modules_pick(&m, dir, names);
 	if (ret)
 		return ret;
 	for (unsigned int i = 0; i < m.nr; i++) {

@@ -36,6 +36,15 @@ int must_check boot_load(const struct guestmem *mem, const struct boot_source *s
  */
 int must_check boot_kernel_release(const char *path, char *release, size_t room);
 
+/* The modules that every job's kernel needs, and what a network card takes besides; NULL at the end of each. */
+extern const char *const boot_agent_modules[], *const boot_agent_net_modules[];
+
+/*
+ * Whether a kernel has the module @name, in the folder @dir with all that it depends on or built in, by having it ready
+ * to be loaded. -errno with a message.
+ */
+int must_check boot_module_check(const char *dir, const char *name);
+
 /*
  * An initramfs with the agent as its init and the file @job for it, and the modules that it needs, with those of a
  * network card if @net, from the folder @modules; NULL: the kernel has them built in. *@out is freed with the process.

@@ -22,7 +22,11 @@ int boot_file_open(struct boot_file *f, const char *what, const char *path)
 	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (f->fd < 0 || fstat(f->fd, &st) < 0) {
 		ret = -errno;
-		log_error("cannot open %s '%s': %s", what, path, strerror(-ret));
+		if (ret == -EACCES) /* some distributions keep kernels to root */
+			log_error("cannot open %s '%s': %s (sudo chmod 0644 '%s')", what, path,
+				  strerror(-ret), path);
+		else
+			log_error("cannot open %s '%s': %s", what, path, strerror(-ret));
 		boot_file_close(f);
 		return ret;
 	}

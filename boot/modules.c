@@ -20,14 +20,19 @@
 #define MAX_DEPTH  32u		      /* of modules that depend on modules */
 
 /* How a module's file may be packed. */
-static const struct {
-	const char *suffix, *program;
-} packings[] = { { ".ko", NULL }, { ".ko.xz", "xz" }, { ".ko.zst", "zstd" }, { ".ko.gz", "gzip" } };
+static const struct packing {
+	const char *suffix, *program, *package;
+} packings[] = {
+	{ ".ko", NULL, NULL },
+	{ ".ko.xz", "xz", "xz-utils" },
+	{ ".ko.zst", "zstd", "zstd" },
+	{ ".ko.gz", "gzip", "gzip" },
+};
 
 /* A module of the folder. */
 struct file {
 	char *name, *path;
-	const char *program; /* unpacks it, or NULL */
+	const struct packing *packing;
 	bool builtin;
 };
 
@@ -40,7 +45,7 @@ struct folder {
 /* ---- the folder ---- */
 
 /* The module's name in @base, a file's name, with its packing; NULL if it is no module. Freed by the caller. */
-static char *name_of(const char *base, const char **program)
+static char *name_of(const char *base, const struct packing **packing)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(packings); i++) {
 		const size_t len = strlen(base), end = strlen(packings[i].suffix);
@@ -52,7 +57,7 @@ static char *name_of(const char *base, const char **program)
 		for (char *c = name; c && *c; c++)
 			if (*c == '-')
 				*c = '_';
-		*program = packings[i].program;
+		*packing = &packings[i];
 		return name;
 	}
 	return NULL;
@@ -61,8 +66,8 @@ static char *name_of(const char *base, const char **program)
 static int add_file(struct folder *f, const char *path, bool builtin)
 {
 	const char *base = strrchr(path, '/');
-	const char *program = NULL;
-	char *name = name_of(base ? base + 1 : path, &program);
+	const struct packing *packing;
+	char *name = name_of(base ? base + 1 : path, &packing);
 
 	if (!name)
 		return 0;
@@ -78,7 +83,7 @@ static int add_file(struct folder *f, const char *path, bool builtin)
 		f->room = room;
 	}
 	f->file[f->nr++] = (struct file){
-		.name = name, .path = strdup(path), .program = program, .builtin = builtin
+		.name = name, .path = strdup(path), .packing = packing, .builtin = builtin
 	};
 	return f->file[f->nr - 1].path ? 0 : -ENOMEM;
 }
@@ -165,6 +170,8 @@ static int unpack(const char *program, int file, struct module *m)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, file, STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+	/* What it says is not for a user who never named it. */
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	ret = -posix_spawnp(&pid, program, &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	close(out[1]);
@@ -187,12 +194,16 @@ static int load(const struct file *f, struct module *m)
 	if (fd < 0)
 		ret = -errno;
 	else
-		ret = f->program ? unpack(f->program, fd, m) : read_all(fd, m);
+		ret = f->packing->program ? unpack(f->packing->program, fd, m) : read_all(fd, m);
 	if (fd >= 0)
 		close(fd);
 	if (ret == -ENOEXEC)
-		log_error("cannot unpack kernel module '%s': this host has no %s (install it)",
-			  f->path, f->program);
+		log_error(
+			"cannot unpack kernel module '%s': this host has no %s (sudo apt-get install %s)",
+			f->path, f->packing->program, f->packing->package);
+	else if (ret == -EBADMSG)
+		log_error("cannot unpack kernel module '%s': it is damaged, says %s", f->path,
+			  f->packing->program);
 	else if (ret)
 		log_error("cannot read kernel module '%s': %s", f->path, strerror(-ret));
 	return ret;
@@ -277,7 +288,9 @@ static int pick(struct modules *out, const struct folder *f, const char *name, u
 	int ret;
 
 	if (!file) {
-		log_error("the kernel has no module '%s', in '%s' or built in", name, f->dir);
+		log_error(
+			"the kernel has no module '%s', in '%s' or built in (another has, such as linux-image-cloud-amd64's: --kernel)",
+			name, f->dir);
 		return -ENOENT;
 	}
 	if (file->builtin || is_picked(out, name))

@@ -12,6 +12,7 @@
 
 #include "vmm/base/util.h"
 
+struct guestmem;
 struct irqchip;
 struct kvm;
 struct vcpu;
@@ -30,6 +31,12 @@ extern const struct kvm_need arch_needs[];
  * user about it. */
 bool arch_kernel_mode_emulated(void);
 void arch_explain_emulation(void);
+
+/*
+ * The same, found out: a vCPU of @kvm, which has 16 MiB of memory and no vCPU yet, is given one instruction. 1: the
+ * processor runs it, 0: KVM emulates it, or cannot; -errno with a message.
+ */
+int must_check arch_kernel_mode_native(const struct kvm *kvm, const struct guestmem *mem);
 
 /* After KVM_CREATE_VM, while kvm->fd is open: interrupt chips, timer and what all vCPUs share.
  * -errno with a message; arch_vm_destroy() undoes it, also half-done. */

@@ -73,7 +73,9 @@ static const struct option_group machine = {
 void config_help(FILE *f, const struct option_group *const *devices)
 {
 	fputs("usage: minivmm --kernel FILE [OPTION]...\n"
-	      "Boots a Linux kernel in a KVM virtual machine.\n\n",
+	      "       minivmm run --root DIR [OPTION]... -- COMMAND [ARGUMENT]...\n"
+	      "       minivmm doctor [OPTION]...\n"
+	      "Boots a Linux kernel in a KVM virtual machine; run and doctor have --help of their own.\n\n",
 	      f);
 	options_help(f, &machine, "  ", true);
 	fputs("\nDevices; FIRST,KEY=VALUE,... where FIRST is the value of the first key, a switch may stand\n"

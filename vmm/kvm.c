@@ -59,17 +59,23 @@ static int check_needs(const struct kvm *kvm, const struct kvm_need *need)
 	return 0;
 }
 
+int kvm_open(const char *node)
+{
+	const int fd = open(node, O_RDWR | O_CLOEXEC), err = errno;
+
+	if (fd >= 0)
+		return fd;
+	log_error("cannot open %s: %s%s", node, strerror(err), why_not_open(err));
+	return -err;
+}
+
 static int open_node(struct kvm *kvm, int fd)
 {
 	int version, ret;
 
-	kvm->fd = fd < 0 ? open(KVM_NODE, O_RDWR | O_CLOEXEC) : fd;
-	if (kvm->fd < 0) {
-		int err = errno;
-
-		log_error("cannot open %s: %s%s", KVM_NODE, strerror(err), why_not_open(err));
-		return -err;
-	}
+	kvm->fd = fd < 0 ? kvm_open(KVM_NODE) : fd;
+	if (kvm->fd < 0)
+		return kvm->fd;
 	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
 	if (version < 0) {
 		log_error("fd=%d is not an open %s: %s", fd, KVM_NODE, strerror(errno));

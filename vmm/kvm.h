@@ -18,6 +18,9 @@ struct kvm {
 	void *arch;		   /* the architecture's own */
 };
 
+/* Open the node, /dev/kvm: its descriptor, or -errno with a message that says what would help. */
+int must_check kvm_open(const char *node);
+
 /*
  * Open /dev/kvm, or take @fd where that is not -1, check what it offers, create a VM with its in-kernel interrupt chips and timer, and
  * give it @mem. -errno with a message that says what would help.

@@ -10,6 +10,7 @@
 
 #include "vmm/config.h"
 #include "vmm/base/log.h"
+#include "vmm/doctor.h"
 #include "vmm/fault.h"
 #include "vmm/machine.h"
 #include "vmm/run.h"
@@ -65,13 +66,24 @@ static void catch_faults(void)
 	sigprocmask(SIG_UNBLOCK, &set, NULL); /* a parent may have blocked them */
 }
 
-static int said_it(void)
+/* @status, if all of standard output was taken. */
+static int said_it(int status)
 {
 	if (fflush(stdout) == 0)
-		return EXIT_SUCCESS;
+		return status;
 	log_error("cannot write to standard output: %s", strerror(errno));
 	log_flush(1000);
 	return STATUS_CANNOT;
+}
+
+static int doctor(int argc, char **argv)
+{
+	struct doctor_host host;
+
+	doctor_this_host(&host);
+	const int status = doctor_main(&host, stdout, argc, argv);
+	log_flush(1000);
+	return said_it(status);
 }
 
 int main(int argc, char **argv)
@@ -87,6 +99,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	catch_faults();
+	if (argc > 1 && !strcmp(argv[1], "doctor"))
+		return doctor(argc - 1, argv + 1);
 	const bool run = argc > 1 && !strcmp(argv[1], "run");
 	if (run ? run_parse(&config, machine_devices(), argc - 1, argv + 1, &action)
 		: config_parse(&config, machine_devices(), argc, argv, &action)) {
@@ -99,10 +113,10 @@ int main(int argc, char **argv)
 			run_help(stdout);
 		else
 			config_help(stdout, machine_devices());
-		return said_it();
+		return said_it(EXIT_SUCCESS);
 	case CONFIG_VERSION:
 		puts("minivmm " MINIVMM_VERSION);
-		return said_it();
+		return said_it(EXIT_SUCCESS);
 	case CONFIG_RUN:
 		break;
 	}

@@ -16,6 +16,7 @@
 #include "boot/boot.h"
 #include "vmm/base/jobproto.h"
 #include "vmm/base/log.h"
+#include "vmm/host_kernel.h"
 
 #define MAX_ITEMS 256u
 #define OUT_DIR	  "/out" /* where the guest sees --out */
@@ -308,46 +309,23 @@ static int share_all(struct config *config, const struct option_group *const *de
 
 /* ---- the command line ---- */
 
-static int next_option(struct run *run, int argc, char **argv, int *i, enum config_action *action)
-{
-	char *word = argv[*i], *value = strchr(word, '=');
-	char name[64];
-	const struct option *o;
-
-	if (strncmp(word, "--", 2)) {
-		log_error(
-			"unexpected argument '%s' (the command comes behind --; see minivmm run --help)",
-			word);
-		return -EINVAL;
-	}
-	snprintf(name, sizeof(name), "%.*s", (int)(value ? value - word - 2 : INT_MAX), word + 2);
-	o = options_find(&group, name, NULL);
-	if (!o)
-		return options_unknown(&group, "option", name);
-	if (o->type == OPTION_ACTION) {
-		*action = CONFIG_HELP;
-		return 0;
-	}
-	if (value)
-		value++;
-	else if (o->type == OPTION_SWITCH)
-		value = (char *)"on";
-	else if (*i + 1 < argc)
-		value = argv[++*i];
-	else {
-		log_error("option --%s needs a value (see minivmm run --help)", name);
-		return -EINVAL;
-	}
-	return option_set(o, run, 0, value);
-}
-
 static int parse(struct run *run, int argc, char **argv, enum config_action *action)
 {
+	const struct option *said = NULL;
 	int ret = 0, i;
 
-	for (i = 1; !ret && *action == CONFIG_RUN && i < argc && strcmp(argv[i], "--"); i++)
-		ret = next_option(run, argc, argv, &i, action);
-	if (ret || *action != CONFIG_RUN)
+	for (i = 1; !ret && !said && i < argc && strcmp(argv[i], "--"); i++)
+		if (strncmp(argv[i], "--", 2)) {
+			log_error(
+				"unexpected argument '%s' (the command comes behind --; see minivmm run --help)",
+				argv[i]);
+			ret = -EINVAL;
+		} else {
+			ret = options_next_word(&group, run, argc, argv, &i, &said);
+		}
+	if (said)
+		*action = CONFIG_HELP;
+	if (ret || said)
 		return ret;
 	if (!run->root) {
 		log_error("no root given (say --root DIR; / is this host's own, read-only)");
@@ -361,20 +339,6 @@ static int parse(struct run *run, int argc, char **argv, enum config_action *act
 	return 0;
 }
 
-/* Where @kernel's modules are: beside it, as a package has them, or the host's; "" where there are none. */
-static void find_modules(char dir[PATH_MAX], const char *kernel, const char *release)
-{
-	const char *slash = strrchr(kernel, '/');
-
-	snprintf(dir, PATH_MAX, "%.*s../lib/modules/%s", slash ? (int)(slash - kernel + 1) : 0,
-		 kernel, release);
-	if (access(dir, X_OK) == 0)
-		return;
-	snprintf(dir, PATH_MAX, "/lib/modules/%s", release);
-	if (access(dir, X_OK) < 0)
-		*dir = '\0';
-}
-
 static int make_initramfs(struct config *config, const struct run *run, const struct text *job)
 {
 	char release[128], dir[PATH_MAX];
@@ -382,7 +346,7 @@ static int make_initramfs(struct config *config, const struct run *run, const st
 
 	if (ret)
 		return ret;
-	find_modules(dir, config->kernel, release);
+	host_modules(dir, "", config->kernel, release);
 	log_info("kernel %s, modules %s", release, *dir ? dir : "built in");
 	ret = boot_agent_initramfs(&config->job->initramfs, &config->job->initramfs_len,
 				   *dir ? dir : NULL, strcmp(run->net, "none") != 0, job->data,
@@ -390,27 +354,12 @@ static int make_initramfs(struct config *config, const struct run *run, const st
 	return ret;
 }
 
-static const char *default_kernel(void)
-{
-	struct utsname name;
-	char *path;
-
-	if (uname(&name) < 0 || asprintf(&path, "/boot/vmlinuz-%s", name.release) < 0)
-		return NULL;
-	if (access(path, F_OK) == 0)
-		return path;
-	log_error(
-		"this host has no kernel at '%s' (say --kernel FILE; the package linux-image-cloud-amd64 has one)",
-		path);
-	free(path);
-	return NULL;
-}
-
 int run_parse(struct config *config, const struct option_group *const *devices, int argc,
 	      char **argv, enum config_action *action)
 {
 	static struct config_job streams;
 	struct text job = { 0 };
+	struct utsname host;
 	struct run run;
 	int ret;
 
@@ -420,7 +369,8 @@ int run_parse(struct config *config, const struct option_group *const *devices, 
 	ret = parse(&run, argc, argv, action);
 	if (ret || *action != CONFIG_RUN)
 		return ret;
-	config->kernel = run.kernel ? run.kernel : default_kernel();
+	uname(&host);
+	config->kernel = run.kernel ? run.kernel : host_kernel("", host.release);
 	if (!config->kernel)
 		return -ENOENT;
 	config->append = "console=ttyS0 quiet panic=-1";

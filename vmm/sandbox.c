@@ -33,10 +33,24 @@ struct landlock_ruleset {
 #define LANDLOCK_VERSION   1u
 #define ACCESS_FS_TRUNCATE BIT_ULL(14) /* ABI 3 */
 
+unsigned int sandbox_landlock(void)
+{
+	const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
+
+	return abi > 0 ? (unsigned int)abi : 0;
+}
+
+bool sandbox_seccomp(void)
+{
+	const uint32_t action = SECCOMP_RET_TRAP;
+
+	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
 /* A ruleset without rules: of all that the kernel's ABI can forbid, nothing is allowed. */
 static int landlock_ruleset(uint64_t *abi)
 {
-	const long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
+	const unsigned int version = sandbox_landlock();
 	/* Bits of access to files, by ABI: device ioctls came with 5, truncation with 3, linking elsewhere with 2. */
 	const unsigned int fs = version >= 5 ? 16 : version >= 3 ? 15 : version == 2 ? 14 : 13;
 	const struct landlock_ruleset ruleset = {
@@ -48,7 +62,7 @@ static int landlock_ruleset(uint64_t *abi)
 					 : 0,
 	};
 
-	*abi = version > 0 ? (uint64_t)version : 0;
+	*abi = version;
 	if (!*abi)
 		return -1;
 	return (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
@@ -188,8 +202,6 @@ int sandbox_enter_main(struct sandbox *s)
 
 int sandbox_create(struct sandbox *s, enum sandbox_mode mode)
 {
-	const uint32_t action = SECCOMP_RET_TRAP;
-
 	*s = (struct sandbox){
 		.mode = mode,
 		.vm_fd = -1,
@@ -203,7 +215,7 @@ int sandbox_create(struct sandbox *s, enum sandbox_mode mode)
 	if (mode != SANDBOX_LOG)
 		bound_capabilities();
 	mallopt(M_ARENA_MAX, 1); /* an arena for each thread would take mprotect() */
-	s->seccomp = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+	s->seccomp = sandbox_seccomp();
 	if (!s->seccomp && mode != SANDBOX_DEFAULT) {
 		log_error(
 			"this host's kernel has no seccomp, which --sandbox needs (without the option minivmm runs without it)");

@@ -40,6 +40,10 @@ struct sandbox {
 	struct thread_guard guard; /* for every thread that is made */
 };
 
+/* What this host's kernel has of it: Landlock's ABI (0: none), seccomp with the actions that are needed. */
+unsigned int sandbox_landlock(void);
+bool sandbox_seccomp(void);
+
 /* Find out what the kernel has, before threads are made. -errno with a message. */
 int must_check sandbox_create(struct sandbox *sandbox, enum sandbox_mode mode);
 void sandbox_destroy(struct sandbox *sandbox);

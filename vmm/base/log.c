@@ -24,6 +24,8 @@ static char queue[QUEUE_SIZE];
 static size_t queued;
 static uint64_t lost_untold;
 static struct log_counters counters;
+static bool (*hook)(void *arg, const char *text, bool error);
+static void *hook_arg;
 
 const struct counter_desc log_counter_desc[] = {
 	COUNTER(struct log_counters, lost),
@@ -50,16 +52,26 @@ void log_set_raw_terminal(bool raw)
 	raw_terminal = raw;
 }
 
+void log_set_hook(bool (*new_hook)(void *arg, const char *text, bool error), void *arg)
+{
+	pthread_mutex_lock(&lock);
+	hook = new_hook;
+	hook_arg = arg;
+	pthread_mutex_unlock(&lock);
+}
+
 static void lose(uint64_t lines)
 {
 	counters.lost += lines;
 	lost_untold += lines;
 }
 
-static size_t format(char *line, size_t size, const char *fmt, va_list ap)
+#define PREFIX "minivmm: "
+
+/* The line without its end. */
+static size_t format(char *line, size_t room, const char *fmt, va_list ap)
 {
-	const size_t room = size - 2; /* for CR LF */
-	size_t n = (size_t)snprintf(line, room, "minivmm: ");
+	size_t n = (size_t)snprintf(line, room, PREFIX);
 	int m = vsnprintf(line + n, room - n, fmt, ap);
 
 	if (m > 0)
@@ -67,9 +79,6 @@ static size_t format(char *line, size_t size, const char *fmt, va_list ap)
 	for (size_t i = 0; i < n; i++)
 		if (line[i] == '\n')
 			line[i] = ' ';
-	if (raw_terminal)
-		line[n++] = '\r';
-	line[n++] = '\n';
 	return n;
 }
 
@@ -116,17 +125,22 @@ static void tell_of_loss(void)
 	enqueue(line + n, len - n);
 }
 
-static void log_line(const char *fmt, va_list ap)
+static void log_line(bool error, const char *fmt, va_list ap)
 {
 	char line[1024];
 	const int saved = errno;
-	const size_t len = format(line, sizeof(line), fmt, ap);
+	size_t len = format(line, sizeof(line) - 2, fmt, ap); /* but for CR LF */
 
 	pthread_mutex_lock(&lock);
 	drain(0);
-	tell_of_loss();
-	enqueue(line, len);
-	drain(0);
+	if (!hook || hook(hook_arg, line + strlen(PREFIX), error)) {
+		if (raw_terminal)
+			line[len++] = '\r';
+		line[len++] = '\n';
+		tell_of_loss();
+		enqueue(line, len);
+		drain(0);
+	}
 	pthread_mutex_unlock(&lock);
 	errno = saved;
 }
@@ -140,18 +154,18 @@ void log_flush(unsigned int ms)
 	pthread_mutex_unlock(&lock);
 }
 
-#define LOG_FUNCTION(name, condition)   \
-	void name(const char *fmt, ...) \
-	{                               \
-		va_list ap;             \
-                                        \
-		if (!(condition))       \
-			return;         \
-		va_start(ap, fmt);      \
-		log_line(fmt, ap);      \
-		va_end(ap);             \
+#define LOG_FUNCTION(name, condition, error) \
+	void name(const char *fmt, ...)      \
+	{                                    \
+		va_list ap;                  \
+                                             \
+		if (!(condition))            \
+			return;              \
+		va_start(ap, fmt);           \
+		log_line(error, fmt, ap);    \
+		va_end(ap);                  \
 	}
 
-LOG_FUNCTION(log_error, true)
-LOG_FUNCTION(log_warn, true)
-LOG_FUNCTION(log_info, verbose)
+LOG_FUNCTION(log_error, true, true)
+LOG_FUNCTION(log_warn, true, false)
+LOG_FUNCTION(log_info, verbose, false)

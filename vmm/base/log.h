@@ -42,6 +42,12 @@ void log_set_verbose(bool verbose);
 /* Once, early: find out how stderr is written to without waiting. */
 void log_open(void);
 
+/*
+ * Each message, the line without "minivmm: ", goes to @hook first, on its thread and under a lock (so @hook says nothing
+ * itself); false: it is not to be written. @error: it came by log_error(). NULL: to nobody.
+ */
+void log_set_hook(bool (*hook)(void *arg, const char *text, bool error), void *arg);
+
 /* Give what is queued @ms milliseconds to be taken. */
 void log_flush(unsigned int ms);
 

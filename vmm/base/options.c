@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -299,6 +300,42 @@ int options_unknown(const struct option_group *group, const char *what, const ch
 	}
 	log_error("unknown %s '%s' (the nearest is '%s'; see --help)", what, name, nearest);
 	return -EINVAL;
+}
+
+/* ---- command lines ---- */
+
+int options_next_word(const struct option_group *group, void *values, int argc, char **argv, int *i,
+		      const struct option **said)
+{
+	char *word = argv[*i], *value = strchr(word, '=');
+	const struct option *o;
+	size_t base;
+	char name[64];
+
+	if (strncmp(word, "--", 2)) {
+		log_error("unexpected argument '%s' (options start with --; see minivmm %s --help)",
+			  word, argv[0]);
+		return -EINVAL;
+	}
+	snprintf(name, sizeof(name), "%.*s", (int)(value ? value - word - 2 : INT_MAX), word + 2);
+	o = options_find(group, name, &base);
+	if (!o)
+		return options_unknown(group, "option", name);
+	if (o->type == OPTION_ACTION) {
+		*said = o;
+		return 0;
+	}
+	if (value) {
+		value++;
+	} else if (o->type == OPTION_SWITCH) {
+		value = (char *)"on";
+	} else if (*i + 1 < argc) {
+		value = argv[++*i];
+	} else {
+		log_error("option --%s needs a value (see minivmm %s --help)", name, argv[0]);
+		return -EINVAL;
+	}
+	return option_set(o, values, base, value);
 }
 
 /* ---- lists ---- */

@@ -91,6 +91,13 @@ const struct option *options_find(const struct option_group *group, const char *
 /* Set one value. -EINVAL with a message that tells what was wanted. */
 int must_check option_set(const struct option *option, void *values, size_t base, const char *text);
 
+/*
+ * Take `--name value` or `--name=value` at argv[*i] into @values; *i is left at the last word of it. argv[0] is the
+ * subcommand, for messages. An OPTION_ACTION changes no value: *@said is its row. -EINVAL with a message.
+ */
+int must_check options_next_word(const struct option_group *group, void *values, int argc,
+				 char **argv, int *i, const struct option **said);
+
 /* Say that there is no @name among @group's, and which is the nearest; @what: "option". -EINVAL. */
 int must_check options_unknown(const struct option_group *group, const char *what,
 			       const char *name);

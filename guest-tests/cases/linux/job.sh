@@ -22,6 +22,7 @@ same()
 
 case $VARIANT in
 status)
+	"$MINIVMM" doctor --kernel "$KERNEL" --mem 256M >"$TMP/doctor" || fail "doctor: $(cat "$TMP/doctor")"
 	gives 0 /bin/busybox true
 	[ ! -s "$TMP/out" ] && [ ! -s "$TMP/err" ] || fail "it said something: $(cat "$TMP/out" "$TMP/err")"
 	gives 255 /bin/busybox sh -c 'exit 255'

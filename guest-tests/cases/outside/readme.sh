@@ -9,7 +9,7 @@ user_readme()
 	for what in $(grep -oE '(^    |`)make [a-z-]+' "$top/README.md" | sed 's/.*make //' | sort -u); do
 		make -C "$top" -n "$what" >/dev/null 2>"$tmp/err" || { why="README has make $what"; return 1; }
 	done
-	{ "$minivmm" --help && "$minivmm" run --help; } >"$tmp/help"
+	{ "$minivmm" --help && "$minivmm" run --help && "$minivmm" doctor --help; } >"$tmp/help"
 	for what in $(grep -E 'minivmm .*--|`--' "$top/README.md" | grep -oE -- '--[a-z-]+' | sort -u); do
 		grep -qE -- "^  (--[a-z]+, )?$what( |,|$)" "$tmp/help" || { why="README has $what, --help does not"; return 1; }
 	done
@@ -22,6 +22,7 @@ command_works()
 	make*) grep -q "${1%% *}.* ${1#* }\$" "$top/.ci/run" || { why='it is not in .ci/run'; return 1; } ;;
 	*guest-tests/host/run\ -l) eval "$1" | grep -q . ;;
 	*guest-tests/host/run\ *) "$top/guest-tests/run" -l "${1##* }" ;;
+	minivmm\ doctor) "$minivmm" doctor >"$tmp/out"; [ $? -eq 0 ] || grep -q ^FAIL "$tmp/out" ;;
 	minivmm\ run\ *) "$top/guest-tests/run" -l job-files ;; # the same with a stock kernel
 	sudo\ *) eval "${1#sudo }" ;;
 	*crr\ client*) eval "$1 --seconds 1" && kill %% && wait %% || [ $? -eq 143 ] ;;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vmm/base/log.h"
@@ -28,6 +29,30 @@ static void test_lines(void **state)
 	log_warn("%s", "");
 	assert_string_equal(messages_end(), "minivmm: cannot open 'a b'\nminivmm: 5\n"
 					    "minivmm: raw\r\nminivmm: \n");
+}
+
+static bool take(void *arg, const char *text, bool error)
+{
+	snprintf(arg, 64, "%s%s", error ? "!" : "", text);
+	return error;
+}
+
+/* A hook has each message before it is written, and may keep it. */
+static void test_hook(void **state)
+{
+	char text[64] = "";
+
+	(void)state;
+	messages_begin();
+	log_set_hook(take, text);
+	log_error("a\n%d", 1);
+	assert_string_equal(text, "!a 1");
+	log_warn("b");
+	assert_string_equal(text, "b");
+	log_set_hook(NULL, NULL);
+	log_warn("c");
+	assert_string_equal(text, "b");
+	assert_string_equal(messages_end(), "minivmm: a 1\nminivmm: c\n");
 }
 
 /* Lines of every length about the longest: cut, and still a line. */
@@ -84,6 +109,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_hook),
 		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_threads),
 	};

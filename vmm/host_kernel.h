@@ -1,0 +1,20 @@
+/*
+ * The host's own kernel and its modules, as files.
+ */
+#ifndef VMM_HOST_KERNEL_H
+#define VMM_HOST_KERNEL_H
+
+#include <limits.h>
+
+#include "vmm/base/util.h"
+
+/*
+ * The kernel image of @release, as it lies below @root ("" but in tests): a path that lives as long as the process, or
+ * NULL with a message.
+ */
+const char *host_kernel(const char *root, const char *release);
+
+/* Where @kernel's modules are: beside it, as a package has them, or below @root; "" where there are none. */
+void host_modules(char dir[PATH_MAX], const char *root, const char *kernel, const char *release);
+
+#endif
