@@ -250,6 +250,7 @@ static int add_device(struct machine *m, const struct device_kind *kind, unsigne
 	const struct device_env env = {
 		.name = s->name,
 		.mem = &m->mem,
+		.cpus = m->config->cpus,
 		.guard = &m->sandbox.guard,
 		.plug = plug,
 		.arg = m,

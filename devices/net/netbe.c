@@ -57,11 +57,24 @@ bool netbe_options_same(const struct netbe_options *a, const struct netbe_option
 	return false;
 }
 
-int netbe_open(struct netbe **out, const struct netbe_options *options)
+static int open_kind(struct netbe **out, const struct netbe_options *options,
+		     const struct netbe_wish *wish)
 {
 	for (unsigned int i = 0; i < NR_KINDS; i++)
 		if (kinds[i]->wanted(options->of_kind[i]))
-			return kinds[i]->open(out, options->of_kind[i]);
+			return kinds[i]->open(out, options->of_kind[i], wish);
+	return -EINVAL;
+}
+
+int netbe_open(struct netbe **out, const struct netbe_options *options,
+	       const struct netbe_wish *wish)
+{
+	const int ret = open_kind(out, options, wish);
+
+	if (ret || !wish->exactly || (*out)->pairs == wish->pairs)
+		return ret;
+	log_error("queues=%u: %s has %u", wish->pairs, (*out)->name, (*out)->pairs);
+	(*out)->ops->close(*out);
 	return -EINVAL;
 }
 

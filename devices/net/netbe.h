@@ -70,6 +70,12 @@ static inline bool netbe_is_gone(const struct netbe *be)
 	return atomic_load_explicit(&be->gone, memory_order_relaxed);
 }
 
+/* How many queue pairs a card would have of its backend; @exactly: the user said so, fewer will not do. */
+struct netbe_wish {
+	unsigned int pairs; /* 1 to NETBE_MAX_PAIRS */
+	bool exactly;
+};
+
 /*
  * A kind of backend, in its own file: netbe_NAME, and netbe_NAME_keys, which are keys of the card that it carries
  * (--net). netbe.c has the table of them.
@@ -80,8 +86,8 @@ struct netbe_kind {
 	unsigned int (*wanted)(const void *options);
 	/* Whether two ask for the same thing, which can't be shared. */
 	bool (*same)(const void *a, const void *b);
-	/* Open it; -errno with a message. */
-	int (*open)(struct netbe **out, const void *options);
+	/* Open it with as many of the wished-for pairs as it can have; -errno with a message. */
+	int (*open)(struct netbe **out, const void *options, const struct netbe_wish *wish);
 };
 
 /* The options of all kinds; which is wanted follows from what is given. */
@@ -99,7 +105,8 @@ int must_check netbe_options_check(const struct netbe_options *options, const ch
 bool netbe_options_same(const struct netbe_options *a, const struct netbe_options *b);
 
 /* Open the backend that checked @options ask for. -errno with a message that says what is wrong with it. */
-int must_check netbe_open(struct netbe **out, const struct netbe_options *options);
+int must_check netbe_open(struct netbe **out, const struct netbe_options *options,
+			  const struct netbe_wish *wish);
 
 /* @be has given @card @err: true if it is gone for good (a tap that was deleted, say), which is said once. */
 bool netbe_lost(struct netbe *be, const char *card, int err);

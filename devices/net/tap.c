@@ -25,6 +25,7 @@
 
 #define TUN_NODE  "/dev/net/tun"
 #define OUR_NETNS "/proc/self/ns/net"
+#define MAX_FD	  (1u << 20)
 #define MAX_MTU	  65521 /* what the kernel lets a tap have: 65535 less an Ethernet header */
 
 struct tap {
@@ -84,8 +85,8 @@ static int tap_set_features(struct netbe *be, uint64_t features)
 
 static void tap_close(struct netbe *be)
 {
-	if (be->fd[0] >= 0)
-		close(be->fd[0]);
+	for (unsigned int i = 0; i < be->pairs; i++)
+		close(be->fd[i]);
 	free(be);
 }
 
@@ -121,8 +122,8 @@ static void report_attach(const char *name, int err)
 		break;
 	case EBUSY:
 		log_error(
-			"cannot open tap '%s': another program holds it (and it has no queue to spare)",
-			name);
+			"cannot open tap '%s': another program holds it, and it has no queue to spare (which one: grep -l 'iff:.%s$' /proc/[0-9]*/fdinfo/*; or give each machine a tap of its own: ip tuntap add NAME mode tap user $USER)",
+			name, name);
 		break;
 	case EINVAL:
 		log_error(
@@ -134,39 +135,59 @@ static void report_attach(const char *name, int err)
 	}
 }
 
-/* Open the tap by name, or make it. A multi-queue tap must be opened as one, and only one. */
-static int attach(struct tap *tap, const char *name)
+/* One more queue of the tap by name, which is made if there is none. -errno. */
+static int attach_queue(struct tap *tap, const char *name, short flags)
 {
-	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	struct ifreq ifr = { .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags) };
+	const int fd = open(TUN_NODE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	int err;
 
-	tap->be.fd[0] = open(TUN_NODE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (tap->be.fd[0] < 0) {
+	if (fd < 0) {
 		err = errno;
 		log_error("cannot open %s: %s%s", TUN_NODE, strerror(err), why_no_node(err));
 		return -err;
 	}
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	if (ioctl(tap->be.fd[0], TUNSETIFF, &ifr) < 0) {
+	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
 		err = errno;
-		if (err == EINVAL) {
-			ifr.ifr_flags |= IFF_MULTI_QUEUE;
-			if (ioctl(tap->be.fd[0], TUNSETIFF, &ifr) == 0) {
-				log_info("tap '%s' has several queues; one is used", name);
-				goto attached;
-			}
-			err = errno;
-		}
-		report_attach(name, err);
+		close(fd);
 		return -err;
 	}
-attached:
 	memcpy(tap->ifname, ifr.ifr_name, sizeof(tap->ifname));
+	tap->be.fd[tap->be.pairs++] = fd;
 	return 0;
 }
 
+/* A multi-queue tap must be opened as one, and only one: EINVAL, as for an interface that is no tap. */
+static int attach(struct tap *tap, const char *name, const struct netbe_wish *wish)
+{
+	const bool several = wish->pairs > 1;
+	int ret = attach_queue(tap, name, several ? IFF_MULTI_QUEUE : 0);
+
+	if (ret == -EINVAL) {
+		ret = attach_queue(tap, name, several ? 0 : IFF_MULTI_QUEUE);
+		if (several && wish->exactly && (!ret || ret == -EBUSY)) {
+			log_error(
+				"cannot open %u queues of tap '%s': it was made for one (make it anew: ip link del %s; ip tuntap add %s mode tap multi_queue user $USER)",
+				wish->pairs, name, name, name);
+			return -EINVAL;
+		}
+		if (!ret && !several && !wish->exactly)
+			log_info("tap '%s' has several queues; one is used (queues=N)", name);
+	} else {
+		while (!ret && tap->be.pairs < wish->pairs)
+			ret = attach_queue(tap, tap->ifname, IFF_MULTI_QUEUE);
+	}
+	if (ret && tap->be.pairs)
+		log_error("cannot open queue %u of tap '%s': %s", tap->be.pairs, tap->ifname,
+			  strerror(-ret));
+	else if (ret)
+		report_attach(name, -ret);
+	return ret;
+}
+
 /* A descriptor from the user: is it a tap, and one of the right kind? */
-static int adopt(struct tap *tap, int fd)
+static int adopt_queue(struct tap *tap, int fd)
 {
 	struct ifreq ifr = { 0 };
 
@@ -188,15 +209,40 @@ static int adopt(struct tap *tap, int fd)
 			fd, ifr.ifr_name);
 		return -EINVAL;
 	}
-	memcpy(tap->ifname, ifr.ifr_name, sizeof(tap->ifname));
-	tap->be.fd[0] = fd;
+	if (ifr.ifr_flags & IFF_DETACH_QUEUE) {
+		log_error(
+			"fd=%d, tap '%s', is a detached queue: no frame comes to it (TUNSETQUEUE with IFF_ATTACH_QUEUE)",
+			fd, ifr.ifr_name);
+		return -EINVAL;
+	}
+	if (tap->be.pairs && strcmp(tap->ifname, ifr.ifr_name)) {
+		log_error("fd=%d is tap '%s', and fd=%d is '%s': all are to be queues of one tap",
+			  tap->be.fd[0], tap->ifname, fd, ifr.ifr_name);
+		return -EINVAL;
+	}
 	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
 		int err = errno;
 
 		log_error("cannot make fd=%d non-blocking: %s", fd, strerror(err));
 		return -err;
 	}
+	memcpy(tap->ifname, ifr.ifr_name, sizeof(tap->ifname));
+	tap->be.fd[tap->be.pairs++] = fd;
 	return 0;
+}
+
+static int adopt(struct tap *tap, const struct tap_fds *fds, const struct netbe_wish *wish)
+{
+	int ret = 0;
+
+	if (wish->exactly && wish->pairs != fds->nr) {
+		log_error("queues=%u takes as many descriptors, not %u (fd=N:N:...)", wish->pairs,
+			  fds->nr);
+		return -EINVAL;
+	}
+	for (unsigned int i = 0; !ret && i < fds->nr; i++)
+		ret = adopt_queue(tap, fds->fd[i]);
+	return ret;
 }
 
 /* The header's length, and what the tap can do. */
@@ -407,7 +453,7 @@ static int bring_up(const struct tap *tap, int sock, bool made)
 
 static int configure_interface(struct tap *tap, const struct netbe_tap_options *config, bool made)
 {
-	const int sock = socket_beside(tap, config->fd >= 0);
+	const int sock = socket_beside(tap, config->fds.nr > 0);
 	int ret = 0;
 
 	if (sock < 0 && (config->mtu || sock == -EXDEV)) {
@@ -418,7 +464,7 @@ static int configure_interface(struct tap *tap, const struct netbe_tap_options *
 	}
 	if (sock < 0)
 		return 0; /* it still carries frames */
-	if (open_queues(tap, sock) > 1) {
+	if (open_queues(tap, sock) > tap->be.pairs) {
 		log_error(
 			"%s is open in another program too, and each would get a part of its frames (give each machine a tap of its own: ip tuntap add NAME mode tap)",
 			tap->be.name);
@@ -450,21 +496,19 @@ static void pick_mac(struct tap *tap, bool given)
 	netbe_pick_mac(&tap->be, *key ? key : NULL);
 }
 
-static int tap_open(struct netbe **out, const void *options)
+static int tap_open(struct netbe **out, const void *options, const struct netbe_wish *wish)
 {
 	const struct netbe_tap_options *config = options;
 	/* With a bridge and no name the kernel picks one; it is free by then. */
 	const char *name = config->tap ? config->tap : "mvm%d";
-	const bool given = config->fd >= 0, made = !given && !if_nametoindex(name);
+	const bool given = config->fds.nr, made = !given && !if_nametoindex(name);
 	struct tap *tap = calloc(1, sizeof(*tap));
 	int ret;
 
 	if (!tap)
 		return -ENOMEM;
 	tap->be.ops = &tap_ops;
-	tap->be.pairs = 1;
-	tap->be.fd[0] = -1;
-	ret = given ? adopt(tap, config->fd) : attach(tap, name);
+	ret = given ? adopt(tap, &config->fds, wish) : attach(tap, name, wish);
 	snprintf(tap->be.name, sizeof(tap->be.name), "tap '%s'", tap->ifname);
 	if (!ret)
 		ret = negotiate(tap);
@@ -483,20 +527,49 @@ static unsigned int tap_wanted(const void *options)
 {
 	const struct netbe_tap_options *o = options;
 
-	return (o->fd >= 0) + (o->tap || o->bridge);
+	return (o->fds.nr > 0) + (o->tap || o->bridge);
 }
 
 static bool tap_same(const void *a, const void *b)
 {
 	const struct netbe_tap_options *x = a, *y = b;
 
-	return (x->tap && y->tap && !strcmp(x->tap, y->tap)) || (x->fd >= 0 && x->fd == y->fd);
+	for (unsigned int i = 0; i < x->fds.nr; i++)
+		for (unsigned int j = 0; j < y->fds.nr; j++)
+			if (x->fds.fd[i] == y->fds.fd[j])
+				return true;
+	return x->tap && y->tap && !strcmp(x->tap, y->tap);
+}
+
+/* "3" or "3:4:5", one for each queue. */
+static int parse_fds(void *at, const char *text)
+{
+	struct tap_fds fds = { 0 };
+
+	do {
+		char *end;
+		const unsigned long fd = strtoul(text, &end, 10);
+
+		if (*text < '0' || *text > '9' || fd > MAX_FD || fds.nr == ARRAY_SIZE(fds.fd) ||
+		    (*end && *end != ':'))
+			return -EINVAL;
+		for (unsigned int i = 0; i < fds.nr; i++)
+			if (fds.fd[i] == (int)fd)
+				return -EINVAL;
+		fds.fd[fds.nr++] = (int)fd;
+		text = end + 1;
+		if (!*end)
+			break;
+	} while (true);
+	*(struct tap_fds *)at = fds;
+	return 0;
 }
 
 #define AT(field) offsetof(struct netbe_tap_options, field)
 const struct option netbe_tap_keys[] = {
 	{ "tap", OPTION_INTERFACE, AT(tap), "NAME", "a tap, which is made if need be" },
-	{ "fd", OPTION_DESCRIPTOR, AT(fd), "N", "an open tap", .max = 1u << 20 },
+	{ "fd", OPTION_OTHER, AT(fds), "N[:N...]", "an open tap, a descriptor a queue",
+	  .wanted = "up to 8 different numbers from 0 to 1048576, as in 3:4", .parse = parse_fds },
 	{ "bridge", OPTION_INTERFACE, AT(bridge), "NAME", "a tap of its own on that bridge" },
 	{ "mtu", OPTION_NUMBER, AT(mtu), "N", "set on the tap (as it is)", .min = 68,
 	  .max = MAX_MTU },

@@ -463,9 +463,13 @@ static int check_options(const void *values, const char *text, const void *const
 static int create_device(struct device **out, const struct device_env *env, const void *options)
 {
 	struct virtio_net_options o = *(const struct virtio_net_options *)options;
+	const struct netbe_wish wish = {
+		.pairs = o.queues ? o.queues : MIN(env->cpus, NETBE_MAX_PAIRS),
+		.exactly = o.queues,
+	};
 	struct virtio_dev *dev;
 	struct netbe *be;
-	int ret = netbe_open(&be, &o.be);
+	int ret = netbe_open(&be, &o.be, &wish);
 
 	o.guard = env->guard;
 	if (!ret)
@@ -476,6 +480,9 @@ static int create_device(struct device **out, const struct device_env *env, cons
 #define AT(field) offsetof(struct virtio_net_options, field)
 static const struct option keys[] = {
 	{ "mac", OPTION_MAC, AT(mac), "ADDRESS", "the card's address (made from the tap's name)" },
+	{ "queues", OPTION_NUMBER, AT(queues), "N",
+	  "queue pairs, each with a thread of its own, of a multi_queue tap\n(as many as vCPUs where the tap has them)",
+	  .min = 1, .max = NETBE_MAX_PAIRS },
 	/* With fewer Linux cannot send: a frame may take 19 descriptors. */
 	{ "queue-size", OPTION_POWER_OF_2, AT(queue_size), "N", "entries of a ring",
 	  .preset = "256", .min = 32, .max = VIRTQ_SIZE_MAX },

@@ -1,5 +1,6 @@
 /*
- * virtio-net (virtio 1.2, 5.1): a network card in front of a net backend. Queues: rx 0, tx 1, control 2.
+ * virtio-net (virtio 1.2, 5.1): a network card in front of a net backend. Queues: rx and tx of each pair, then control; where
+ * the driver does not take VIRTIO_NET_F_MQ, those of one pair, then control.
  * net_pair.h tells the way of a frame.
  */
 #ifndef DEVICES_VIRTIO_NET_H
@@ -12,7 +13,8 @@
 
 struct virtio_net_options {
 	struct netbe_options be;
-	uint8_t mac[6]; /* all 0: the backend's */
+	uint8_t mac[6];	     /* all 0: the backend's */
+	unsigned int queues; /* pairs; 0: as many as the backend has, at most the vCPUs */
 	unsigned int queue_size;
 	unsigned int poll_us;	      /* busy-poll for at most this long after work; 0: never */
 	struct net_switches switches; /* what it offers of what there is */

@@ -45,6 +45,7 @@ extern const char *const device_transports[]; /* from TRANSPORT_MMIO on, NULL at
 struct device_env {
 	const char *name; /* "net0"; lives longer than the device */
 	const struct guestmem *mem;
+	unsigned int cpus; /* vCPUs that the machine has */
 	const struct thread_guard *guard; /* for every thread that it makes */
 
 	/* Put a virtio device behind a transport; -errno with a message. */

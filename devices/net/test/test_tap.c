@@ -24,6 +24,8 @@
 #include "devices/net/tap.h"
 #include "vmm/base/test/messages.h"
 
+static const struct netbe_wish one = { .pairs = 1 };
+
 static bool may_make_taps;
 
 /* A tap or tun of our own, -1 with errno where the kernel refuses. */
@@ -66,9 +68,9 @@ static void need_taps(void)
 
 static int open_tap(const char *name, int fd, struct netbe **be)
 {
-	const struct netbe_tap_options config = { .tap = name, .fd = fd };
+	const struct netbe_tap_options config = { .tap = name, .fds = { fd >= 0, { fd } } };
 
-	return netbe_tap.open(be, &config);
+	return netbe_tap.open(be, &config, &one);
 }
 
 static void test_not_a_tap(void **state)
@@ -172,6 +174,129 @@ static void test_kinds(void **state)
 	assert_int_equal(open_tap("lo", -1, &be), -EINVAL); /* no tap at all */
 }
 
+/* ---- several queues ---- */
+
+#define SINGLE (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+#define MULTI  (SINGLE | IFF_MULTI_QUEUE)
+
+/* A tap that stays, and is closed. */
+static void make_persistent(const char *name, int flags)
+{
+	const int fd = make(name, flags);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
+	close(fd);
+}
+
+static void test_queues(void **state)
+{
+	static const struct {
+		const char *name;
+		int flags; /* of the tap there is; 0: none */
+		bool held; /* by another program */
+		struct netbe_wish wish;
+		int ret;
+		unsigned int pairs;
+		const char *said;
+	} cases[] = {
+		{ "mvq1", SINGLE, false, { 4, true }, -EINVAL, 0, "multi_queue user" },
+		{ "mvq2", SINGLE, true, { 2, true }, -EINVAL, 0, "multi_queue user" },
+		{ "mvq3", SINGLE, true, { 2, false }, -EBUSY, 0, "fdinfo" },
+		{ "mvq4", SINGLE, true, { 1, true }, -EBUSY, 0, "fdinfo" },
+		{ "mvq5", MULTI, true, { 2, true }, -EBUSY, 0, "open in another program" },
+		{ "mvq6", MULTI, true, { 1, false }, -EBUSY, 0, "open in another program" },
+		{ "lo", 0, false, { 2, true }, -EINVAL, 0, "is not a tap" },
+		{ "mvtun2", IFF_TUN | IFF_NO_PI, false, { 2, true }, -EINVAL, 0, "is not a tap" },
+		{ "mvq7", SINGLE, false, { 4, false }, 0, 1, "" },
+		{ "mvq8", SINGLE, false, { 1, true }, 0, 1, "" },
+		{ "mvq9", MULTI, false, { 1, true }, 0, 1, "" },
+		{ "mvq10", MULTI, false, { 4, true }, 0, 4, "" },
+		{ "mvq11", MULTI, false, { 8, false }, 0, 8, "" },
+		{ "mvq12", 0, false, { 3, true }, 0, 3, "" },
+		{ "mvq13", 0, false, { 2, false }, 0, 2, "" },
+	};
+
+	(void)state;
+	need_taps();
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct netbe_tap_options config = { .tap = cases[i].name };
+		struct netbe *be = NULL;
+		const char *said;
+		int holder = -1;
+
+		if (cases[i].flags)
+			make_persistent(cases[i].name, cases[i].flags);
+		if (cases[i].held)
+			holder = make(cases[i].name, cases[i].flags);
+		messages_begin();
+		const int ret = netbe_tap.open(&be, &config, &cases[i].wish);
+		said = messages_end();
+		if (ret != cases[i].ret || (be ? be->pairs : 0) != cases[i].pairs)
+			fail_msg("%s: %d: %s", cases[i].name, ret, said);
+		if (ret && (!strstr(said, cases[i].said) || strchr(said, '\n')[1]))
+			fail_msg("%s: said '%s'", cases[i].name, said);
+		for (unsigned int q = 0; be && q < be->pairs; q++)
+			assert_int_equal(fcntl(be->fd[q], F_GETFD), FD_CLOEXEC);
+		if (be)
+			be->ops->close(be);
+		if (holder >= 0)
+			close(holder);
+	}
+}
+
+static void test_descriptors_of_queues(void **state)
+{
+	const struct netbe_wish wrong = { .pairs = 3, .exactly = true };
+	struct netbe *be = NULL;
+	struct ifreq ifr = { .ifr_flags = IFF_DETACH_QUEUE };
+
+	(void)state;
+	need_taps();
+	/* Of two taps; too few; one that gets no frames. */
+	struct netbe_tap_options config = {
+		.fds = { 2, { make("mvf1", MULTI), make("mvf2", MULTI) } }
+	};
+	assert_int_equal(netbe_tap.open(&be, &config, &one), -EINVAL);
+	close(config.fds.fd[1]);
+	config.fds.fd[0] = make("mvf3", MULTI);
+	config.fds.fd[1] = make("mvf3", MULTI);
+	assert_int_equal(netbe_tap.open(&be, &config, &wrong), -EINVAL);
+	assert_int_equal(ioctl(config.fds.fd[1], TUNSETQUEUE, &ifr), 0);
+	messages_begin();
+	assert_int_equal(netbe_tap.open(&be, &config, &one), -EINVAL);
+	assert_non_null(strstr(messages_end(), "detached"));
+	assert_null(be);
+	config.fds.fd[0] = make("mvf4", MULTI);
+	config.fds.fd[1] = make("mvf4", MULTI);
+	assert_int_equal(netbe_tap.open(&be, &config, &one), 0);
+	assert_int_equal(be->pairs, 2);
+	be->ops->close(be);
+	assert_int_equal(if_nametoindex("mvf4"), 0);
+}
+
+static void test_descriptor_list(void **state)
+{
+	static const char *const bad[] = {
+		"",    ":",	"3:",	   ":3",   "3::4", "3:x", "x",
+		"3.4", "1:2:1", "9999999", "3:-4", "+3",   " 3",  "1:2:3:4:5:6:7:8:9"
+	};
+	const struct option *o = netbe_tap_keys;
+	struct netbe_tap_options config = { 0 };
+
+	(void)state;
+	while (strcmp(o->name, "fd"))
+		o++;
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(option_set(o, &config, 0, bad[i]), -EINVAL);
+	assert_int_equal(config.fds.nr, 0);
+	assert_int_equal(option_set(o, &config, 0, "7"), 0);
+	assert_int_equal(config.fds.nr, 1);
+	assert_int_equal(option_set(o, &config, 0, "1:2:3:4:5:6:7:8"), 0);
+	assert_int_equal(config.fds.nr, 8);
+	assert_int_equal(config.fds.fd[7], 8);
+}
+
 /* With or without the right to administrate networks. */
 static void administrate(bool may)
 {
@@ -213,20 +338,20 @@ static void test_forbidden(void **state)
 
 static void test_settings(void **state)
 {
-	struct netbe_tap_options config = { .tap = "mvset", .fd = -1, .mtu = 9000 };
+	struct netbe_tap_options config = { .tap = "mvset", .mtu = 9000 };
 	struct netbe *be = NULL;
 
 	(void)state;
 	need_taps();
-	assert_int_equal(netbe_tap.open(&be, &config), 0);
+	assert_int_equal(netbe_tap.open(&be, &config, &one), 0);
 	assert_int_equal(be->mtu, 9000);
 	be->ops->close(be);
 	be = NULL;
 	config.mtu = 1u << 30;
-	assert_int_equal(netbe_tap.open(&be, &config), -EINVAL);
+	assert_int_equal(netbe_tap.open(&be, &config, &one), -EINVAL);
 	assert_int_equal(if_nametoindex("mvset"), 0);
-	config = (struct netbe_tap_options){ .bridge = "nobridge", .fd = -1 };
-	assert_int_equal(netbe_tap.open(&be, &config), -ENODEV);
+	config = (struct netbe_tap_options){ .bridge = "nobridge" };
+	assert_int_equal(netbe_tap.open(&be, &config, &one), -ENODEV);
 	assert_null(be);
 }
 
@@ -300,9 +425,9 @@ static void test_bridge_mtu(void **state)
 	need_taps();
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const int port = make_bridge("mvbr", "mvport", cases[i].bridge);
-		const struct netbe_tap_options config = {
-			.tap = cases[i].tap, .bridge = "mvbr", .fd = -1, .mtu = cases[i].mtu
-		};
+		const struct netbe_tap_options config = { .tap = cases[i].tap,
+							  .bridge = "mvbr",
+							  .mtu = cases[i].mtu };
 		struct netbe *be = NULL;
 		int fd;
 
@@ -316,13 +441,13 @@ static void test_bridge_mtu(void **state)
 			assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
 			close(fd);
 		}
-		assert_int_equal(netbe_tap.open(&be, &config), 0);
+		assert_int_equal(netbe_tap.open(&be, &config, &one), 0);
 		assert_int_equal(be->mtu, cases[i].expected);
 		assert_int_equal(mtu_of("mvbr"), cases[i].bridge_after);
 		be->ops->close(be);
 		if (cases[i].exists) { /* on the bridge already, and left as it is */
 			set_mtu(cases[i].tap, 1300);
-			assert_int_equal(netbe_tap.open(&be, &config), 0);
+			assert_int_equal(netbe_tap.open(&be, &config, &one), 0);
 			assert_int_equal(be->mtu, 1300);
 			be->ops->close(be);
 			fd = make(cases[i].tap, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
@@ -342,7 +467,7 @@ static void mac_of(uint8_t mac[6], const struct netbe_tap_options *config)
 {
 	struct netbe *be = NULL;
 
-	assert_int_equal(netbe_tap.open(&be, config), 0);
+	assert_int_equal(netbe_tap.open(&be, config, &one), 0);
 	memcpy(mac, be->mac, 6);
 	assert_true(!(mac[0] & 1) && mac[0] & 2); /* unicast, locally administered */
 	be->ops->close(be);
@@ -362,16 +487,16 @@ static void test_addresses(void **state)
 		char name[16];
 
 		snprintf(name, sizeof(name), "mvmac%u", i);
-		const struct netbe_tap_options config = { .tap = name, .fd = -1 };
+		const struct netbe_tap_options config = { .tap = name };
 		mac_of(mac[n], &config);
 		mac_of(again, &config);
 		assert_memory_equal(mac[n], again, 6);
 	}
 	const int port = make_bridge("mvbr", "mvport", 1500);
 	for (unsigned int i = 0; port >= 0 && i < 4; i++, n++) { /* at once, on one bridge */
-		const struct netbe_tap_options config = { .bridge = "mvbr", .fd = -1 };
+		const struct netbe_tap_options config = { .bridge = "mvbr" };
 
-		assert_int_equal(netbe_tap.open(&be[i], &config), 0);
+		assert_int_equal(netbe_tap.open(&be[i], &config, &one), 0);
 		memcpy(mac[n], be[i]->mac, 6);
 	}
 	for (unsigned int i = 0; i < 4; i++)
@@ -381,12 +506,12 @@ static void test_addresses(void **state)
 		close(port);
 	for (unsigned int i = 0; i < 4; i++, n++) { /* descriptors; the tap goes with each */
 		const struct netbe_tap_options config = {
-			.fd = make("mvsame", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+			.fds = { 1, { make("mvsame", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR) } }
 		};
 		mac_of(mac[n], &config);
 	}
 	for (unsigned int i = 0; i < 4; i++, n++) { /* the same name, elsewhere */
-		const struct netbe_tap_options config = { .tap = "mvmac0", .fd = -1 };
+		const struct netbe_tap_options config = { .tap = "mvmac0" };
 
 		/* One that is gone gives its number to the next: it has to stay. */
 		elsewhere[i] = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -416,7 +541,7 @@ static void test_address_of_descriptor(void **state)
 	for (unsigned int i = 0; i < 2; i++) {
 		fd = make("mvkeep", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
 		assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
-		const struct netbe_tap_options config = { .fd = fd };
+		const struct netbe_tap_options config = { .fds = { 1, { fd } } };
 		mac_of(mac[i], &config);
 	}
 	assert_memory_equal(mac[0], mac[1], 6);
@@ -453,8 +578,8 @@ static void test_elsewhere(void **state)
 
 		assert_int_equal(unshare(CLONE_NEWNET), 0);
 		there = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-		config.fd = make("mvaway", flags);
-		assert_true(config.fd >= 0);
+		config.fds = (struct tap_fds){ 1, { make("mvaway", flags) } };
+		assert_true(config.fds.fd[0] >= 0);
 		set_mtu("mvaway", 4000);
 		set_up("mvaway");
 		assert_int_equal(setns(home, CLONE_NEWNET), 0);
@@ -464,7 +589,7 @@ static void test_elsewhere(void **state)
 		}
 		messages_begin();
 		administrate(may);
-		const int ret = netbe_tap.open(&be, &config);
+		const int ret = netbe_tap.open(&be, &config, &one);
 		administrate(true);
 		said = messages_end();
 		if (may) {
@@ -502,8 +627,9 @@ static void test_elsewhere(void **state)
 /* One of our own, that we have no right to ask the namespace of. */
 static void test_here_without_rights(void **state)
 {
-	struct netbe_tap_options config = { .fd = make("mvhere",
-						       IFF_TAP | IFF_NO_PI | IFF_VNET_HDR) };
+	struct netbe_tap_options config = {
+		.fds = { 1, { make("mvhere", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR) } }
+	};
 	struct netbe *be = NULL;
 
 	(void)state;
@@ -511,7 +637,7 @@ static void test_here_without_rights(void **state)
 	set_mtu("mvhere", 3000);
 	messages_begin();
 	administrate(false);
-	const int ret = netbe_tap.open(&be, &config);
+	const int ret = netbe_tap.open(&be, &config, &one);
 	administrate(true);
 	assert_non_null(strstr(messages_end(), "tap 'mvhere' is down"));
 	assert_int_equal(ret, 0);
@@ -604,7 +730,9 @@ int main(void)
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_address_of_descriptor),
 		cmocka_unit_test(test_elsewhere), cmocka_unit_test(test_here_without_rights),
 		cmocka_unit_test(test_shared),	  cmocka_unit_test(test_every_feature_set),
-		cmocka_unit_test(test_deleted),
+		cmocka_unit_test(test_deleted),	  cmocka_unit_test(test_queues),
+		cmocka_unit_test(test_descriptors_of_queues),
+		cmocka_unit_test(test_descriptor_list),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
