@@ -12,7 +12,7 @@
 #include "vmm/base/log.h"
 
 /* All kinds there are. */
-#define KINDS(X) X(tap)
+#define KINDS(X) X(tap) X(stream)
 
 #define DECLARE(name)                                \
 	extern const struct netbe_kind netbe_##name; \
@@ -80,9 +80,11 @@ int netbe_open(struct netbe **out, const struct netbe_options *options,
 
 bool netbe_lost(struct netbe *be, const char *card, int err)
 {
-	if ((err == -EBADFD || err == -EBADF) && !atomic_exchange(&be->gone, true))
-		log_warn("%s: %s is gone; the guest's frames are dropped from now on", card,
-			 be->name);
+	const bool broken = err == -EPROTO;
+
+	if ((err == -EBADFD || err == -EBADF || broken) && !atomic_exchange(&be->gone, true))
+		log_warn("%s: %s %s; the guest's frames are dropped from now on", card, be->name,
+			 broken ? "sends what is no frame" : "is gone");
 	return netbe_is_gone(be);
 }
 

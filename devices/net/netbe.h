@@ -39,13 +39,20 @@ struct netbe;
 struct netbe_ops {
 	/*
 	 * Take one frame, header first, into @iov; its length, of which what did not fit is lost. Or
-	 * -EAGAIN: none waits; -EBADFD: there will be no more; another -errno: a fault that may pass.
+	 * -EAGAIN: none waits; -EBADFD: there will be no more; -EPROTO: nor after this, which is none;
+	 * another -errno: a fault that may pass.
 	 */
 	ssize_t (*recv)(struct netbe *be, unsigned int pair, const struct iovec *iov, int n);
 
 	/* Hand over one frame, header first. 0; -EAGAIN: it cannot be taken now, wait for EPOLLOUT;
 	 * -EBADFD: none will be; another -errno: this frame cannot be sent. */
 	int (*send)(struct netbe *be, unsigned int pair, const struct iovec *iov, int n);
+
+	/*
+	 * Or NULL. Go on with a frame that send() has taken but not wholly passed on: 0, also where there is
+	 * none; -EAGAIN: wait for EPOLLOUT and call it again.
+	 */
+	int (*flush)(struct netbe *be, unsigned int pair);
 
 	/* The guest copes with received frames that are as VIRTIO_NET_F_GUEST_* say, each with those
 	 * that it rests on (5.1.3.1): set before the first frame and on every change. -errno. */
@@ -70,10 +77,11 @@ static inline bool netbe_is_gone(const struct netbe *be)
 	return atomic_load_explicit(&be->gone, memory_order_relaxed);
 }
 
-/* How many queue pairs a card would have of its backend; @exactly: the user said so, fewer will not do. */
+/* What a card would have of its backend. */
 struct netbe_wish {
-	unsigned int pairs; /* 1 to NETBE_MAX_PAIRS */
-	bool exactly;
+	unsigned int pairs; /* 1 to NETBE_MAX_PAIRS queue pairs */
+	bool exactly;	    /* the user said so: fewer will not do */
+	unsigned int mtu;   /* or 0: whatever it has */
 };
 
 /*
@@ -86,7 +94,7 @@ struct netbe_kind {
 	unsigned int (*wanted)(const void *options);
 	/* Whether two ask for the same thing, which can't be shared. */
 	bool (*same)(const void *a, const void *b);
-	/* Open it with as many of the wished-for pairs as it can have; -errno with a message. */
+	/* Open it with as many of the wished-for pairs as it can have, and that MTU; -errno with a message. */
 	int (*open)(struct netbe **out, const void *options, const struct netbe_wish *wish);
 };
 

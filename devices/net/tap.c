@@ -26,11 +26,11 @@
 #define TUN_NODE  "/dev/net/tun"
 #define OUR_NETNS "/proc/self/ns/net"
 #define MAX_FD	  (1u << 20)
-#define MAX_MTU	  65521 /* what the kernel lets a tap have: 65535 less an Ethernet header */
 
 struct tap {
 	struct netbe be;
 	char ifname[IFNAMSIZ];
+	unsigned int mtu; /* wished for, or 0 */
 };
 
 /* What taps of different ages can do, the best first. */
@@ -190,11 +190,15 @@ static int attach(struct tap *tap, const char *name, const struct netbe_wish *wi
 static int adopt_queue(struct tap *tap, int fd)
 {
 	struct ifreq ifr = { 0 };
+	struct stat st;
 
 	if (ioctl(fd, TUNGETIFF, &ifr) < 0) {
 		int err = errno;
 
-		log_error("fd=%d is not an open tap: TUNGETIFF: %s", fd, strerror(err));
+		log_error("fd=%d is not an open tap: TUNGETIFF: %s%s", fd, strerror(err),
+			  fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)
+				  ? " (a stream socket is given by stream=N)"
+				  : "");
 		return -err;
 	}
 	if (!(ifr.ifr_flags & IFF_TAP)) {
@@ -424,7 +428,7 @@ static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_o
 	int ret = 0;
 
 	/* A bridge has the MTU of its smallest port: a new one must not pull it down. */
-	if (!config->mtu && mtu && mtu != old)
+	if (!tap->mtu && mtu && mtu != old)
 		ret = set_mtu(tap, sock, (unsigned int)mtu);
 	snprintf(br.ifr_name, sizeof(br.ifr_name), "%s", config->bridge);
 	if (ret || ioctl(sock, SIOCBRADDIF, &br) == 0)
@@ -432,7 +436,7 @@ static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_o
 	if (errno != EBUSY)
 		return cannot(tap, "put it on the bridge", config->bridge);
 	log_warn("%s is on a bridge already; left there", tap->be.name);
-	return config->mtu ? 0 : set_mtu(tap, sock, (unsigned int)old);
+	return tap->mtu ? 0 : set_mtu(tap, sock, (unsigned int)old);
 }
 
 static int bring_up(const struct tap *tap, int sock, bool made)
@@ -456,7 +460,7 @@ static int configure_interface(struct tap *tap, const struct netbe_tap_options *
 	const int sock = socket_beside(tap, config->fds.nr > 0);
 	int ret = 0;
 
-	if (sock < 0 && (config->mtu || sock == -EXDEV)) {
+	if (sock < 0 && (tap->mtu || sock == -EXDEV)) {
 		log_error(
 			"cannot set the MTU of %s: it is in a network namespace out of reach (set it there, without mtu=)",
 			tap->be.name);
@@ -470,8 +474,8 @@ static int configure_interface(struct tap *tap, const struct netbe_tap_options *
 			tap->be.name);
 		ret = -EBUSY;
 	}
-	if (!ret && config->mtu)
-		ret = set_mtu(tap, sock, config->mtu);
+	if (!ret && tap->mtu)
+		ret = set_mtu(tap, sock, tap->mtu);
 	if (!ret && config->bridge)
 		ret = join_bridge(tap, sock, config);
 	if (!ret)
@@ -508,6 +512,7 @@ static int tap_open(struct netbe **out, const void *options, const struct netbe_
 	if (!tap)
 		return -ENOMEM;
 	tap->be.ops = &tap_ops;
+	tap->mtu = wish->mtu;
 	ret = given ? adopt(tap, &config->fds, wish) : attach(tap, name, wish);
 	snprintf(tap->be.name, sizeof(tap->be.name), "tap '%s'", tap->ifname);
 	if (!ret)
@@ -571,8 +576,6 @@ const struct option netbe_tap_keys[] = {
 	{ "fd", OPTION_OTHER, AT(fds), "N[:N...]", "an open tap, a descriptor a queue",
 	  .wanted = "up to 8 different numbers from 0 to 1048576, as in 3:4", .parse = parse_fds },
 	{ "bridge", OPTION_INTERFACE, AT(bridge), "NAME", "a tap of its own on that bridge" },
-	{ "mtu", OPTION_NUMBER, AT(mtu), "N", "set on the tap (as it is)", .min = 68,
-	  .max = MAX_MTU },
 	{ 0 },
 };
 #undef AT

@@ -13,14 +13,14 @@ struct netbe_tap_options {
 	const char *tap;    /* existing, or made with that name; NULL with a bridge: any name */
 	const char *bridge; /* put the tap on it, or NULL */
 	struct tap_fds fds; /* the queues of an open tap, or none; closed with the backend */
-	unsigned int mtu;   /* set on the tap, or 0: as it is, or as the bridge's */
 };
 
 extern const struct option netbe_tap_keys[];
 
 /*
  * A tap that does not exist is made, brought up, and is gone when minivmm ends; an existing one is left as it was
- * found. Errors say what is wrong with it (busy, forbidden, made with other flags or for one queue, shared with another program).
+ * found. Without a wish for an MTU it has its own, or the bridge's. Errors say what is wrong with it (busy, forbidden,
+ * made with other flags or for one queue, shared with another program).
  */
 extern const struct netbe_kind netbe_tap;
 

@@ -13,6 +13,7 @@
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 
+#define MAX_MTU		65521 /* what the kernel lets a tap have: 65535 less an Ethernet header */
 #define CTRL_QUEUE_SIZE 64
 #define MAX_QUEUES	(2 * NETBE_MAX_PAIRS + 1)
 #define BUDGET		64u /* commands before the frames get their turn */
@@ -74,6 +75,8 @@ static int set_offloads(struct net *n, uint64_t offloads)
 		ret = n->be->ops->set_features(n->be, offloads);
 	if (ret && !netbe_lost(n->be, n->dev.name, ret))
 		return ret;
+	if (ret)
+		net_link_down(&n->dev);
 	n->filter.offloads = offloads;
 	return 0;
 }
@@ -454,7 +457,7 @@ static int check_options(const void *values, const char *text, const void *const
 	for (unsigned int i = 0; !ret && i < nr; i++)
 		if (netbe_options_same(&o->be,
 				       &((const struct virtio_net_options *)others[i])->be)) {
-			log_error("--net %s: that tap already belongs to another --net", text);
+			log_error("--net %s: it already belongs to another --net", text);
 			return -EINVAL;
 		}
 	return ret;
@@ -466,6 +469,7 @@ static int create_device(struct device **out, const struct device_env *env, cons
 	const struct netbe_wish wish = {
 		.pairs = o.queues ? o.queues : MIN(env->cpus, NETBE_MAX_PAIRS),
 		.exactly = o.queues,
+		.mtu = o.mtu,
 	};
 	struct virtio_dev *dev;
 	struct netbe *be;
@@ -483,6 +487,8 @@ static const struct option keys[] = {
 	{ "queues", OPTION_NUMBER, AT(queues), "N",
 	  "queue pairs, each with a thread of its own, of a multi_queue tap\n(as many as vCPUs where the tap has them)",
 	  .min = 1, .max = NETBE_MAX_PAIRS },
+	{ "mtu", OPTION_NUMBER, AT(mtu), "N",
+	  "of the tap (as it is), or what a socket's other end takes", .min = 68, .max = MAX_MTU },
 	/* With fewer Linux cannot send: a frame may take 19 descriptors. */
 	{ "queue-size", OPTION_POWER_OF_2, AT(queue_size), "N", "entries of a ring",
 	  .preset = "256", .min = 32, .max = VIRTQ_SIZE_MAX },

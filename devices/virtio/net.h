@@ -14,6 +14,7 @@
 struct virtio_net_options {
 	struct netbe_options be;
 	uint8_t mac[6];	     /* all 0: the backend's */
+	unsigned int mtu;    /* for the backend; 0: what it has */
 	unsigned int queues; /* pairs; 0: as many as the backend has, at most the vCPUs */
 	unsigned int queue_size;
 	unsigned int poll_us;	      /* busy-poll for at most this long after work; 0: never */

@@ -33,12 +33,23 @@ int net_pair_watch_backend(struct net_pair *n)
 	return ret;
 }
 
+void net_link_down(struct virtio_dev *card)
+{
+	const __virtio16 down = 0;
+
+	virtio_config_update(card, offsetof(struct virtio_net_config, status), &down, sizeof(down));
+}
+
 bool net_pair_lose_backend(struct net_pair *n, int err)
 {
+	const bool before = netbe_is_gone(n->p.be);
+
 	if (!netbe_lost(n->p.be, n->p.dev->name, err))
 		return false;
 	n->tx_wait = false;
 	net_pair_watch_backend(n);
+	if (!before)
+		net_link_down(n->p.dev);
 	return true;
 }
 
@@ -78,6 +89,24 @@ static bool tx_one(struct net_pair *n, const struct virtq_chain *c)
 	return true;
 }
 
+/* The backend takes no more: the ring is left alone until EPOLLOUT. */
+static void tx_block(struct net_pair *n)
+{
+	n->counters.tx.blocked++;
+	n->tx_wait = true;
+	net_pair_watch_backend(n);
+}
+
+/* The end of the last frame may still be with the backend, and then goes first. */
+static void tx_flush(struct net_pair *n)
+{
+	struct netbe *be = n->p.be;
+
+	if (be->ops->flush && !n->tx_wait && !netbe_is_gone(be) &&
+	    be->ops->flush(be, n->p.index) == -EAGAIN)
+		tx_block(n);
+}
+
 static bool tx_work(struct net_pair *n)
 {
 	struct virtq *vq = n->txq;
@@ -85,13 +114,12 @@ static bool tx_work(struct net_pair *n)
 	unsigned int done = 0;
 	int ret = 0;
 
+	tx_flush(n);
 	while (done < BUDGET && !n->tx_wait &&
 	       (ret = virtq_pop(vq, &c, n->tx_iov, VIRTQ_SIZE_MAX)) > 0) {
 		if (!tx_one(n, &c)) {
 			virtq_unpop(vq, &c);
-			n->counters.tx.blocked++;
-			n->tx_wait = true;
-			net_pair_watch_backend(n);
+			tx_block(n);
 			break;
 		}
 		virtq_push(vq, &c, 0);

@@ -73,6 +73,9 @@ void net_pair_set_filter(struct net_pair *pair, const struct net_filter *filter)
 
 void net_pair_add_counters(struct net_counters *sum, const struct net_pair *pair);
 
+/* The card's backend is gone: the driver is told that the link is down. Any thread. */
+void net_link_down(struct virtio_dev *card);
+
 /* Where the card watches its control queue. */
 struct loop *net_pair_loop(struct net_pair *pair);
 

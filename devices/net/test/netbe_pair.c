@@ -70,7 +70,8 @@ static void pair_close(struct netbe *be)
 	close(be->fd[0]);
 }
 
-static const struct netbe_ops pair_ops = { pair_recv, pair_send, pair_set_features, pair_close };
+static const struct netbe_ops pair_ops = { pair_recv, pair_send, NULL, pair_set_features,
+					   pair_close };
 
 void netbe_pair_init(struct netbe_pair *pair)
 {

@@ -338,17 +338,18 @@ static void test_forbidden(void **state)
 
 static void test_settings(void **state)
 {
-	struct netbe_tap_options config = { .tap = "mvset", .mtu = 9000 };
+	struct netbe_tap_options config = { .tap = "mvset" };
+	struct netbe_wish wish = { .pairs = 1, .mtu = 9000 };
 	struct netbe *be = NULL;
 
 	(void)state;
 	need_taps();
-	assert_int_equal(netbe_tap.open(&be, &config, &one), 0);
+	assert_int_equal(netbe_tap.open(&be, &config, &wish), 0);
 	assert_int_equal(be->mtu, 9000);
 	be->ops->close(be);
 	be = NULL;
-	config.mtu = 1u << 30;
-	assert_int_equal(netbe_tap.open(&be, &config, &one), -EINVAL);
+	wish.mtu = 1u << 30;
+	assert_int_equal(netbe_tap.open(&be, &config, &wish), -EINVAL);
 	assert_int_equal(if_nametoindex("mvset"), 0);
 	config = (struct netbe_tap_options){ .bridge = "nobridge" };
 	assert_int_equal(netbe_tap.open(&be, &config, &one), -ENODEV);
@@ -425,9 +426,8 @@ static void test_bridge_mtu(void **state)
 	need_taps();
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const int port = make_bridge("mvbr", "mvport", cases[i].bridge);
-		const struct netbe_tap_options config = { .tap = cases[i].tap,
-							  .bridge = "mvbr",
-							  .mtu = cases[i].mtu };
+		const struct netbe_tap_options config = { .tap = cases[i].tap, .bridge = "mvbr" };
+		const struct netbe_wish wish = { .pairs = 1, .mtu = cases[i].mtu };
 		struct netbe *be = NULL;
 		int fd;
 
@@ -441,13 +441,13 @@ static void test_bridge_mtu(void **state)
 			assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
 			close(fd);
 		}
-		assert_int_equal(netbe_tap.open(&be, &config, &one), 0);
+		assert_int_equal(netbe_tap.open(&be, &config, &wish), 0);
 		assert_int_equal(be->mtu, cases[i].expected);
 		assert_int_equal(mtu_of("mvbr"), cases[i].bridge_after);
 		be->ops->close(be);
 		if (cases[i].exists) { /* on the bridge already, and left as it is */
 			set_mtu(cases[i].tap, 1300);
-			assert_int_equal(netbe_tap.open(&be, &config, &one), 0);
+			assert_int_equal(netbe_tap.open(&be, &config, &wish), 0);
 			assert_int_equal(be->mtu, 1300);
 			be->ops->close(be);
 			fd = make(cases[i].tap, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
@@ -571,7 +571,8 @@ static void test_elsewhere(void **state)
 	for (unsigned int i = 0; i < 8; i++) {
 		const bool namesake = i & 1, may = i & 2, sets_mtu = i & 4;
 		const int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-		struct netbe_tap_options config = { .mtu = sets_mtu ? 2000 : 0 };
+		struct netbe_tap_options config = { 0 };
+		const struct netbe_wish wish = { .pairs = 1, .mtu = sets_mtu ? 2000 : 0 };
 		struct netbe *be = NULL;
 		int ours = -1, there;
 		const char *said;
@@ -589,7 +590,7 @@ static void test_elsewhere(void **state)
 		}
 		messages_begin();
 		administrate(may);
-		const int ret = netbe_tap.open(&be, &config, &one);
+		const int ret = netbe_tap.open(&be, &config, &wish);
 		administrate(true);
 		said = messages_end();
 		if (may) {
@@ -724,13 +725,20 @@ static void test_deleted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_not_a_tap), cmocka_unit_test(test_made),
-		cmocka_unit_test(test_kinds),	  cmocka_unit_test(test_forbidden),
-		cmocka_unit_test(test_settings),  cmocka_unit_test(test_bridge_mtu),
-		cmocka_unit_test(test_addresses), cmocka_unit_test(test_address_of_descriptor),
-		cmocka_unit_test(test_elsewhere), cmocka_unit_test(test_here_without_rights),
-		cmocka_unit_test(test_shared),	  cmocka_unit_test(test_every_feature_set),
-		cmocka_unit_test(test_deleted),	  cmocka_unit_test(test_queues),
+		cmocka_unit_test(test_not_a_tap),
+		cmocka_unit_test(test_made),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_forbidden),
+		cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_bridge_mtu),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_address_of_descriptor),
+		cmocka_unit_test(test_elsewhere),
+		cmocka_unit_test(test_here_without_rights),
+		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_every_feature_set),
+		cmocka_unit_test(test_deleted),
+		cmocka_unit_test(test_queues),
 		cmocka_unit_test(test_descriptors_of_queues),
 		cmocka_unit_test(test_descriptor_list),
 	};

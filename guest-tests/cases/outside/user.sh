@@ -19,6 +19,9 @@ user_switches_that_contradict() { cannot 'tso=on contradicts csum=off' --kernel 
 user_bad_switch() { cannot "bad value 'of' for event-idx" --kernel x --net tap0,event-idx=of; }
 user_long_tap_name() { cannot 'at most 15 characters' --kernel x --net abcdefghijklmnopq; }
 user_fd_is_no_tap() { cannot 'fd=0 is not an open tap' --kernel "$small" --net fd=0; }
+user_no_such_socket() { cannot "cannot connect to socket '$tmp/none': No such file" --kernel "$small" --net socket="$tmp/none"; }
+user_stream_is_none() { cannot 'stream=0 is not a connected stream socket' --kernel "$small" --net stream=0 && cannot 'stream=7 is not' --kernel "$small" --net stream=7 && cannot 'give a tap' --kernel "$small" --net stream=7,socket=/x; }
+user_same_stream_twice() { cannot 'already belongs to another --net' --kernel x --net stream=5 --net stream=5; }
 user_no_kvm()
 {
 	minivmm=$tmp/no-kvm
