@@ -2,6 +2,9 @@
 #include "vmm/files.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/base/log.h"
@@ -16,8 +19,8 @@ static int add(struct files *files, struct file new, const struct stat *st)
 	for (unsigned int i = 0; i < files->nr; i++) {
 		const struct file *old = &files->file[i];
 
-		if (old->dev != new.dev || old->ino != new.ino || (!old->written && !new.written) ||
-		    (old->inherited && new.inherited))
+		if (old->directory || old->dev != new.dev || old->ino != new.ino ||
+		    (!old->written && !new.written) || (old->inherited && new.inherited))
 			continue;
 		log_error("cannot use '%s' as %s: it is also the %s%s%s%s", new.path, new.what,
 			  old->what, old->inherited ? "" : " '", old->inherited ? "" : old->path,
@@ -55,6 +58,50 @@ int files_add(struct files *files, const char *what, const char *path, bool writ
 	return !path || stat(path, &st) < 0 ? 0 : add(files, file, &st);
 }
 
+void files_add_directory(struct files *files, const char *path, bool written)
+{
+	struct stat st;
+
+	if (!written || stat(path, &st) < 0 || files->nr == ARRAY_SIZE(files->file))
+		return;
+	files->file[files->nr++] = (struct file){
+		.path = path, .dev = st.st_dev, .ino = st.st_ino, .directory = true
+	};
+}
+
+static const struct file *find_directory(const struct files *files, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return NULL;
+	for (unsigned int i = 0; i < files->nr; i++) {
+		const struct file *f = &files->file[i];
+
+		if (f->directory && f->dev == st.st_dev && f->ino == st.st_ino)
+			return f;
+	}
+	return NULL;
+}
+
+void files_warn_if_shared(const struct files *files, const char *what, const char *name,
+			  const char *path)
+{
+	const struct file *above = NULL;
+	char *at = realpath(path, NULL), *slash;
+
+	/* From the directory that it is in upwards. */
+	while (at && !above && (slash = strrchr(at, '/'))) {
+		*slash = '\0';
+		above = find_directory(files, *at ? at : "/");
+	}
+	if (above)
+		log_warn(
+			"the guest can change the %s '%s' as a file, too: it lies below '%s', which is shared (keep it elsewhere, or share read-only)",
+			what, name, above->path);
+	free(at);
+}
+
 int files_add_output(struct files *files, const char *what, const char *path, int fd)
 {
 	struct stat st;
@@ -65,16 +112,45 @@ int files_add_output(struct files *files, const char *what, const char *path, in
 		log_error("cannot use '%s' as %s: it is a block device", path, what);
 		return -EINVAL;
 	}
+	files_warn_if_shared(files, what, path, path);
 	return add(files, (struct file){ .what = what, .path = path, .written = true }, &st);
 }
 
-static int add_device(struct files *files, const struct config_device *device,
-		      const struct device_kind *kind)
+/* Shares first, as others may lie below them. */
+static int add_device(struct files *files, const struct device_kind *kind, const void *options,
+		      bool directories)
 {
-	const struct device_file f = kind->file(device->options);
+	const struct device_file f = kind->file(options);
+	const char *what = kind->options->name;
+	char link[32], name[16];
+	int ret = 0;
 
-	return f.path ? files_add(files, kind->options->name, f.path, f.written)
-		      : files_add_fd(files, kind->options->name, f.fd, f.written);
+	if (f.directory != directories)
+		return 0;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", f.fd);
+	snprintf(name, sizeof(name), "fd=%d", f.fd);
+	if (directories)
+		files_add_directory(files, f.path, f.written);
+	else
+		ret = f.path ? files_add(files, what, f.path, f.written)
+			     : files_add_fd(files, what, f.fd, f.written);
+	if (!ret && !directories)
+		files_warn_if_shared(files, what, f.path ? f.path : name, f.path ? f.path : link);
+	return ret;
+}
+
+static int add_devices(struct files *files, const struct config *config,
+		       const struct device_kind *const *kinds, unsigned int nr_kinds,
+		       bool directories)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < config->nr_devices; i++)
+		for (unsigned int k = 0; !ret && k < nr_kinds; k++)
+			if (config->device[i].group == kinds[k]->options && kinds[k]->file)
+				ret = add_device(files, kinds[k], config->device[i].options,
+						 directories);
+	return ret;
 }
 
 int files_add_inputs(struct files *files, const struct config *config,
@@ -92,9 +168,9 @@ int files_add_inputs(struct files *files, const struct config *config,
 		ret = files_add(files, "kernel", config->kernel, false);
 	if (!ret)
 		ret = files_add(files, "initrd", config->initrd, false);
-	for (unsigned int i = 0; i < config->nr_devices; i++)
-		for (unsigned int k = 0; !ret && k < nr_kinds; k++)
-			if (config->device[i].group == kinds[k]->options && kinds[k]->file)
-				ret = add_device(files, &config->device[i], kinds[k]);
+	if (!ret)
+		ret = add_devices(files, config, kinds, nr_kinds, true);
+	if (!ret)
+		ret = add_devices(files, config, kinds, nr_kinds, false);
 	return ret;
 }

@@ -4,6 +4,9 @@
  *
  * Inputs are noted first. Outputs are opened last and noted then, and emptied only when nothing can fail
  * any more; so a start that fails has changed no file.
+ *
+ * A disk or an output below a directory that the guest may write to is the guest's by another way, too: it is
+ * told of. (Not seen: a hard link elsewhere, and what lies below a bind mount of a part of that directory.)
  */
 #ifndef VMM_FILES_H
 #define VMM_FILES_H
@@ -21,6 +24,7 @@ struct files {
 		dev_t dev;
 		ino_t ino;
 		bool written, inherited;
+		bool directory; /* a share that the guest may write to */
 	} file[96];
 	unsigned int nr;
 };
@@ -30,6 +34,13 @@ int must_check files_add_inherited(struct files *files, const char *what, int fd
 
 /* A file that is opened elsewhere, where it exists. -EINVAL with a message where it clashes. */
 int must_check files_add(struct files *files, const char *what, const char *path, bool written);
+
+/* A directory below which the guest may write (@written) or only reads. */
+void files_add_directory(struct files *files, const char *path, bool written);
+
+/* Tell of file @path, the @what, where the guest can change it by a share; @path may be a link to it in /proc. */
+void files_warn_if_shared(const struct files *files, const char *what, const char *name,
+			  const char *path);
 
 /* The same of what a parent has opened. */
 int must_check files_add_fd(struct files *files, const char *what, int fd, bool written);

@@ -420,7 +420,7 @@ static struct device_file file_of(const void *values)
 {
 	const struct virtio_blk_options *o = values;
 
-	return (struct device_file){ o->path, o->fd, !o->readonly };
+	return (struct device_file){ .path = o->path, .fd = o->fd, .written = !o->readonly };
 }
 
 const struct device_kind virtio_blk_kind = { .options = &disk_options,

@@ -247,4 +247,13 @@ static const struct option_group fs_options = {
 	.of = (const struct option_rows[]){ { keys, 0 }, { 0 } },
 };
 
-const struct device_kind virtio_fs_kind = { .options = &fs_options, .create = create_device };
+static struct device_file file_of(const void *values)
+{
+	const struct virtio_fs_options *o = values;
+
+	return (struct device_file){ .path = o->dir, .written = !o->readonly, .directory = true };
+}
+
+const struct device_kind virtio_fs_kind = { .options = &fs_options,
+					    .file = file_of,
+					    .create = create_device };

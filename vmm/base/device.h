@@ -58,6 +58,7 @@ struct device_file {
 	const char *path;
 	int fd;
 	bool written;
+	bool directory; /* all that lies below it; by path only */
 };
 
 struct device_kind {

@@ -107,13 +107,71 @@ static void test_what_is_shared(void **state)
 	close(pipes[1]);
 }
 
+/* What is said of @path below the shares of @files; @name as it is given. */
+static void check_shared(const struct files *files, const char *path, const char *below)
+{
+	char want[512] = "";
+
+	if (below)
+		snprintf(
+			want, sizeof(want),
+			"minivmm: the guest can change the disk '%s' as a file, too: it lies below '%s', which is shared (keep it elsewhere, or share read-only)\n",
+			path, below);
+	messages_begin();
+	files_warn_if_shared(files, "disk", path, path);
+	assert_string_equal(messages_end(), want);
+}
+
+static void test_shares(void **state)
+{
+	struct files files = { .nr = 0 };
+	char sub[64], file[80], link_name[64], other[64];
+	const char *shared;
+
+	(void)state;
+	snprintf(sub, sizeof(sub), "%s/sub", dir);
+	snprintf(file, sizeof(file), "%s/sub/file", dir);
+	snprintf(link_name, sizeof(link_name), "%s/link", dir);
+	snprintf(other, sizeof(other), "%s/sub2", dir);
+	assert_int_equal(mkdir(sub, 0700) | mkdir(other, 0700) | symlink(sub, link_name), 0);
+	close(open(file, O_RDWR | O_CREAT, 0600));
+
+	files_add_directory(&files, dir, false); /* the guest only reads */
+	check_shared(&files, file, NULL);
+	files_add_directory(&files, other, true); /* a name that only begins alike */
+	check_shared(&files, file, NULL);
+	files_add_directory(&files, "/nonexistent", true);
+	check_shared(&files, "/nonexistent/file", NULL);
+
+	shared = link_name; /* by a link to it */
+	files_add_directory(&files, shared, true);
+	check_shared(&files, file, shared);
+	check_shared(&files, a, NULL); /* beside it */
+	snprintf(other, sizeof(other), "%s/link/../sub/./file", dir);
+	check_shared(&files, other, shared);
+	assert_int_equal(unlink(link_name) | symlink(file, link_name), 0);
+	check_shared(&files, link_name, shared); /* a link from elsewhere to a file in it */
+	const int fd = open(file, O_RDONLY | O_CLOEXEC);
+	snprintf(other, sizeof(other), "/proc/self/fd/%d", fd);
+	check_shared(&files, other, shared);
+	messages_begin();
+	assert_int_equal(files_add_output(&files, "log", file, fd), 0);
+	assert_non_null(strstr(messages_end(), "the guest can change the log '"));
+	close(fd);
+
+	files = (struct files){ .nr = 0 };
+	files_add_directory(&files, "/", true);
+	check_shared(&files, file, "/");
+	snprintf(other, sizeof(other), "%s/sub2", dir);
+	assert_int_equal(unlink(file) | unlink(link_name) | rmdir(sub) | rmdir(other), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_written_first),
-		cmocka_unit_test(test_inherited),
-		cmocka_unit_test(test_what_is_shared),
+		cmocka_unit_test(test_names),	  cmocka_unit_test(test_written_first),
+		cmocka_unit_test(test_inherited), cmocka_unit_test(test_what_is_shared),
+		cmocka_unit_test(test_shares),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

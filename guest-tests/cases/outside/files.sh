@@ -65,6 +65,17 @@ guest_same_file_harmless()
 	guest 42 s --disk "$tmp/a,ro" --disk "$tmp/a,ro" && guest 42 s --console /dev/null --stats /dev/null &&
 		guest 42 s --stats - && timeout 50 "$minivmm" --kernel "$small" --append o >"$tmp/both" 2>&1 </dev/null
 }
+# What the guest reaches by a share as well is told of, and works.
+guest_files_below_a_share()
+{
+	local shared=$tmp/shared
+	mkdir "$shared" && truncate -s 1M "$shared/disk" && ln -s "$shared/disk" "$tmp/to-disk" || return 1
+	guest 42 s --disk "$shared/disk" --fs "$shared" && says "the disk '$shared/disk' as a file" &&
+		guest 42 s --fs "$shared" --disk "$tmp/to-disk,ro" && says "the disk '$tmp/to-disk' as a file" &&
+		guest 42 s --fs "$tmp" --disk fd=8 8<>"$shared/disk" && says "the disk 'fd=8' as a file" &&
+		guest 42 s --fs "$shared" --console "$shared/log" --stats "$shared/stats" && says 'the console file' 2 && grep -q 'the stats file' "$tmp/err" &&
+		guest 42 s --fs "$shared,ro" --disk "$shared/disk" --stats "$shared/stats" && [ ! -s "$tmp/err" ]
+}
 # A start that fails changes nothing.
 user_outputs_kept()
 {
