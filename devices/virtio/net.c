@@ -197,24 +197,22 @@ static void on_ctrl_kick(void *arg, uint32_t events)
 
 	(void)events;
 	virtq_ack_kick(vq);
-	do {
-		while (left && (ret = virtq_pop(vq, &c, n->ctrl_iov, VIRTQ_SIZE_MAX)) > 0) {
-			const uint8_t ack =
-				command(n, n->ctrl_iov, c.nr_out) ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
+	while (left && (ret = virtq_pop(vq, &c, n->ctrl_iov, VIRTQ_SIZE_MAX)) > 0) {
+		const uint8_t ack =
+			command(n, n->ctrl_iov, c.nr_out) ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
 
-			left--;
-			n->ctrl.commands++;
-			n->ctrl.refused += ack != VIRTIO_NET_OK;
-			virtq_push(vq, &c,
-				   (uint32_t)iov_from_buf(n->ctrl_iov + c.nr_out, c.nr_in, 0, &ack,
-							  1));
-		}
-		virtio_publish(&n->dev, (unsigned int)(vq - n->vq));
-	} while (left && !ret && virtq_kicks_on(vq));
+		left--;
+		n->ctrl.commands++;
+		n->ctrl.refused += ack != VIRTIO_NET_OK;
+		virtq_push(vq, &c,
+			   (uint32_t)iov_from_buf(n->ctrl_iov + c.nr_out, c.nr_in, 0, &ack, 1));
+	}
+	virtio_publish(&n->dev, (unsigned int)(vq - n->vq));
 	if (ret == -EPROTO)
 		virtio_fail(&n->dev, "its control ring is broken");
-	if (!left) /* the frames' turn; then come back */
-		event_signal(vq->kick_fd);
+	else if (!left || virtq_kicks_on(vq))
+		event_signal(
+			vq->kick_fd); /* the frames' turn first; what is in the ring may be a guest's play */
 }
 
 static void watch_control(void *arg)

@@ -1,0 +1,280 @@
+/*
+ * A vCPU that plays with avail->idx whenever the device looks: each consumer of each queue works in turns that end, so
+ * that a reset comes through. Where a turn did not end the reset would wait for ever.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <linux/virtio_blk.h>
+#include <linux/virtio_console.h>
+
+#include "devices/net/test/netbe_pair.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
+#include "devices/virtio/fs.h"
+#include "devices/virtio/net.h"
+#include "devices/virtio/rng.h"
+#include "devices/virtio/test/vdriver.h"
+
+#define SIZE	   64u /* of each ring */
+#define QUEUES_MAX 4
+#define CTRL	   NET_F(CTRL_VQ)
+
+static struct vdriver d;
+static struct virtio_dev *dev;
+static struct netbe_pair pair;
+static struct loop *loop; /* of the console's machine */
+static char path[] = "/tmp/minivmm-test-turns-XXXXXX";
+
+/* ---- the devices ---- */
+
+static void create_blk(void)
+{
+	const struct virtio_blk_options options = { .path = path };
+	int fd;
+
+	strcpy(path + strlen(path) - 6, "XXXXXX");
+	fd = mkstemp(path);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	close(fd);
+	assert_int_equal(virtio_blk_create(&dev, "disk0", &d.mem, &options), 0);
+}
+
+static void destroy_blk(void)
+{
+	virtio_blk_destroy(dev);
+	unlink(path);
+}
+
+static void create_rng(void)
+{
+	assert_int_equal(virtio_rng_create(&dev, "rng0", &d.mem, NULL), 0);
+}
+
+static void destroy_rng(void)
+{
+	virtio_rng_destroy(dev);
+}
+
+static void create_fs(void)
+{
+	const struct virtio_fs_options options = { .dir = "/", .readonly = true };
+
+	assert_int_equal(virtio_fs_create(&dev, "fs0", &d.mem, &options), 0);
+}
+
+static void destroy_fs(void)
+{
+	virtio_fs_destroy(dev);
+}
+
+static size_t output(void *arg, const struct iovec *iov, unsigned int n)
+{
+	(void)arg;
+	return iov_size(iov, n);
+}
+
+/* More than the guest can take. */
+static size_t input(void *arg, void *buf, size_t len)
+{
+	(void)arg;
+	memset(buf, 'x', len);
+	return len;
+}
+
+static void create_console(void)
+{
+	static const struct virtio_console_ops ops = { .output = output, .input = input };
+
+	assert_int_equal(loop_create(&loop, "main"), 0);
+	assert_int_equal(loop_start(loop, THREAD_MAIN, NULL), 0);
+	assert_int_equal(virtio_console_create(&dev, "job", &d.mem, loop, "port", &ops, NULL), 0);
+}
+
+static void destroy_console(void)
+{
+	virtio_console_destroy(dev);
+	loop_destroy(loop);
+}
+
+static void create_net(void)
+{
+	const struct virtio_net_options options = { .queue_size = SIZE,
+						    .mac = { 0x52, 0x54, 0, 0, 0, 1 } };
+
+	netbe_pair_init(&pair);
+	assert_int_equal(virtio_net_create(&dev, "net0", &d.mem, &pair.be, &options), 0);
+}
+
+static void destroy_net(void)
+{
+	virtio_net_destroy(dev);
+	netbe_pair_destroy(&pair);
+}
+
+/* What each chain of a queue has: bytes to be read, and room. */
+struct play {
+	uint32_t out, in;
+	void (*fill)(uint8_t *out, unsigned int chain);
+};
+
+static void read_sector(uint8_t *out, unsigned int chain)
+{
+	const struct virtio_blk_outhdr h = { .type = VIRTIO_BLK_T_IN, .sector = chain };
+
+	memcpy(out, &h, sizeof(h));
+}
+
+static void say_ready_or_open(uint8_t *out, unsigned int chain)
+{
+	const struct virtio_console_control c = {
+		.event = chain % 2 ? VIRTIO_CONSOLE_PORT_OPEN : VIRTIO_CONSOLE_DEVICE_READY,
+		.value = 1,
+	};
+
+	memcpy(out, &c, sizeof(c));
+}
+
+static const struct subject {
+	void (*create)(void);
+	void (*destroy)(void);
+	uint64_t features;
+	unsigned int queues, flipped; /* bits: those of which each is looked into */
+	struct play play[QUEUES_MAX];
+} subjects[] = {
+	{ create_blk, destroy_blk, 0, 1, 1, { { 16, 513, read_sector } } },
+	{ create_rng, destroy_rng, 0, 1, 1, { { 0, 16, NULL } } },
+	{ create_fs, destroy_fs, 0, 3, 3, { { 8, 64, NULL }, { 8, 64, NULL } } },
+	/* Nothing is said that nobody asked for. */
+	{ create_console,
+	  destroy_console,
+	  BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT),
+	  15,
+	  11,
+	  { { 0, 8, NULL }, { 8, 0, NULL }, { 0, 64, NULL }, { 8, 0, say_ready_or_open } } },
+	/* Buffers that are no use for a frame, and frames that are none. */
+	{ create_net, destroy_net, CTRL, 7, 7, { { 8, 0, NULL }, { 8, 0, NULL }, { 2, 1, NULL } } },
+};
+
+/* ---- the vCPU, which is at it whenever the device looks ---- */
+
+enum { HONEST, FULL, FLIP };
+static _Atomic int mode;
+static _Atomic unsigned int looks[QUEUES_MAX];
+
+static void set_idx(const struct virtq *vq, uint16_t idx)
+{
+	if (vq->live)
+		__atomic_store_n(&vq->avail->idx, idx, __ATOMIC_RELEASE);
+}
+
+int __real_virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *iov,
+		     unsigned int max_iov);
+int __wrap_virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *iov,
+		     unsigned int max_iov);
+bool __real_virtq_kicks_on(struct virtq *vq);
+bool __wrap_virtq_kicks_on(struct virtq *vq);
+
+/* Always as full as it may be; or one chain that is there when asked for kicks, and gone when it is to be taken. */
+int __wrap_virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *iov,
+		     unsigned int max_iov)
+{
+	looks[vq - dev->vq]++;
+	if (mode == FULL)
+		set_idx(vq, (uint16_t)(vq->used_idx + SIZE));
+	else if (mode == FLIP)
+		set_idx(vq, vq->last_avail);
+	return __real_virtq_pop(vq, chain, iov, max_iov);
+}
+
+bool __wrap_virtq_kicks_on(struct virtq *vq)
+{
+	if (mode == FLIP)
+		set_idx(vq, (uint16_t)(vq->last_avail + 1));
+	return __real_virtq_kicks_on(vq);
+}
+
+static void fill_ring(unsigned int q, const struct play *p)
+{
+	struct vdriver_queue *vq = &d.queue[q];
+
+	for (uint16_t i = 0; i < vq->size; i++) {
+		const uint16_t head = (uint16_t)(2 * i % vq->size);
+		const struct vdriver_buf b = vdriver_buf(&d, p->out + p->in);
+
+		vq->avail->ring[i] = head;
+		if (p->fill)
+			p->fill(b.host, i);
+		if (p->out)
+			vdriver_set_desc(&d, q, head, b.gpa, p->out, p->in ? VRING_DESC_F_NEXT : 0,
+					 (uint16_t)(head + 1));
+		if (p->in)
+			vdriver_set_desc(&d, q, p->out ? (uint16_t)(head + 1) : head,
+					 b.gpa + p->out, p->in, VRING_DESC_F_WRITE, 0);
+	}
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* Until the device has looked into those rings again and again. */
+static void await_looks(unsigned int queues)
+{
+	for (unsigned int q = 0; q < dev->nr_vqs; q++) {
+		const unsigned int before = looks[q];
+
+		while (queues & BIT(q) && looks[q] - before < 4 * SIZE)
+			usleep(100);
+	}
+}
+
+static void play(const struct subject *s, int end)
+{
+	vdriver_start_sized(&d, s->features, SIZE);
+	for (unsigned int q = 0; q < dev->nr_vqs; q++)
+		if (s->queues & BIT(q))
+			fill_ring(q, &s->play[q]);
+	mode = FULL;
+	for (unsigned int q = 0; q < dev->nr_vqs; q++)
+		vdriver_force_kick(&d, q);
+	await_looks(s->queues);
+	mode = end;
+	if (end == FLIP)
+		await_looks(s->flipped);
+	if (s->create == create_console)
+		loop_call(loop, nothing, NULL); /* so would signals and the timeout */
+	assert_false(virtio_get_status(dev) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	vdriver_reset(&d);
+	mode = HONEST;
+}
+
+static void test_turns(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(subjects); i++) {
+		vdriver_init(&d, 16 * MIB);
+		subjects[i].create();
+		vdriver_attach(&d, dev);
+		play(&subjects[i], FULL);
+		play(&subjects[i], FLIP);
+		subjects[i].destroy();
+		vdriver_destroy(&d);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_turns),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
