@@ -16,6 +16,7 @@
 #include "boot/boot.h"
 #include "devices/pci.h"
 #include "devices/power.h"
+#include "devices/rtl8139.h"
 #include "devices/serial.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
@@ -41,8 +42,9 @@
 #include "vmm/vcpu.h"
 
 /* Every kind of device that the user can ask for, in the order in which they are made. */
-static const struct device_kind *const kinds[] = { &virtio_net_kind, &virtio_blk_kind,
-						   &virtio_rng_kind, &virtio_fs_kind };
+static const struct device_kind *const kinds[] = { &virtio_net_kind, &rtl8139_kind,
+						   &virtio_blk_kind, &virtio_rng_kind,
+						   &virtio_fs_kind };
 
 /* A device of one of those kinds. */
 struct slot {
@@ -211,10 +213,34 @@ static int set_timeout(struct machine *m)
 	return ret;
 }
 
+/* With the first PCI function there is a host bridge. */
+static int need_pci(struct machine *m)
+{
+	struct pci_layout layout = MEMMAP_PCI;
+	int ret;
+
+	if (m->pci)
+		return 0;
+	layout.reset_control = power_reset_control(m->power);
+	ret = pci_host_create(&m->pci, &layout, &m->pio, &m->mmio, m->irqchip);
+	if (ret)
+		return ret;
+	m->pci_group.base = pci_host_counters(m->pci);
+	counters_register(&m->pci_group);
+	return 0;
+}
+
+static int plug_pci(void *arg, struct pci_func *func)
+{
+	struct machine *m = arg;
+	const int ret = need_pci(m);
+
+	return ret ? ret : pci_host_add(m->pci, func);
+}
+
 /* Where a virtio device finds its place; see struct device_env. */
 static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 {
-	struct pci_layout pci_layout = MEMMAP_PCI;
 	struct machine *m = arg;
 	struct virtio_mmio *mmio;
 	struct virtio_pci *pci;
@@ -232,19 +258,12 @@ static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 		m->nr_mmio += !ret;
 		return ret;
 	}
-	if (!m->pci) {
-		pci_layout.reset_control = power_reset_control(m->power);
-		ret = pci_host_create(&m->pci, &pci_layout, &m->pio, &m->mmio, m->irqchip);
-		if (ret)
-			return ret;
-		m->pci_group.base = pci_host_counters(m->pci);
-		counters_register(&m->pci_group);
-	}
-	return virtio_pci_create(&pci, dev, m->pci);
+	ret = need_pci(m);
+	return ret ? ret : virtio_pci_create(&pci, dev, m->pci);
 }
 
-static int add_device(struct machine *m, const struct device_kind *kind, unsigned int n,
-		      const void *options)
+/* The @n-th device with options of this group, of whichever kind makes it of them. */
+static int add_device(struct machine *m, const struct config_device *wanted, unsigned int n)
 {
 	struct slot *s = &m->slot[m->nr_slots];
 	const struct device_env env = {
@@ -253,12 +272,15 @@ static int add_device(struct machine *m, const struct device_kind *kind, unsigne
 		.cpus = m->config->cpus,
 		.guard = &m->sandbox.guard,
 		.plug = plug,
+		.plug_pci = plug_pci,
 		.arg = m,
 	};
-	int ret;
+	int ret = 0;
 
-	snprintf(s->name, sizeof(s->name), "%s%u", kind->options->name, n);
-	ret = kind->create(&s->device, &env, options);
+	snprintf(s->name, sizeof(s->name), "%s%u", wanted->group->name, n);
+	for (unsigned int k = 0; !ret && !s->device && k < ARRAY_SIZE(kinds); k++)
+		if (kinds[k]->options == wanted->group)
+			ret = kinds[k]->create(&s->device, &env, wanted->options);
 	m->nr_slots += s->device != NULL;
 	return ret;
 }
@@ -339,10 +361,10 @@ static int add_devices(struct machine *m)
 
 	if (!ret)
 		ret = power_create(&m->power, &m->pio, &power_ports, on_power, m);
-	for (unsigned int k = 0; k < ARRAY_SIZE(kinds); k++)
+	for (const struct option_group *const *g = machine_devices(); *g; g++)
 		for (unsigned int i = 0, n = 0; !ret && i < m->config->nr_devices; i++)
-			if (m->config->device[i].group == kinds[k]->options)
-				ret = add_device(m, kinds[k], n++, m->config->device[i].options);
+			if (m->config->device[i].group == *g)
+				ret = add_device(m, &m->config->device[i], n++);
 	if (!ret && m->config->job)
 		ret = add_port(m);
 	return ret;
@@ -568,7 +590,8 @@ const struct option_group *const *machine_devices(void)
 {
 	static const struct option_group *groups[ARRAY_SIZE(kinds) + 1];
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
-		groups[i] = kinds[i]->options;
+	for (unsigned int k = 0, n = 0; k < ARRAY_SIZE(kinds); k++)
+		if (!k || kinds[k]->options != kinds[k - 1]->options)
+			groups[n++] = kinds[k]->options;
 	return groups;
 }

@@ -14,6 +14,8 @@
 #include "vmm/base/loop.h"
 
 #define MAX_MTU		65521 /* what the kernel lets a tap have: 65535 less an Ethernet header */
+#define QUEUE_SIZE	256
+#define QUEUE_SIZE_TEXT "256" /* unless the user says otherwise */
 #define CTRL_QUEUE_SIZE 64
 #define MAX_QUEUES	(2 * NETBE_MAX_PAIRS + 1)
 #define BUDGET		64u /* commands before the frames get their turn */
@@ -452,6 +454,14 @@ static int check_options(const void *values, const char *text, const void *const
 
 	if (!ret)
 		ret = net_switches_check(&o->switches, text);
+	if (!ret && o->model != NET_MODEL_VIRTIO &&
+	    (o->transport == TRANSPORT_MMIO || o->queues > 1 || o->poll_us ||
+	     o->queue_size != QUEUE_SIZE)) {
+		log_error(
+			"--net %s: transport=mmio, queues=, poll= and queue-size= are of model=virtio",
+			text);
+		return -EINVAL;
+	}
 	for (unsigned int i = 0; !ret && i < nr; i++)
 		if (netbe_options_same(&o->be,
 				       &((const struct virtio_net_options *)others[i])->be)) {
@@ -471,8 +481,11 @@ static int create_device(struct device **out, const struct device_env *env, cons
 	};
 	struct virtio_dev *dev;
 	struct netbe *be;
-	int ret = netbe_open(&be, &o.be, &wish);
+	int ret;
 
+	if (o.model != NET_MODEL_VIRTIO)
+		return 0;
+	ret = netbe_open(&be, &o.be, &wish);
 	o.guard = env->guard;
 	if (!ret)
 		ret = virtio_net_create(&dev, env->name, env->mem, be, &o);
@@ -480,7 +493,11 @@ static int create_device(struct device **out, const struct device_env *env, cons
 }
 
 #define AT(field) offsetof(struct virtio_net_options, field)
+static const char *const models[] = { "virtio", "rtl8139", "rtl8139c", NULL };
 static const struct option keys[] = {
+	{ "model", OPTION_WORD, AT(model), "virtio|rtl8139|rtl8139c",
+	  "the card that the guest sees; the others\nare what there was before virtio",
+	  .preset = "virtio", .words = models },
 	{ "mac", OPTION_MAC, AT(mac), "ADDRESS", "the card's address (made from the tap's name)" },
 	{ "queues", OPTION_NUMBER, AT(queues), "N",
 	  "queue pairs, each with a thread of its own, of a multi_queue tap\n(as many as vCPUs where the tap has them)",
@@ -489,14 +506,14 @@ static const struct option keys[] = {
 	  "of the tap (as it is), or what a socket's other end takes", .min = 68, .max = MAX_MTU },
 	/* With fewer Linux cannot send: a frame may take 19 descriptors. */
 	{ "queue-size", OPTION_POWER_OF_2, AT(queue_size), "N", "entries of a ring",
-	  .preset = "256", .min = 32, .max = VIRTQ_SIZE_MAX },
+	  .preset = QUEUE_SIZE_TEXT, .min = 32, .max = VIRTQ_SIZE_MAX },
 	{ "poll", OPTION_NUMBER, AT(poll_us), "US", "busy-poll so many microseconds after work",
 	  .preset = "0", .max = 1000000 },
 	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
 	{ 0 },
 };
 
-static const struct option_group net_options = {
+const struct option_group net_options = {
 	.name = "net",
 	.value = "TAP",
 	.help = "network card on tap TAP (may be given several times)",

@@ -11,7 +11,11 @@
 #include "devices/virtio/net_switches.h"
 #include "vmm/base/thread.h"
 
+enum net_model { NET_MODEL_VIRTIO, NET_MODEL_RTL8139, NET_MODEL_RTL8139C };
+
+/* Of --net, whatever the card's model; what is the transport's and the rings' is of virtio alone. */
 struct virtio_net_options {
+	unsigned int model;
 	struct netbe_options be;
 	uint8_t mac[6];	     /* all 0: the backend's */
 	unsigned int mtu;    /* for the backend; 0: what it has */
@@ -23,7 +27,8 @@ struct virtio_net_options {
 	const struct thread_guard *guard; /* for its threads; the machine's */
 };
 
-/* --net. */
+/* --net, and its first kind. */
+extern const struct option_group net_options;
 extern const struct device_kind virtio_net_kind;
 
 /*

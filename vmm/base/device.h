@@ -16,6 +16,7 @@
 
 struct device;
 struct guestmem;
+struct pci_func;
 struct thread_guard;
 struct virtio_dev;
 
@@ -50,6 +51,9 @@ struct device_env {
 
 	/* Put a virtio device behind a transport; -errno with a message. */
 	int (*plug)(void *arg, struct virtio_dev *dev, enum device_transport wish);
+
+	/* Add a PCI function to the host bridge; -errno with a message. */
+	int (*plug_pci)(void *arg, struct pci_func *func);
 	void *arg;
 };
 
@@ -61,6 +65,7 @@ struct device_file {
 	bool directory; /* all that lies below it; by path only */
 };
 
+/* Several kinds may have the same options, one of which says which of them makes the device. */
 struct device_kind {
 	const struct option_group *options;
 

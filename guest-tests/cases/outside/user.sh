@@ -9,6 +9,11 @@ user_kernel_truncated() { head -c 300 "$small" >"$tmp/cut"; cannot "'$tmp/cut'" 
 user_no_such_initrd() { cannot "'$tmp/none'" --kernel "$small" --initrd "$tmp/none"; }
 user_initrd_too_large() { truncate -s 64M "$tmp/initrd"; cannot "'$tmp/initrd'" --kernel "$small" --initrd "$tmp/initrd" --mem 16M; }
 user_unknown_option() { cannot "unknown option 'kernal' (the nearest is 'kernel'" --kernal x; }
+user_unknown_model() { cannot "bad value 'rtl8239' for model" --kernel x --net tap0,model=rtl8239; }
+user_model_transport() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,transport=mmio; }
+user_model_poll() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139c,poll=10; }
+user_model_queue_size() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,queue-size=512; }
+user_model_queues() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,queues=2; }
 user_unknown_key() { cannot "unknown key in --net 'transpart' (the nearest is 'transport'" --kernel x --net tap0,transpart=pci; }
 user_bad_memory() { cannot "bad value '15M' for mem" --kernel x --mem 15M && cannot "'-1'" --kernel x --mem -1 && cannot "'99999999999999999999'" --kernel x --mem 99999999999999999999; }
 user_bad_cpus() { cannot "bad value '0' for cpus" --kernel x --cpus 0 && cannot "bad value '1x'" --kernel x --cpus 1x; }
