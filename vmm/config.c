@@ -26,8 +26,6 @@ static int parse_kvm(void *at, const char *text)
 	return 0;
 }
 
-static const char *const sandbox_words[] = { "on", "off", "log", NULL };
-
 #define AT(field) offsetof(struct config, field)
 static const struct option rows[] = {
 	{ "kernel", OPTION_TEXT, AT(kernel), "FILE", "bzImage, or vmlinux (ELF)",

@@ -98,6 +98,7 @@ int main(int argc, char **argv)
 	/* A reader that went away is an error of write(2), and a full file too, not our end. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* who ignores it cannot wait for the programs that it starts */
 	catch_faults();
 	if (argc > 1 && !strcmp(argv[1], "doctor"))
 		return doctor(argc - 1, argv + 1);
@@ -121,5 +122,9 @@ int main(int argc, char **argv)
 		break;
 	}
 	log_set_verbose(config.verbose);
-	return machine_run(&config, start_ns);
+	const int status = machine_run(&config, start_ns);
+
+	if (run)
+		run_end();
+	return status;
 }

@@ -1,6 +1,7 @@
 /* `minivmm run`: from its command line to a machine. */
 #include "vmm/run.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,6 +17,8 @@
 #include "boot/boot.h"
 #include "vmm/base/jobproto.h"
 #include "vmm/base/log.h"
+#include "vmm/passt.h"
+#include "vmm/sandbox.h"
 #include "vmm/host_kernel.h"
 
 #define MAX_ITEMS 256u
@@ -31,7 +34,7 @@ struct run {
 	const char *root, *kernel, *out, *cwd, *user, *net, *log, *stats;
 	struct list shares, env;
 	uint64_t mem, timeout_ms, kill_after_ms;
-	unsigned int cpus;
+	unsigned int cpus, sandbox;
 	bool tty, verbose;
 	char **command; /* NULL-terminated */
 };
@@ -83,8 +86,11 @@ static const struct option rows[] = {
 	  .wanted = "an absolute path", .preset = "/" },
 	{ "user", OPTION_OTHER, AT(user), "UID[:GID]", "as whom it runs there (0:0)",
 	  .parse = set_user, .wanted = "numbers, as 1000 or 1000:1000", .preset = "0:0" },
-	{ "net", OPTION_TEXT, AT(net), "none|TAP", "a network card on tap TAP (none)",
-	  .wanted = "none or a tap", .preset = "none" },
+	{ "net", OPTION_TEXT, AT(net), "passt|TAP|none",
+	  "a network card (none): passt carries its traffic on, without any\n"
+	  "rights; or on tap TAP, KEY=VALUE,... as --net of a machine, and its\n"
+	  "own ip=A.B.C.D/N, gw=A.B.C.D, dns=A.B.C.D",
+	  .wanted = "none, passt or a tap", .preset = "none" },
 	{ "timeout", OPTION_TIME, AT(timeout_ms), "TIME",
 	  "SIGTERM after TIME, such as 500ms, 30s or 5m; status 124",
 	  .max = 365ull * 24 * 3600 * 1000 },
@@ -100,6 +106,9 @@ static const struct option rows[] = {
 	  .max = 1024 * GIB },
 	{ "cpus", OPTION_NUMBER, AT(cpus), "N", "virtual CPUs (1)", .preset = "1", .min = 1,
 	  .max = 4096 },
+	{ "sandbox", OPTION_WORD, AT(sandbox), "MODE",
+	  "on, off, or log what it would forbid (on, where the host's kernel can)",
+	  .words = sandbox_words, .min = SANDBOX_ON },
 	{ "verbose", OPTION_SWITCH, AT(verbose), NULL, "say what is chosen and why" },
 	{ "help", OPTION_ACTION, 0, NULL, "this text" },
 	{ 0 },
@@ -307,6 +316,110 @@ static int share_all(struct config *config, const struct option_group *const *de
 	return ret;
 }
 
+/* ---- network ---- */
+
+/* Where it was started, the machine has one end. */
+static struct passt passt = { .socket = -1, .words = -1 };
+
+/* Cuts `KEY=VALUE` out of the list @text; the value, "" where it is not there, NULL for want of memory. */
+static char *take_key(char *text, const char *key)
+{
+	const size_t n = strlen(key);
+	char *end, *value;
+
+	for (char *s = text; *s; s = *end ? end + 1 : end) {
+		for (end = s; *end && (*end != ',' || end[1] == ','); end++)
+			end += *end == ',';
+		if (strncmp(s, key, n) || s[n] != '=')
+			continue;
+		value = strndup(s + n + 1, (size_t)(end - s) - n - 1);
+		if (s > text)
+			memmove(s - 1, end, strlen(end) + 1);
+		else
+			memmove(s, end + (*end == ','), strlen(end) + 1 - (*end == ','));
+		return value;
+	}
+	return strdup("");
+}
+
+/* "", an address, or, with @prefix, one with the length of its network. */
+static bool is_address(const char *text, bool prefix)
+{
+	char address[INET_ADDRSTRLEN] = "", end;
+	struct in_addr in;
+	unsigned int bits;
+
+	if (!*text)
+		return true;
+	if (prefix)
+		return sscanf(text, "%15[0-9.]/%2u%c", address, &bits, &end) == 2 && bits >= 1 &&
+		       bits <= 32 && inet_pton(AF_INET, address, &in) == 1;
+	return inet_pton(AF_INET, text, &in) == 1;
+}
+
+/* A tap: the card's keys are the machine's, the addresses the guest's. */
+static int add_tap(struct config *config, const struct option_group *const *devices,
+		   const char *net, struct text *job)
+{
+	char *list = strdup(net), *ip, *gw, *dns;
+	int ret = list ? 0 : -ENOMEM;
+
+	if (ret)
+		return ret;
+	ip = take_key(list, "ip");
+	gw = take_key(list, "gw");
+	dns = take_key(list, "dns");
+	if (!ip || !gw || !dns)
+		ret = -ENOMEM;
+	else if (!is_address(ip, true))
+		ret = option_bad_value("ip", ip,
+				       "an address with the length of its network, as 10.0.0.2/24");
+	else if (!is_address(gw, false))
+		ret = option_bad_value("gw", gw, "an address, as 10.0.0.1");
+	else if (!is_address(dns, false))
+		ret = option_bad_value("dns", dns, "an address, as 10.0.0.1");
+	else if (*gw && !*ip) {
+		log_error("--net %s: gw= needs ip=", net);
+		ret = -EINVAL;
+	}
+	if (!ret)
+		ret = config_add_device(config, devices, "net", list);
+	if (!ret)
+		put(job, "net=%s:%s:%s", ip, gw, dns);
+	free(ip);
+	free(gw);
+	free(dns);
+	free(list);
+	return ret;
+}
+
+static int add_passt(struct config *config, const struct option_group *const *devices,
+		     struct text *job)
+{
+	char list[96];
+	const int ret = passt_start(&passt);
+
+	if (ret)
+		return ret;
+	put(job, "net=" PASST_ADDRESS "/" PASST_PREFIX ":" PASST_GATEWAY ":" PASST_RESOLVER);
+	snprintf(list, sizeof(list), "stream=%d,mtu=" PASST_MTU ",host-loopback=off", passt.socket);
+	return config_add_device(config, devices, "net", list);
+}
+
+static int add_net(struct config *config, const struct option_group *const *devices,
+		   const char *net, struct text *job)
+{
+	if (!strcmp(net, "none"))
+		return 0;
+	return strcmp(net, "passt") ? add_tap(config, devices, net, job)
+				    : add_passt(config, devices, job);
+}
+
+void run_end(void)
+{
+	passt_end(&passt);
+}
+
 /* ---- the command line ---- */
 
 static int parse(struct run *run, int argc, char **argv, enum config_action *action)
@@ -378,6 +491,7 @@ int run_parse(struct config *config, const struct option_group *const *devices, 
 	config->cpus = run.cpus;
 	config->stats = run.stats;
 	config->timeout_ms = run.timeout_ms;
+	config->sandbox = run.sandbox;
 	config->verbose = run.verbose;
 	log_set_verbose(run.verbose);
 	config->job = &streams;
@@ -396,12 +510,16 @@ int run_parse(struct config *config, const struct option_group *const *devices, 
 	if (run.tty)
 		put_tty(&job);
 	ret = share_all(config, devices, &run, &job);
-	if (!ret && strcmp(run.net, "none"))
-		ret = config_add_device(config, devices, "net", run.net);
+	if (!ret)
+		ret = add_net(config, devices, run.net, &job);
 	if (!ret && job.failed)
 		ret = -ENOMEM;
 	if (!ret)
 		ret = make_initramfs(config, &run, &job);
+	if (!ret && passt.socket >= 0)
+		ret = passt_ready(&passt); /* it has had the time that the rest took */
+	if (ret)
+		run_end();
 	free(job.data);
 	return ret;
 }

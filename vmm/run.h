@@ -14,6 +14,9 @@
 int must_check run_parse(struct config *config, const struct option_group *const *devices, int argc,
 			 char **argv, enum config_action *action);
 
+/* Behind the end of the machine: nothing of the job is left. */
+void run_end(void);
+
 /* The text of `minivmm run --help`. */
 void run_help(FILE *f);
 

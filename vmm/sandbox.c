@@ -17,6 +17,8 @@
 #include "vmm/base/log.h"
 #include "vmm/seccomp.h"
 
+const char *const sandbox_words[] = { "on", "off", "log", NULL };
+
 static const struct counter_desc counter_desc[] = {
 	COUNTER(struct sandbox_counters, seccomp),
 	COUNTER(struct sandbox_counters, landlock),

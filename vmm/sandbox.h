@@ -25,6 +25,9 @@ enum sandbox_mode {
 	SANDBOX_LOG,
 };
 
+/* Their names, from SANDBOX_ON on; NULL at the end. */
+extern const char *const sandbox_words[];
+
 struct sandbox_counters {
 	uint64_t seccomp;  /* threads behind a filter */
 	uint64_t landlock; /* the ABI in force; 0: none */

@@ -328,7 +328,8 @@ int main(void)
 	read_job(&job);
 	tty = job.tty;
 	mount_root(&job);
-	set_network(job.net);
+	set_network(job.net); /* before a share may hide /etc */
+	mount_shares(&job);
 	started.root_ns = since_boot();
 	err = spawn(&job, &child);
 	started.command_ns = since_boot();

@@ -30,6 +30,7 @@ void load_modules(void);
 int open_port(void);
 void mount_root(const struct job *job);
 void set_network(const char *net);
+void mount_shares(const struct job *job);
 
 /* spawn.c: the command, with our ends of its standard streams; -1 for those that it has not. */
 struct child {

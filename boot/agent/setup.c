@@ -162,22 +162,36 @@ void mount_root(const struct job *job)
 	    chdir("/") < 0)
 		fail("change to", "the root", errno);
 	mount_system();
+	sethostname("minivmm", 7);
+}
+
+void mount_shares(const struct job *job)
+{
 	for (const char **fs = job->fs + 1; *fs; fs++)
 		mount_share(*fs, false);
-	sethostname("minivmm", 7);
 }
 
 /* ---- the network ---- */
 
-static struct sockaddr_in address(const char *text)
+static void set(int s, unsigned long what, struct ifreq *r, const char *to, in_addr_t address)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
+	const struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = address };
 
-	if (inet_pton(AF_INET, text, &a.sin_addr) != 1)
-		fail("understand address", text, EINVAL);
-	return a;
+	memcpy(&r->ifr_addr, &a, sizeof(a));
+	if (ioctl(s, what, r) < 0)
+		fail("set up the network card for", to, errno);
 }
 
+static in_addr_t address(const char *text)
+{
+	struct in_addr a;
+
+	if (inet_pton(AF_INET, text, &a) != 1)
+		fail("understand address", text, EINVAL);
+	return a.s_addr;
+}
+
+/* Up, and ready to send: the driver learns of its link by itself, and what is sent before that is lost. */
 static void interface_up(int s, const char *name)
 {
 	struct ifreq r = { 0 };
@@ -188,6 +202,24 @@ static void interface_up(int s, const char *name)
 	r.ifr_flags |= IFF_UP;
 	if (ioctl(s, SIOCSIFFLAGS, &r) < 0)
 		fail("bring up network card", name, errno);
+	for (int ms = 0; ms < 1000 && !(r.ifr_flags & IFF_RUNNING); ms++) {
+		usleep(1000);
+		ioctl(s, SIOCGIFFLAGS, &r);
+	}
+}
+
+static void add_route(int s, const char *gateway)
+{
+	const struct sockaddr_in any = { .sin_family = AF_INET },
+				 by = { .sin_family = AF_INET,
+					.sin_addr.s_addr = address(gateway) };
+	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
+
+	memcpy(&route.rt_dst, &any, sizeof(any));
+	memcpy(&route.rt_genmask, &any, sizeof(any));
+	memcpy(&route.rt_gateway, &by, sizeof(by));
+	if (ioctl(s, SIOCADDRT, &route) < 0)
+		fail("set the route to", gateway, errno);
 }
 
 /* Whatever stood there, a link elsewhere included, is replaced in the throw-away layer. */
@@ -205,35 +237,30 @@ static void write_resolver(const char *resolver)
 void set_network(const char *net)
 {
 	const int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	char own[32], gateway[32], resolver[32];
+	char copy[128] = "", *rest = copy;
 	struct ifreq r = { .ifr_name = "eth0" };
-	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
-	struct sockaddr_in a;
-	unsigned int prefix;
 
 	interface_up(s, "lo");
-	if (!net)
-		goto out;
-	if (sscanf(net, "%31[^/]/%u:%31[^:]:%31s", own, &prefix, gateway, resolver) != 4 ||
-	    !prefix || prefix > 32)
-		fail("understand", net, EINVAL);
-	a = address(own);
-	memcpy(&r.ifr_addr, &a, sizeof(a));
-	if (ioctl(s, SIOCSIFADDR, &r) < 0)
-		fail("set the address of", r.ifr_name, errno);
-	a.sin_addr.s_addr = htonl(~0u << (32 - prefix));
-	memcpy(&r.ifr_netmask, &a, sizeof(a));
-	if (ioctl(s, SIOCSIFNETMASK, &r) < 0)
-		fail("set the network of", r.ifr_name, errno);
-	interface_up(s, r.ifr_name);
-	a = address(gateway);
-	memcpy(&route.rt_gateway, &a, sizeof(a));
-	a.sin_addr.s_addr = 0;
-	memcpy(&route.rt_dst, &a, sizeof(a));
-	memcpy(&route.rt_genmask, &a, sizeof(a));
-	if (ioctl(s, SIOCADDRT, &route) < 0)
-		fail("set the route to", gateway, errno);
-	write_resolver(resolver);
-out:
+	if (net) {
+		strncpy(copy, net, sizeof(copy) - 1);
+		const char *own = strsep(&rest, ":"), *gateway = strsep(&rest, ":"),
+			   *resolver = rest;
+		char *prefix = strchr(own, '/');
+
+		if (!resolver || (*own && !prefix))
+			fail("understand", net, EINVAL);
+		if (*own) {
+			const int bits = atoi(prefix + 1);
+
+			*prefix = '\0';
+			set(s, SIOCSIFADDR, &r, own, address(own));
+			set(s, SIOCSIFNETMASK, &r, own, htonl((uint32_t)(~0ull << (32 - bits))));
+		}
+		interface_up(s, r.ifr_name);
+		if (*gateway)
+			add_route(s, gateway);
+		if (*resolver)
+			write_resolver(resolver);
+	}
 	close(s);
 }

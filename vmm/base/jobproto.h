@@ -11,7 +11,7 @@
  *   tty=ROWSxCOLS     on a terminal of its own
  *   fs=TAG:MODE:DIR   the virtio-fs TAG is mounted at DIR, MODE ro or rw. The first is the root (DIR "/"): read-only
  *                     below a throw-away layer in memory
- *   net=ADDRESS/PREFIX:GATEWAY:RESOLVER   of the one network card (IPv4)
+ *   net=[ADDRESS/PREFIX]:[GATEWAY]:[RESOLVER]   there is a network card, which comes up with these (IPv4)
  *
  * While it runs they exchange frames over the virtio-console port named JOB_PORT: a header, then `len` bytes. Numbers
  * are little-endian.

@@ -14,6 +14,7 @@
 #include "vmm/base/test/messages.h"
 #include "vmm/machine.h"
 #include "vmm/run.h"
+#include "vmm/sandbox.h"
 
 #define MAX_ARGS 64
 
@@ -116,6 +117,48 @@ static void only_what_is_asked_for_is_in_the_environment(void **state)
 	assert_null(memmem(config.job->initramfs, config.job->initramfs_len, "NOT_THERE", 9));
 }
 
+/* The card's keys are the machine's, the addresses the guest's. */
+static void a_network_is_a_card_and_addresses(void **state)
+{
+	static const struct {
+		const char *net, *job;
+	} nets[] = {
+		{ "tap0", "net=::" },
+		{ "tap0,ip=10.0.0.2/24", "net=10.0.0.2/24::" },
+		{ "tap0,ip=10.0.0.2/32,gw=10.0.0.1,dns=1.1.1.1",
+		  "net=10.0.0.2/32:10.0.0.1:1.1.1.1" },
+		{ "dns=1.1.1.1,tap=tap0,ip=10.0.0.2/8,mtu=1400", "net=10.0.0.2/8::1.1.1.1" },
+		{ "tap=tap0,mac=52:54:00:00:00:01,gw=10.0.0.1,ip=10.0.0.2/24,queue-size=64",
+		  "net=10.0.0.2/24:10.0.0.1:" },
+		{ "socket=/a,,ip=b,ip=10.0.0.2/24", "net=10.0.0.2/24::" },
+	};
+	char line[200];
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(nets); i++) {
+		snprintf(line, sizeof(line), "--root / --kernel @/kernel --net %s -- x",
+			 nets[i].net);
+		assert_int_equal(parse(line), 0);
+		assert_int_equal(config.nr_devices, 2);
+		if (!job_says(nets[i].job))
+			fail_msg("%s", nets[i].net);
+	}
+	assert_int_equal(parse("--root / --kernel @/kernel --net none -- x"), 0);
+	assert_int_equal(config.nr_devices, 1);
+	assert_null(memmem(config.job->initramfs, config.job->initramfs_len, "net=:", 5));
+}
+
+static void the_sandbox_is_the_machines(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--root / --kernel @/kernel -- x"), 0);
+	assert_int_equal(config.sandbox, SANDBOX_DEFAULT);
+	assert_int_equal(parse("--root / --kernel @/kernel --sandbox log -- x"), 0);
+	assert_int_equal(config.sandbox, SANDBOX_LOG);
+	assert_int_equal(parse("--root / --kernel @/kernel --sandbox=off -- x"), 0);
+	assert_int_equal(config.sandbox, SANDBOX_OFF);
+}
+
 static void what_is_wrong_is_one_line(void **state)
 {
 	static const struct {
@@ -145,6 +188,18 @@ static void what_is_wrong_is_one_line(void **state)
 		{ "--root / --user 1:2:3 -- x", "numbers" },
 		{ "--root / --mem 1M -- x", "a size from 64M" },
 		{ "--root / --timeout 5 -- x", "a time such as" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2 -- x",
+		  "bad value '10.0.0.2' for ip" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.256/24 -- x", "bad value" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/0 -- x", "bad value" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/33 -- x", "bad value" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/24x -- x", "bad value" },
+		{ "--root / --kernel @/kernel --net tap0,gw=10.0.0.1 -- x", "gw= needs ip=" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/24,gw=host -- x", "for gw" },
+		{ "--root / --kernel @/kernel --net tap0,dns=:: -- x", "for dns" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/24,ip=10.0.0.3/24 -- x",
+		  "unknown key" },
+		{ "--root / --sandbox maybe -- x", "expected on, off or log" },
 		{ "--root / --env= -- x", "NAME or NAME=VALUE" },
 	};
 
@@ -174,6 +229,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_command_becomes_a_machine),
 		cmocka_unit_test(only_what_is_asked_for_is_in_the_environment),
+		cmocka_unit_test(a_network_is_a_card_and_addresses),
+		cmocka_unit_test(the_sandbox_is_the_machines),
 		cmocka_unit_test(what_is_wrong_is_one_line),
 		cmocka_unit_test(help_is_help),
 	};
