@@ -28,11 +28,12 @@ struct pci_host {
 	struct pci_func *func[PCI_SLOTS];
 	struct pci_func bridge;
 	struct pci_counters counters;
+	struct counter_group group;
 };
 
-const struct counter_desc pci_counter_desc[] = {
+static const struct counter_desc counter_desc[] = {
 	COUNTER(struct pci_counters, bar_conflicts),
-	{ 0 },
+	COUNTER_END,
 };
 
 const struct pci_counters *pci_host_counters(const struct pci_host *host)
@@ -377,7 +378,7 @@ static const struct bus_ops ecam_ops = { .read = ecam_read, .write = ecam_write 
 /* ---- life ---- */
 
 int pci_host_create(struct pci_host **out, const struct pci_layout *layout, struct bus *pio,
-		    struct bus *mmio, struct irqchip *irqchip)
+		    struct bus *mmio, struct irqchip *irqchip, struct counters *counters)
 {
 	struct pci_host *host = calloc(1, sizeof(*host));
 	int ret;
@@ -391,6 +392,8 @@ int pci_host_create(struct pci_host **out, const struct pci_layout *layout, stru
 	host->mmio = mmio;
 	host->irqchip = irqchip;
 	host->layout = *layout;
+	host->group = (struct counter_group){ .desc = counter_desc, .base = &host->counters };
+	counters_add(counters, &host->group, "pci");
 	host->next_io = layout->io.base;
 	host->next_mem = layout->mem.base;
 	host->ports = (struct bus_range){
@@ -430,6 +433,7 @@ void pci_host_destroy(struct pci_host *host)
 {
 	if (!host)
 		return;
+	counters_remove(&host->group);
 	bus_remove(host->mmio, &host->ecam);
 	bus_remove(host->pio, &host->ports);
 	pci_func_destroy(&host->bridge);

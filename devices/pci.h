@@ -97,14 +97,14 @@ struct pci_func {
 
 /* Create the host bridge, at slot 0, and put it on both buses. -errno with a message. */
 int must_check pci_host_create(struct pci_host **out, const struct pci_layout *layout,
-			       struct bus *pio, struct bus *mmio, struct irqchip *irqchip);
+			       struct bus *pio, struct bus *mmio, struct irqchip *irqchip,
+			       struct counters *counters);
 
 /* The functions have been destroyed. Safe on NULL. */
 void pci_host_destroy(struct pci_host *host);
 
-/* What the host counts; names of the fields in pci_counter_desc. */
+/* What the host counts; in the accounts as "pci". */
 const struct pci_counters *pci_host_counters(const struct pci_host *host);
-extern const struct counter_desc pci_counter_desc[];
 
 /* The function in @slot, or NULL. */
 struct pci_func *pci_host_func(struct pci_host *host, unsigned int slot);

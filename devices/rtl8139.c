@@ -2,7 +2,6 @@
 #include "devices/rtl8139.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -233,7 +232,7 @@ static void destroy(struct rtl8139 *d)
 {
 	loop_join(d->loop);
 	for (unsigned int i = 0; i < ARRAY_SIZE(d->groups); i++)
-		counters_unregister(&d->groups[i]);
+		counters_remove(&d->groups[i]);
 	pci_func_destroy(&d->func);
 	loop_timer_destroy(d->loop, &d->timer);
 	loop_timer_destroy(d->loop, &d->pause);
@@ -252,20 +251,14 @@ static void destroy_device(struct device *device)
 	destroy(container_of(device, struct rtl8139, device));
 }
 
-static void register_counters(struct rtl8139 *d)
+static void add_counters(struct rtl8139 *d, struct counters *counters)
 {
-	static const char *const names[] = { "rx", "tx", "chip" };
-	static const struct counter_desc *const desc[] = { rx_desc, tx_desc, chip_desc };
-	const void *const base[] = { &d->rx, &d->tx, &d->chip };
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(d->groups); i++) {
-		snprintf(d->group_names[i], sizeof(d->group_names[i]), "%s.%s", d->func.name,
-			 names[i]);
-		d->groups[i] = (struct counter_group){ .name = d->group_names[i],
-						       .desc = desc[i],
-						       .base = base[i] };
-		counters_register(&d->groups[i]);
-	}
+	d->groups[0] = (struct counter_group){ .desc = rx_desc, .base = &d->rx };
+	d->groups[1] = (struct counter_group){ .desc = tx_desc, .base = &d->tx };
+	d->groups[2] = (struct counter_group){ .desc = chip_desc, .base = &d->chip };
+	counters_add(counters, &d->groups[0], "%s.rx", d->func.name);
+	counters_add(counters, &d->groups[1], "%s.tx", d->func.name);
+	counters_add(counters, &d->groups[2], "%s.chip", d->func.name);
 }
 
 static void init_function(struct rtl8139 *d, const char *name)
@@ -311,12 +304,11 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 		   const struct rtl8139_params *params)
 {
 	static const struct device_ops ops = { .stop = stop_device, .destroy = destroy_device };
-	struct rtl8139 *d = calloc(1, sizeof(*d));
+	struct rtl8139 *d = device_alloc(env, sizeof(*d));
 	int ret;
 
 	if (!d) {
 		be->ops->close(be);
-		log_error("cannot create %s: %s", env->name, strerror(ENOMEM));
 		return -ENOMEM;
 	}
 	d->device = (struct device){ &ops, env->name };
@@ -326,7 +318,7 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 	d->features = params->features;
 	init_lock(d);
 	init_function(d, env->name);
-	register_counters(d);
+	add_counters(d, env->counters);
 	d->rx_frame = malloc(NETBE_HDR_LEN + RTL8139_MAX_FRAME + WIRE_MIN + FCS);
 	d->out.frame = malloc(RTL8139_MAX_FRAME);
 	ret = d->rx_frame && d->out.frame ? create_loop(d) : -ENOMEM;

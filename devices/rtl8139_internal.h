@@ -195,7 +195,6 @@ struct rtl8139 {
 	int error; /* of watching */
 
 	struct counter_group groups[3];
-	char group_names[3][24];
 };
 
 /* ---- rtl8139.c; under the lock unless it says otherwise ---- */

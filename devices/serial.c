@@ -27,13 +27,10 @@
 
 struct serial {
 	pthread_mutex_t lock; /* everything below; not held while output waits */
-	struct bus *pio;
+	struct serial_params p;
 	struct bus_range range;
 	struct irq irq;
-	struct loop *loop;
 	struct loop_timer timer;
-	void (*on_room)(void *arg);
-	void *arg;
 	struct serial_counters counters;
 	struct counter_group group;
 
@@ -45,7 +42,6 @@ struct serial {
 	unsigned int rx_first, rx_len;
 	bool refused; /* input did not fit: on_room is due */
 
-	struct sink *out_sink;
 	uint8_t out[OUT_SIZE];
 	unsigned int out_len;
 	bool timer_armed, stalled, loss_told;
@@ -62,7 +58,7 @@ static const struct counter_desc counter_desc[] = {
 
 static void lose(struct serial *s, unsigned int bytes)
 {
-	const int err = s->out_sink->error;
+	const int err = s->p.out->error;
 
 	s->counters.tx_lost += bytes;
 	if (s->loss_told || !bytes)
@@ -77,8 +73,8 @@ static void lose(struct serial *s, unsigned int bytes)
 /* Write what the sink takes within @ms milliseconds; the rest stays, unless it will never be taken. */
 static void write_out(struct serial *s, unsigned int ms)
 {
-	const size_t n = sink_write(s->out_sink, s->out, s->out_len, ms);
-	const int err = s->out_sink->error;
+	const size_t n = sink_write(s->p.out, s->out, s->out_len, ms);
+	const int err = s->p.out->error;
 
 	s->out_len -= (unsigned int)n;
 	memmove(s->out, s->out + n, s->out_len);
@@ -103,7 +99,7 @@ static void make_room(struct serial *s)
 		int err;
 
 		pthread_mutex_unlock(&s->lock);
-		err = sink_wait(s->out_sink, STALL_TIMEOUT_NS / 1000000);
+		err = sink_wait(s->p.out, STALL_TIMEOUT_NS / 1000000);
 		pthread_mutex_lock(&s->lock);
 		write_out(s, 0);
 		s->stalled = s->out_len == OUT_SIZE && (err == -EINTR || now_ns() >= deadline);
@@ -154,7 +150,7 @@ void serial_finish(struct serial *s, unsigned int ms)
 	write_out(s, ms);
 	lose(s, s->out_len);
 	s->out_len = 0;
-	lose(s, (unsigned int)sink_finish(s->out_sink));
+	lose(s, (unsigned int)sink_finish(s->p.out));
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -345,8 +341,8 @@ static void end_access(struct serial *s)
 		s->refused = false;
 	update_irq(s);
 	pthread_mutex_unlock(&s->lock);
-	if (tell && s->on_room)
-		s->on_room(s->arg);
+	if (tell && s->p.on_room)
+		s->p.on_room(s->p.arg);
 }
 
 /* The registers are bytes; a wider access is several, as on the ISA bus. */
@@ -402,9 +398,7 @@ unsigned int serial_input(struct serial *s, const uint8_t *buf, unsigned int len
 
 /* ---- life ---- */
 
-int serial_create(struct serial **out, struct bus *pio, uint16_t port, struct irqchip *irqchip,
-		  unsigned int gsi, struct loop *loop, struct sink *out_sink,
-		  void (*on_room)(void *arg), void *arg)
+int serial_create(struct serial **out, const struct serial_params *p)
 {
 	struct serial *s = calloc(1, sizeof(*s));
 	int err;
@@ -413,41 +407,36 @@ int serial_create(struct serial **out, struct bus *pio, uint16_t port, struct ir
 		log_error("cannot create the serial port: %s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	s->pio = pio;
-	s->range = (struct bus_range){ "serial", port, NR_PORTS, &serial_ops, s };
-	s->loop = loop;
-	s->on_room = on_room;
-	s->arg = arg;
+	s->p = *p;
+	s->range = (struct bus_range){ "serial", p->port, NR_PORTS, &serial_ops, s };
 	s->msr = MSR_PLUGGED_IN;
 	s->divisor = DIVISOR_9600;
-	s->out_sink = out_sink;
 	pthread_mutex_init(&s->lock, NULL);
 
 	s->timer = (struct loop_timer){ .expired = on_timer, .arg = s };
-	err = loop_timer_init(loop, &s->timer);
+	err = loop_timer_init(p->loop, &s->timer);
 	if (err) {
 		log_error("cannot create the serial port's timer: %s", strerror(-err));
 		goto err_free;
 	}
-	err = irq_init_edge(&s->irq, irqchip, gsi);
+	err = irq_init_edge(&s->irq, p->irqchip, p->gsi);
 	if (err)
 		goto err_timer;
-	err = bus_add(pio, &s->range);
+	err = bus_add(p->pio, &s->range);
 	if (err) {
-		log_error("cannot put the serial port on I/O port 0x%x: %s", port, strerror(-err));
+		log_error("cannot put the serial port on I/O port 0x%x: %s", p->port,
+			  strerror(-err));
 		goto err_irq;
 	}
-	s->group = (struct counter_group){ .name = "serial",
-					   .desc = counter_desc,
-					   .base = &s->counters };
-	counters_register(&s->group);
+	s->group = (struct counter_group){ .desc = counter_desc, .base = &s->counters };
+	counters_add(p->counters, &s->group, "serial");
 	*out = s;
 	return 0;
 
 err_irq:
 	irq_destroy(&s->irq);
 err_timer:
-	loop_timer_destroy(loop, &s->timer);
+	loop_timer_destroy(p->loop, &s->timer);
 err_free:
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -458,10 +447,10 @@ void serial_destroy(struct serial *s)
 {
 	if (!s)
 		return;
-	counters_unregister(&s->group);
-	bus_remove(s->pio, &s->range);
+	counters_remove(&s->group);
+	bus_remove(s->p.pio, &s->range);
 	serial_flush(s);
-	loop_timer_destroy(s->loop, &s->timer);
+	loop_timer_destroy(s->p.loop, &s->timer);
 	irq_destroy(&s->irq);
 	pthread_mutex_destroy(&s->lock);
 	free(s);

@@ -21,23 +21,28 @@
 
 struct serial;
 
-/* Registered as "serial". */
+/* Added as "serial". */
 struct serial_counters {
 	uint64_t tx_bytes; /* sent by the guest */
 	uint64_t tx_lost;  /* of those, not written */
 	uint64_t rx_bytes; /* taken from the host */
 };
 
-/*
- * Create and put on the bus, eight ports from @port, interrupting on pin @gsi; output goes to @out_sink,
- * which stays the caller's. @loop,
- * which must not be running yet, writes out what stays unfinished. @on_room is called (any vCPU
- * thread, without a lock; may be NULL) when input was refused and there is room again. -errno with a
- * message.
- */
-int must_check serial_create(struct serial **out, struct bus *pio, uint16_t port,
-			     struct irqchip *irqchip, unsigned int gsi, struct loop *loop,
-			     struct sink *out_sink, void (*on_room)(void *arg), void *arg);
+struct serial_params {
+	struct bus *pio;
+	uint16_t port; /* the first of eight */
+	struct irqchip *irqchip;
+	unsigned int gsi;
+	struct loop *loop; /* writes out what stays unfinished; must not be running yet */
+	struct counters *counters;
+	struct sink *out; /* stays the caller's */
+	/* Input was refused and there is room again; any vCPU thread, without a lock. May be NULL. */
+	void (*on_room)(void *arg);
+	void *arg;
+};
+
+/* Create and put on the bus. -errno with a message. */
+int must_check serial_create(struct serial **out, const struct serial_params *params);
 
 /* The vCPUs have ended and the loop is not running (but not destroyed). Safe on NULL. */
 void serial_destroy(struct serial *s);

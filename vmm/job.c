@@ -9,7 +9,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "vmm/base/counters.h"
 #include "vmm/base/event.h"
 #include "vmm/base/iov.h"
 #include "vmm/base/log.h"
@@ -400,7 +399,7 @@ static int start(struct job *j, struct thread *t, const struct thread_guard *gua
 	return ret;
 }
 
-int job_create(struct job **out, struct loop *loop, const struct thread_guard *guard, int in_fd,
+int job_create(struct job **out, struct loop *loop, const struct device_env *env, int in_fd,
 	       int out_fd, int err_fd, const struct job_ops *ops, void *arg)
 {
 	const struct sigaction wake = { .sa_handler = on_wake };
@@ -416,9 +415,8 @@ int job_create(struct job **out, struct loop *loop, const struct thread_guard *g
 	j->out_fd = out_fd;
 	j->err_fd = err_fd;
 	j->window = JOB_WINDOW;
-	j->group =
-		(struct counter_group){ .name = "job", .desc = counter_desc, .base = &j->counters };
-	counters_register(&j->group);
+	j->group = (struct counter_group){ .desc = counter_desc, .base = &j->counters };
+	counters_add(env->counters, &j->group, "job");
 	pthread_mutex_init(&j->lock, NULL);
 	pthread_cond_init(&j->work, NULL);
 	pthread_cond_init(&j->gone, NULL);
@@ -428,9 +426,9 @@ int job_create(struct job **out, struct loop *loop, const struct thread_guard *g
 	if (ret >= 0)
 		ret = loop_watch(loop, &j->news, EPOLLIN);
 	if (!ret)
-		ret = start(j, &j->writer, guard, "job.out", write_output);
+		ret = start(j, &j->writer, env->guard, "job.out", write_output);
 	if (!ret)
-		ret = start(j, &j->reader, guard, "job.in", read_input);
+		ret = start(j, &j->reader, env->guard, "job.in", read_input);
 	if (ret) {
 		log_error("cannot carry the job's streams: %s", strerror(-ret));
 		job_destroy(j);
@@ -465,7 +463,7 @@ void job_destroy(struct job *j)
 
 	if (!j)
 		return;
-	counters_unregister(&j->group);
+	counters_remove(&j->group);
 	if (j->news.fd >= 0)
 		loop_watch(j->loop, &j->news, 0);
 	pthread_mutex_lock(&j->lock);

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "vmm/base/counters.h"
+#include "vmm/base/device.h"
 #include "vmm/base/jobproto.h"
 #include "vmm/base/loop.h"
 #include "vmm/base/thread.h"
@@ -38,8 +40,8 @@ struct job_ops {
 	void (*ended)(void *arg);
 };
 
-/* The streams are @in, @out and @err; they stay open. -errno with a message. */
-int must_check job_create(struct job **out, struct loop *loop, const struct thread_guard *guard,
+/* The streams are @in, @out and @err; they stay open. Of @env its guard and its counters. -errno with a message. */
+int must_check job_create(struct job **out, struct loop *loop, const struct device_env *env,
 			  int in_fd, int out_fd, int err_fd, const struct job_ops *ops, void *arg);
 
 /* Ends the threads; one that is stuck in a call on its stream is left to the end of the process. */
@@ -60,7 +62,7 @@ enum job_end job_end(const struct job *job, uint32_t *value);
 /* Nanoseconds since the guest's kernel started, by the agent; NULL before it has said so. */
 const struct job_started *job_started(const struct job *job);
 
-/* Registered as "job": bytes of each stream, and output that nobody took (EPIPE, ENOSPC). */
+/* Added as "job": bytes of each stream, and output that nobody took (EPIPE, ENOSPC). */
 struct job_counters {
 	uint64_t out_bytes, err_bytes, in_bytes;
 	uint64_t lost_bytes;

@@ -2,12 +2,10 @@
 #include "vmm/kvm_stats.h"
 
 #include <linux/kvm.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "vmm/base/counters.h"
 #include "vmm/base/log.h"
 
 #define MAX_STATS 256u /* more than any KVM has; bounds what we believe of its header */
@@ -21,7 +19,6 @@ struct kvm_stats {
 	off_t *at;		   /* where in the file each is */
 	unsigned int nr;
 	struct counter_group group;
-	char name[24];
 };
 
 static void refresh(struct counter_group *group)
@@ -60,7 +57,8 @@ static bool read_descriptors(struct kvm_stats *s)
 	return true;
 }
 
-void kvm_stats_create(struct kvm_stats **out, int vcpu_fd, unsigned int id)
+void kvm_stats_create(struct kvm_stats **out, struct counters *counters, int vcpu_fd,
+		      unsigned int id)
 {
 	struct kvm_stats *s = calloc(1, sizeof(*s));
 
@@ -75,11 +73,8 @@ void kvm_stats_create(struct kvm_stats **out, int vcpu_fd, unsigned int id)
 		kvm_stats_destroy(s);
 		return;
 	}
-	snprintf(s->name, sizeof(s->name), "kvm.vcpu%u", id);
-	s->group = (struct counter_group){
-		.name = s->name, .desc = s->desc, .base = s->value, .refresh = refresh
-	};
-	counters_register(&s->group);
+	s->group = (struct counter_group){ .desc = s->desc, .base = s->value, .refresh = refresh };
+	counters_add(counters, &s->group, "kvm.vcpu%u", id);
 	*out = s;
 }
 
@@ -87,7 +82,7 @@ void kvm_stats_destroy(struct kvm_stats *s)
 {
 	if (!s)
 		return;
-	counters_unregister(&s->group);
+	counters_remove(&s->group);
 	if (s->fd >= 0)
 		close(s->fd);
 	free(s->raw);

@@ -5,13 +5,16 @@
 #ifndef VMM_KVM_STATS_H
 #define VMM_KVM_STATS_H
 
+#include "vmm/base/counters.h"
+
 struct kvm_stats;
 
 /*
- * Register them as counter group "kvm.vcpuN", under KVM's names; read anew each time that the accounts
+ * Add them as counter group "kvm.vcpuN", under KVM's names; read anew each time that the accounts
  * are written. *out is NULL where this KVM has none, which is no error.
  */
-void kvm_stats_create(struct kvm_stats **out, int vcpu_fd, unsigned int id);
+void kvm_stats_create(struct kvm_stats **out, struct counters *counters, int vcpu_fd,
+		      unsigned int id);
 
 /* Safe on NULL. */
 void kvm_stats_destroy(struct kvm_stats *stats);

@@ -59,7 +59,8 @@ struct machine {
 	struct guestmem mem;
 	struct kvm kvm;
 	struct bus pio, mmio;
-	struct counter_group pio_group, mmio_group, pci_group, log_group;
+	struct counters counters;
+	struct counter_group pio_group, mmio_group, log_group;
 	struct irqchip *irqchip;
 	struct loop *loop; /* the main loop: signals, timer, console */
 	struct signals signals;
@@ -217,17 +218,11 @@ static int set_timeout(struct machine *m)
 static int need_pci(struct machine *m)
 {
 	struct pci_layout layout = MEMMAP_PCI;
-	int ret;
 
 	if (m->pci)
 		return 0;
 	layout.reset_control = power_reset_control(m->power);
-	ret = pci_host_create(&m->pci, &layout, &m->pio, &m->mmio, m->irqchip);
-	if (ret)
-		return ret;
-	m->pci_group.base = pci_host_counters(m->pci);
-	counters_register(&m->pci_group);
-	return 0;
+	return pci_host_create(&m->pci, &layout, &m->pio, &m->mmio, m->irqchip, &m->counters);
 }
 
 static int plug_pci(void *arg, struct pci_func *func)
@@ -262,19 +257,25 @@ static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 	return ret ? ret : virtio_pci_create(&pci, dev, m->pci);
 }
 
-/* The @n-th device with options of this group, of whichever kind makes it of them. */
-static int add_device(struct machine *m, const struct config_device *wanted, unsigned int n)
+static struct device_env device_env(struct machine *m, const char *name)
 {
-	struct slot *s = &m->slot[m->nr_slots];
-	const struct device_env env = {
-		.name = s->name,
+	return (struct device_env){
+		.name = name,
 		.mem = &m->mem,
 		.cpus = m->config->cpus,
 		.guard = &m->sandbox.guard,
+		.counters = &m->counters,
 		.plug = plug,
 		.plug_pci = plug_pci,
 		.arg = m,
 	};
+}
+
+/* The @n-th device with options of this group, of whichever kind makes it of them. */
+static int add_device(struct machine *m, const struct config_device *wanted, unsigned int n)
+{
+	struct slot *s = &m->slot[m->nr_slots];
+	const struct device_env env = device_env(m, s->name);
 	int ret = 0;
 
 	snprintf(s->name, sizeof(s->name), "%s%u", wanted->group->name, n);
@@ -303,12 +304,10 @@ static int add_port(struct machine *m)
 	static const struct virtio_console_ops ops = { .output = supervisor_output,
 						       .input = supervisor_input };
 	struct slot *s = &m->slot[m->nr_slots];
-	const struct device_env env = { .name = "job", .mem = &m->mem, .plug = plug, .arg = m };
-	int ret = virtio_console_create(&m->port, env.name, &m->mem, m->loop, JOB_PORT, &ops,
-					m->supervisor);
+	const struct device_env env = device_env(m, "job");
+	const int ret = virtio_console_create(&s->device, &m->port, &env, m->loop, JOB_PORT, &ops,
+					      m->supervisor);
 
-	if (!ret)
-		ret = virtio_plug(&s->device, m->port, &env, TRANSPORT_DEFAULT);
 	m->nr_slots += s->device != NULL;
 	return ret;
 }
@@ -318,8 +317,8 @@ static int add_supervisor(struct machine *m)
 	static const struct supervisor_ops ops = { .output_room = on_output_room,
 						   .input_ready = on_input_ready,
 						   .end = end };
-	const int ret = supervisor_create(&m->supervisor, m->config->job, m->loop,
-					  &m->sandbox.guard, &ops, m);
+	const struct device_env env = device_env(m, "job");
+	const int ret = supervisor_create(&m->supervisor, m->config->job, m->loop, &env, &ops, m);
 
 	if (!ret)
 		m->console_options =
@@ -337,6 +336,23 @@ static void serial_input_to(void *serial, const uint8_t *buf, unsigned int len)
 	serial_input(serial, buf, len); /* never more than it had room for */
 }
 
+static int add_serial(struct machine *m)
+{
+	const struct serial_params params = {
+		.pio = &m->pio,
+		.port = PORT_SERIAL,
+		.irqchip = m->irqchip,
+		.gsi = GSI_SERIAL,
+		.loop = m->loop,
+		.counters = &m->counters,
+		.out = console_output(m->console),
+		.on_room = console_room,
+		.arg = m->console,
+	};
+
+	return serial_create(&m->serial, &params);
+}
+
 static int add_console(struct machine *m)
 {
 	int ret = 0;
@@ -347,8 +363,7 @@ static int add_console(struct machine *m)
 	if (!ret)
 		ret = console_create(&m->console, &m->console_options, m->loop, on_console_quit, m);
 	if (!ret)
-		ret = serial_create(&m->serial, &m->pio, PORT_SERIAL, m->irqchip, GSI_SERIAL,
-				    m->loop, console_output(m->console), console_room, m->console);
+		ret = add_serial(m);
 	if (!ret)
 		ret = console_connect(m->console, serial_room_of, serial_input_to, m->serial);
 	return ret;
@@ -397,6 +412,7 @@ static int add_vcpus(struct machine *m, const struct boot_entry *entry)
 		.mem = &m->mem,
 		.pio = &m->pio,
 		.mmio = &m->mmio,
+		.accounts = &m->counters,
 		.crashed = on_crash,
 		.reset = on_reset,
 		.arg = m,
@@ -414,18 +430,13 @@ static void init_buses(struct machine *m)
 	m->pio.kvm_doorbell = kvm_doorbell_pio;
 	m->mmio.kvm_doorbell = kvm_doorbell_mmio;
 	m->pio.kvm_arg = m->mmio.kvm_arg = &m->kvm;
-	m->pio_group =
-		(struct counter_group){ .name = "pio", .desc = bus_counter_desc, .base = &m->pio };
-	m->mmio_group = (struct counter_group){ .name = "mmio",
-						.desc = bus_counter_desc,
-						.base = &m->mmio };
-	m->pci_group = (struct counter_group){ .name = "pci", .desc = pci_counter_desc };
-	m->log_group = (struct counter_group){ .name = "log",
-					       .desc = log_counter_desc,
-					       .base = log_get_counters() };
-	counters_register(&m->log_group);
-	counters_register(&m->pio_group);
-	counters_register(&m->mmio_group);
+	m->pio_group = (struct counter_group){ .desc = bus_counter_desc, .base = &m->pio };
+	m->mmio_group = (struct counter_group){ .desc = bus_counter_desc, .base = &m->mmio };
+	m->log_group =
+		(struct counter_group){ .desc = log_counter_desc, .base = log_get_counters() };
+	counters_add(&m->counters, &m->log_group, "log");
+	counters_add(&m->counters, &m->pio_group, "pio");
+	counters_add(&m->counters, &m->mmio_group, "mmio");
 }
 
 /* Last of all files, and left as they are while something can still go wrong. */
@@ -462,14 +473,14 @@ static int build(struct machine *m, uint64_t start_ns)
 	static const struct guestmem_hole hole = MEMMAP_HOLE;
 	struct boot_entry entry;
 	struct files files = { .nr = 0 };
-	int ret = sandbox_create(&m->sandbox, m->config->sandbox);
+	int ret = sandbox_create(&m->sandbox, m->config->sandbox, &m->counters);
 
 	if (!ret)
 		ret = files_add_inputs(&files, m->config, kinds, ARRAY_SIZE(kinds));
 	if (ret)
 		return ret;
 	if (m->config->stats) {
-		ret = stats_create(&m->stats, m->config->stats, start_ns);
+		ret = stats_create(&m->stats, &m->counters, m->config->stats, start_ns);
 		if (ret)
 			return ret;
 	}
@@ -532,10 +543,6 @@ static void take_down(struct machine *m)
 
 		d->ops->destroy(d);
 	}
-	counters_unregister(&m->pci_group);
-	counters_unregister(&m->mmio_group);
-	counters_unregister(&m->pio_group);
-	counters_unregister(&m->log_group);
 	pci_host_destroy(m->pci);
 	power_destroy(m->power);
 	serial_destroy(m->serial);

@@ -202,16 +202,16 @@ int sandbox_enter_main(struct sandbox *s)
 	return enter(s, &main);
 }
 
-int sandbox_create(struct sandbox *s, enum sandbox_mode mode)
+int sandbox_create(struct sandbox *s, enum sandbox_mode mode, struct counters *counters)
 {
 	*s = (struct sandbox){
 		.mode = mode,
 		.vm_fd = -1,
 		.ruleset_fd = -1,
-		.group = { .name = "sandbox", .desc = counter_desc, .base = &s->counters },
+		.group = { .desc = counter_desc, .base = &s->counters },
 		.guard = { .confine = confine, .arg = s },
 	};
-	counters_register(&s->group);
+	counters_add(counters, &s->group, "sandbox");
 	if (mode == SANDBOX_OFF)
 		return 0;
 	if (mode != SANDBOX_LOG)
@@ -230,7 +230,7 @@ int sandbox_create(struct sandbox *s, enum sandbox_mode mode)
 
 void sandbox_destroy(struct sandbox *s)
 {
-	counters_unregister(&s->group);
+	counters_remove(&s->group);
 	if (s->ruleset_fd >= 0)
 		close(s->ruleset_fd);
 }

@@ -48,7 +48,8 @@ unsigned int sandbox_landlock(void);
 bool sandbox_seccomp(void);
 
 /* Find out what the kernel has, before threads are made. -errno with a message. */
-int must_check sandbox_create(struct sandbox *sandbox, enum sandbox_mode mode);
+int must_check sandbox_create(struct sandbox *sandbox, enum sandbox_mode mode,
+			      struct counters *counters);
 void sandbox_destroy(struct sandbox *sandbox);
 
 /*

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/base/counters.h"
 #include "vmm/base/log.h"
 #include "vmm/base/sink.h"
 #include "vmm/fault.h"
@@ -21,6 +20,7 @@ struct stats {
 	size_t rest_len;
 	bool begun; /* there is one already */
 	uint64_t skipped;
+	struct counters *counters;
 	struct counter_group group;
 	uint64_t start_ns;
 	uint64_t phase_ns[PHASE_NR];
@@ -47,7 +47,7 @@ static void on_fault(void *stats, int status)
 		sink_write(&s->out, text, strlen(text), 0);
 }
 
-int stats_create(struct stats **out, const char *path, uint64_t start_ns)
+int stats_create(struct stats **out, struct counters *counters, const char *path, uint64_t start_ns)
 {
 	struct stats *s = calloc(1, sizeof(*s));
 
@@ -56,8 +56,9 @@ int stats_create(struct stats **out, const char *path, uint64_t start_ns)
 	s->path = path;
 	s->start_ns = start_ns;
 	s->out = SINK_NOWHERE;
-	s->group = (struct counter_group){ .name = "stats", .desc = counter_desc, .base = s };
-	counters_register(&s->group);
+	s->counters = counters;
+	s->group = (struct counter_group){ .desc = counter_desc, .base = s };
+	counters_add(counters, &s->group, "stats");
 	*out = s;
 	return 0;
 }
@@ -93,7 +94,7 @@ void stats_destroy(struct stats *s)
 	if (!s)
 		return;
 	fault_hook_remove(s);
-	counters_unregister(&s->group);
+	counters_remove(&s->group);
 	sink_close(&s->out);
 	free(s->rest);
 	free(s);
@@ -196,7 +197,7 @@ void stats_write(struct stats *s, const char *outcome, int status, unsigned int 
 		print_time(f, s, s->phase_ns[i]);
 	}
 	fprintf(f, "}");
-	for (struct counter_group *g = counters_first(); g; g = g->next) {
+	for (struct counter_group *g = s->counters->first; g; g = g->next) {
 		if (g->refresh)
 			g->refresh(g);
 		print_group(f, s, g);

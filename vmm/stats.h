@@ -1,5 +1,5 @@
 /*
- * Accounts: all registered counters, the boot by phases and the outcome, as one JSON object.
+ * Accounts: all counters of the machine, the boot by phases and the outcome, as one JSON object.
  *
  *   {"uptime_us":N, "outcome":"...", "status":N,
  *    "boot_us":{"memory":N, ...},         when each phase was over, since the process began
@@ -16,6 +16,7 @@
 
 #include <stdint.h>
 
+#include "vmm/base/counters.h"
 #include "vmm/base/util.h"
 
 struct stats;
@@ -25,7 +26,8 @@ enum stats_phase { PHASE_MEMORY, PHASE_KVM, PHASE_DEVICES, PHASE_LOAD, PHASE_VCP
 
 /* @start_ns: when the process began, by now_ns(). @path: "-" for standard error; it lives as long as
  * the accounts. -errno. */
-int must_check stats_create(struct stats **out, const char *path, uint64_t start_ns);
+int must_check stats_create(struct stats **out, struct counters *counters, const char *path,
+			    uint64_t start_ns);
 
 /* Open the file, and leave it as it is. -errno with a message. Safe on NULL. */
 int must_check stats_open(struct stats *stats);

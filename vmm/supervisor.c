@@ -59,7 +59,7 @@ static void on_end(void *arg)
 }
 
 int supervisor_create(struct supervisor **out, const struct config_job *config, struct loop *loop,
-		      const struct thread_guard *guard, const struct supervisor_ops *ops, void *arg)
+		      const struct device_env *env, const struct supervisor_ops *ops, void *arg)
 {
 	static const struct job_ops job_ops = { on_output_room, on_input_ready, on_end };
 	struct supervisor *s = calloc(1, sizeof(*s));
@@ -81,8 +81,8 @@ int supervisor_create(struct supervisor **out, const struct config_job *config, 
 	if (!ret)
 		ret = tail_create(&s->tail, loop, s->log_fd);
 	if (!ret)
-		ret = job_create(&s->job, loop, guard, config->in, config->out, config->err,
-				 &job_ops, s);
+		ret = job_create(&s->job, loop, env, config->in, config->out, config->err, &job_ops,
+				 s);
 	if (ret)
 		supervisor_destroy(s, 0);
 	else

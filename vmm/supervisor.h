@@ -20,9 +20,9 @@ struct supervisor_ops {
 	void (*end)(void *arg, const char *outcome, int status);
 };
 
-/* -errno with a message. */
+/* Of @env its guard and its counters. -errno with a message. */
 int must_check supervisor_create(struct supervisor **out, const struct config_job *config,
-				 struct loop *loop, const struct thread_guard *guard,
+				 struct loop *loop, const struct device_env *env,
 				 const struct supervisor_ops *ops, void *arg);
 
 /* The log, open and left as it is (-1: none); and it is emptied, when nothing can fail any more. */

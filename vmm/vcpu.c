@@ -55,10 +55,8 @@ int vcpu_create(struct vcpu *vcpu, unsigned int nr_cpus)
 	vcpu->run = run;
 	ret = arch_vcpu_init(vcpu, nr_cpus);
 	snprintf(vcpu->name, sizeof(vcpu->name), "vcpu%u", vcpu->id);
-	vcpu->group = (struct counter_group){ .name = vcpu->name,
-					      .desc = vcpu_counter_desc,
-					      .base = &vcpu->counters };
-	counters_register(&vcpu->group);
+	vcpu->group = (struct counter_group){ .desc = vcpu_counter_desc, .base = &vcpu->counters };
+	counters_add(vcpu->accounts, &vcpu->group, "%s", vcpu->name);
 	return ret;
 }
 
@@ -197,6 +195,7 @@ void vcpu_join(struct vcpu *vcpu)
 
 void vcpu_destroy(struct vcpu *vcpu)
 {
+	counters_remove(&vcpu->group);
 	if (vcpu->run)
 		munmap(vcpu->run, (size_t)vcpu->kvm->run_size);
 	if (vcpu->fd >= 0)
@@ -208,7 +207,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 /* ---- all of a machine ---- */
 
 int vcpu_create_all(struct vcpu **out, unsigned int *nr, unsigned int n, const struct vcpu *like,
-		    bool accounts)
+		    bool kvm_accounts)
 {
 	int ret = 0;
 
@@ -226,8 +225,8 @@ int vcpu_create_all(struct vcpu **out, unsigned int *nr, unsigned int n, const s
 		*v = *like;
 		v->id = (*nr)++;
 		ret = vcpu_create(v, n);
-		if (!ret && accounts)
-			kvm_stats_create(&v->kvm_stats, v->fd, v->id);
+		if (!ret && kvm_accounts)
+			kvm_stats_create(&v->kvm_stats, v->accounts, v->fd, v->id);
 	}
 	return ret;
 }

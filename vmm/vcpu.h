@@ -25,6 +25,7 @@ struct vcpu {
 	const struct kvm *kvm;
 	const struct guestmem *mem; /* for reports */
 	struct bus *pio, *mmio;
+	struct counters *accounts; /* the machine's */
 	/* Called once, from the vCPU's thread, if the guest cannot go on (see vcpu_report_crash());
 	 * not when it was asked to stop. */
 	void (*crashed)(void *arg, struct vcpu *vcpu);
@@ -41,18 +42,18 @@ struct vcpu {
 };
 
 /*
- * Create vCPU @vcpu->id of @nr_cpus on @kvm. The fields kvm, mem, pio, mmio, crashed, arg and id are
- * the caller's to set before. Where the boot vCPU starts is then said to arch.h. -errno with a
+ * Create vCPU @vcpu->id of @nr_cpus on @kvm. The fields kvm, mem, pio, mmio, accounts, crashed,
+ * arg and id are the caller's to set before. Where the boot vCPU starts is then said to arch.h. -errno with a
  * message.
  */
 int must_check vcpu_create(struct vcpu *vcpu, unsigned int nr_cpus);
 
 /*
- * All @n vCPUs of a machine, each as @like but for its number, with KVM's own accounts if @accounts. *@nr of *@out are
+ * All @n vCPUs of a machine, each as @like but for its number, with KVM's own accounts if @kvm_accounts. *@nr of *@out are
  * there, also where it fails. -errno with a message.
  */
 int must_check vcpu_create_all(struct vcpu **out, unsigned int *nr, unsigned int n,
-			       const struct vcpu *like, bool accounts);
+			       const struct vcpu *like, bool kvm_accounts);
 void vcpu_stop_all(struct vcpu *vcpu, unsigned int nr); /* and wait for them */
 void vcpu_destroy_all(struct vcpu *vcpu, unsigned int nr);
 

@@ -18,7 +18,9 @@ void pci_machine_init(struct pci_machine *m)
 	bus_init(&m->pio);
 	bus_init(&m->mmio);
 	assert_int_equal(irqchip_create(&m->irqchip, -1), 0);
-	assert_int_equal(pci_host_create(&m->host, &layout, &m->pio, &m->mmio, m->irqchip), 0);
+	m->counters = (struct counters){ 0 };
+	assert_int_equal(
+		pci_host_create(&m->host, &layout, &m->pio, &m->mmio, m->irqchip, &m->counters), 0);
 }
 
 void pci_machine_destroy(struct pci_machine *m)
@@ -28,6 +30,7 @@ void pci_machine_destroy(struct pci_machine *m)
 	/* Whoever was on the bus has left. */
 	assert_int_equal(m->pio.nr_ranges + m->mmio.nr_ranges, 0);
 	assert_int_equal(m->pio.nr_doorbells + m->mmio.nr_doorbells, 0);
+	assert_null(m->counters.first);
 	bus_destroy(&m->pio);
 	bus_destroy(&m->mmio);
 }

@@ -8,6 +8,7 @@ struct pci_machine {
 	struct bus pio, mmio;
 	struct irqchip *irqchip;
 	struct pci_host *host;
+	struct counters counters;
 };
 
 /* Both fail the test if they cannot. */

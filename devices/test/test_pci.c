@@ -216,7 +216,8 @@ static void address_port_leaves_bytes_to_the_reset_register(void **state)
 	bus_init(&mmio);
 	assert_int_equal(bus_add(&pio, &range), 0);
 	layout.reset_control = &range;
-	assert_int_equal(pci_host_create(&host, &layout, &pio, &mmio, x->m.irqchip), 0);
+	assert_int_equal(pci_host_create(&host, &layout, &pio, &mmio, x->m.irqchip, &x->m.counters),
+			 0);
 	assert_int_equal(bus_get(&pio, PORT_RESET_CONTROL, 1), 0x5a);
 	bus_put(&pio, PORT_RESET_CONTROL, 1, 0x0e);
 	assert_int_equal(reset_control, 0x0e);

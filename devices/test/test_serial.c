@@ -23,6 +23,9 @@ static struct sink sink;
 static int out_read, out_write; /* a pipe: what the guest sends */
 static unsigned int rooms;
 
+static struct counters counters;
+static struct serial_params params;
+
 static void on_room(void *arg)
 {
 	assert_ptr_equal(arg, &bus);
@@ -41,16 +44,25 @@ static void create(int out_fd)
 		sink = SINK_NOWHERE;
 	else
 		sink_init(&sink, out_fd);
-	assert_int_equal(
-		serial_create(&s, &bus, PORT_SERIAL, chip, GSI_SERIAL, loop, &sink, on_room, &bus),
-		0);
+	params = (struct serial_params){
+		.pio = &bus,
+		.port = PORT_SERIAL,
+		.irqchip = chip,
+		.gsi = GSI_SERIAL,
+		.loop = loop,
+		.counters = &counters,
+		.out = &sink,
+		.on_room = on_room,
+		.arg = &bus,
+	};
+	assert_int_equal(serial_create(&s, &params), 0);
 }
 
 static void destroy(void)
 {
 	serial_destroy(s);
 	assert_int_equal(bus.nr_ranges, 0);
-	assert_null(counters_first());
+	assert_null(counters.first);
 	sink_close(&sink);
 	loop_destroy(loop);
 	irqchip_destroy(chip);
@@ -627,9 +639,7 @@ static void test_taken_port(void **state)
 	(void)state;
 	struct serial *second = NULL;
 
-	assert_int_equal(serial_create(&second, &bus, PORT_SERIAL, chip, GSI_SERIAL, loop, &sink,
-				       NULL, NULL),
-			 -EEXIST);
+	assert_int_equal(serial_create(&second, &params), -EEXIST);
 	assert_null(second);
 	send("the first works on\n");
 	assert_output("the first works on\n");

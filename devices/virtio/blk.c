@@ -2,7 +2,6 @@
 #include "devices/virtio/blk.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +10,6 @@
 #include "devices/virtio/disk.h"
 #include "devices/virtio/workers.h"
 #include "vmm/base/iov.h"
-#include "vmm/base/log.h"
 
 #define QUEUE_SIZE 256
 #define SEG_MAX	   (QUEUE_SIZE - 2) /* a header and a status come with the data */
@@ -43,7 +41,6 @@ struct virtio_blk {
 	struct virtq vq;
 	struct virtio_workers *workers;
 	struct virtio_blk_counters counters; /* the workers', one at a time */
-	struct counter_group group;
 };
 
 /* A request without its header and status; each worker has one. */
@@ -255,15 +252,25 @@ static void reset(struct virtio_dev *dev)
 	virtio_workers_stop(to_blk(dev)->workers);
 }
 
+static void destroy(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = to_blk(dev);
+
+	virtio_workers_destroy(blk->workers);
+	virtio_destroy(dev);
+	disk_close(&blk->disk);
+	free(blk);
+}
+
 static const struct virtio_ops ops = {
 	.activate = activate,
 	.reset = reset,
 	.pause = reset,
 	.resume = activate,
-	.destroy = virtio_blk_destroy,
+	.destroy = destroy,
 };
 
-static void describe(struct virtio_blk *blk, const char *name, const struct guestmem *mem)
+static void describe(struct virtio_blk *blk)
 {
 	uint64_t features = BIT_ULL(VIRTIO_BLK_F_SEG_MAX) | BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) |
 			    BIT_ULL(VIRTIO_BLK_F_FLUSH);
@@ -283,9 +290,9 @@ static void describe(struct virtio_blk *blk, const char *name, const struct gues
 		.max_write_zeroes_seg = 1,
 		.write_zeroes_may_unmap = 1,
 	};
+	blk->vq.size_max = QUEUE_SIZE;
 	blk->dev = (struct virtio_dev){
 		.ops = &ops,
-		.name = name,
 		.device_id = VIRTIO_ID_BLOCK,
 		.pci_class = 0x018000, /* mass storage, other */
 		.device_features = features,
@@ -293,7 +300,7 @@ static void describe(struct virtio_blk *blk, const char *name, const struct gues
 		.nr_vqs = 1,
 		.config = &blk->config,
 		.config_len = sizeof(blk->config),
-		.mem = mem,
+		.own = { .desc = counter_desc, .base = &blk->counters },
 	};
 }
 
@@ -313,59 +320,6 @@ static int create_workers(struct virtio_blk *blk, const struct thread_guard *gua
 	return virtio_workers_create(&blk->workers, &params);
 }
 
-static void release(struct virtio_blk *blk)
-{
-	virtio_workers_destroy(blk->workers);
-	virtq_destroy(&blk->vq);
-	disk_close(&blk->disk);
-	free(blk);
-}
-
-int virtio_blk_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
-		      const struct virtio_blk_options *options)
-{
-	struct virtio_blk *blk = calloc(1, sizeof(*blk));
-	int err;
-
-	if (!blk) {
-		log_error("cannot create %s: %s", name, strerror(ENOMEM));
-		return -ENOMEM;
-	}
-	blk->readonly = options->readonly;
-	err = disk_open(&blk->disk, options->path, options->fd, options->readonly, options->raw);
-	if (err) {
-		free(blk);
-		return err;
-	}
-	err = virtq_init(&blk->vq, QUEUE_SIZE);
-	if (err)
-		log_error("cannot create the queue of %s: %s", name, strerror(-err));
-	describe(blk, name, mem);
-	if (!err)
-		err = create_workers(blk, options->guard);
-	if (err) {
-		release(blk);
-		return err;
-	}
-	virtio_init(&blk->dev);
-	blk->group = (struct counter_group){ .name = name,
-					     .desc = counter_desc,
-					     .base = &blk->counters };
-	counters_register(&blk->group);
-	*out = &blk->dev;
-	return 0;
-}
-
-void virtio_blk_destroy(struct virtio_dev *dev)
-{
-	if (!dev)
-		return;
-	struct virtio_blk *blk = to_blk(dev);
-	virtio_destroy(dev);
-	counters_unregister(&blk->group);
-	release(blk);
-}
-
 /* ---- --disk ---- */
 
 static int check_options(const void *values, const char *text, const void *const *others,
@@ -382,15 +336,25 @@ static int check_options(const void *values, const char *text, const void *const
 	return 0;
 }
 
-static int create_device(struct device **out, const struct device_env *env, const void *options)
+static int create(struct device **out, const struct device_env *env, const void *options)
 {
-	struct virtio_blk_options o = *(const struct virtio_blk_options *)options;
-	struct virtio_dev *dev;
+	const struct virtio_blk_options *o = options;
+	struct virtio_blk *blk = device_alloc(env, sizeof(*blk));
 	int ret;
 
-	o.guard = env->guard;
-	ret = virtio_blk_create(&dev, env->name, env->mem, &o);
-	return ret ? ret : virtio_plug(out, dev, env, o.transport);
+	if (!blk)
+		return -ENOMEM;
+	blk->readonly = o->readonly;
+	ret = disk_open(&blk->disk, o->path, o->fd, o->readonly, o->raw);
+	if (ret) {
+		free(blk);
+		return ret;
+	}
+	describe(blk);
+	ret = virtio_init(&blk->dev, env);
+	if (!ret)
+		ret = create_workers(blk, env->guard);
+	return virtio_plug(out, &blk->dev, env, o->transport, ret);
 }
 
 #define AT(field) offsetof(struct virtio_blk_options, field)
@@ -425,4 +389,4 @@ static struct device_file file_of(const void *values)
 
 const struct device_kind virtio_blk_kind = { .options = &disk_options,
 					     .file = file_of,
-					     .create = create_device };
+					     .create = create };

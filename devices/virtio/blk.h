@@ -13,7 +13,6 @@
 #define DEVICES_VIRTIO_BLK_H
 
 #include "devices/virtio/core.h"
-#include "vmm/base/thread.h"
 
 struct virtio_blk_options {
 	const char *path; /* or NULL: ... */
@@ -21,30 +20,20 @@ struct virtio_blk_options {
 	bool readonly;
 	bool raw; /* even where it looks like an image in a format */
 	unsigned int transport;
-	const struct thread_guard *guard; /* for its workers; the machine's */
 };
 
-/* --disk. */
+/*
+ * --disk. Its file is opened when the device is created: -errno with a message also where it is neither regular nor a
+ * block device, is empty or not a multiple of 512 bytes long, or is in use.
+ */
 extern const struct device_kind virtio_blk_kind;
 
-/* Registered under the name of the device. */
+/* Added under the name of the device. */
 struct virtio_blk_counters {
 	uint64_t reads, writes, flushes, discards, write_zeroes, get_ids; /* good ones */
 	uint64_t read_bytes, written_bytes;
 	uint64_t errors;      /* answered with VIRTIO_BLK_S_IOERR */
 	uint64_t unsupported; /* answered with VIRTIO_BLK_S_UNSUPP */
 };
-
-/*
- * Open the file and create the device, named @name ("disk0", which must outlive it). -errno with a
- * message: also where the file is neither regular nor a block device, is empty or not a multiple of 512
- * bytes long, or is in use.
- */
-int must_check virtio_blk_create(struct virtio_dev **out, const char *name,
-				 const struct guestmem *mem,
-				 const struct virtio_blk_options *options);
-
-/* Its transport no longer calls it. Safe on NULL. */
-void virtio_blk_destroy(struct virtio_dev *dev);
 
 #endif

@@ -10,7 +10,6 @@
 
 #include "vmm/base/event.h"
 #include "vmm/base/iov.h"
-#include "vmm/base/log.h"
 
 /* Port 0's queues, and the control queues (5.3.2); rx and tx are the driver's. */
 enum { RX, TX, CTRL_RX, CTRL_TX, NR_QUEUES };
@@ -252,14 +251,12 @@ static void begin(void *arg)
 		c->error = loop_watch(c->loop, &c->kick[q].watch, EPOLLIN);
 }
 
-static void end(void *arg)
+static void hold_still(void *arg)
 {
 	struct console *c = arg;
 
 	for (unsigned int q = 0; q < NR_QUEUES; q++)
 		loop_watch(c->loop, &c->kick[q].watch, 0);
-	c->held = c->open = false;
-	c->nr_pending = 0;
 }
 
 static int activate(struct virtio_dev *dev)
@@ -268,50 +265,66 @@ static int activate(struct virtio_dev *dev)
 
 	loop_call(c->loop, begin, c);
 	if (c->error)
-		loop_call(c->loop, end, c);
+		loop_call(c->loop, hold_still, c);
 	return c->error;
+}
+
+static void pause_port(struct virtio_dev *dev)
+{
+	loop_call(to_console(dev)->loop, hold_still, to_console(dev));
+}
+
+static int resume(struct virtio_dev *dev)
+{
+	const int ret = activate(dev);
+
+	/* What came meanwhile came to nobody. */
+	for (unsigned int q = 0; !ret && q < NR_QUEUES; q++)
+		event_signal(dev->vq[q].kick_fd);
+	return ret;
 }
 
 static void reset(struct virtio_dev *dev)
 {
-	loop_call(to_console(dev)->loop, end, to_console(dev));
+	struct console *c = to_console(dev);
+
+	pause_port(dev);
+	c->held = c->open = false;
+	c->nr_pending = 0;
+}
+
+static void destroy(struct virtio_dev *dev)
+{
+	virtio_destroy(dev);
+	free(to_console(dev));
 }
 
 static const struct virtio_ops ops = {
 	.activate = activate,
 	.reset = reset,
-	.destroy = virtio_console_destroy,
+	.pause = pause_port,
+	.resume = resume,
+	.destroy = destroy,
 };
 
-int virtio_console_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
-			  struct loop *loop, const char *port,
+int virtio_console_create(struct device **out, struct virtio_dev **dev,
+			  const struct device_env *env, struct loop *loop, const char *port,
 			  const struct virtio_console_ops *port_ops, void *arg)
 {
-	struct console *c = calloc(1, sizeof(*c));
-	int ret = c ? 0 : -ENOMEM;
+	struct console *c = device_alloc(env, sizeof(*c));
+	int ret;
 
-	for (unsigned int q = 0; q < NR_QUEUES && !ret; q++) {
-		ret = virtq_init(&c->vq[q], QUEUE_SIZE);
-		c->kick[q] = (struct kick){
-			{ .fd = c->vq[q].kick_fd, .ready = on_kick, .arg = &c->kick[q] }, c, q
-		};
-	}
-	if (ret) {
-		log_error("cannot create %s: %s", name, strerror(-ret));
-		for (unsigned int q = 0; c && q < NR_QUEUES; q++)
-			if (c->vq[q].size_max)
-				virtq_destroy(&c->vq[q]);
-		free(c);
-		return ret;
-	}
+	if (!c)
+		return -ENOMEM;
 	c->loop = loop;
 	c->ops = port_ops;
 	c->arg = arg;
 	snprintf(c->port, sizeof(c->port), "%s", port);
 	c->config.max_nr_ports = 1;
+	for (unsigned int q = 0; q < NR_QUEUES; q++)
+		c->vq[q].size_max = QUEUE_SIZE;
 	c->dev = (struct virtio_dev){
 		.ops = &ops,
-		.name = name,
 		.device_id = VIRTIO_ID_CONSOLE,
 		.pci_class = 0x078000, /* simple communication, other */
 		.device_features = BIT_ULL(VIRTIO_CONSOLE_F_MULTIPORT),
@@ -319,20 +332,12 @@ int virtio_console_create(struct virtio_dev **out, const char *name, const struc
 		.nr_vqs = NR_QUEUES,
 		.config = &c->config,
 		.config_len = sizeof(c->config),
-		.mem = mem,
 	};
-	virtio_init(&c->dev);
-	*out = &c->dev;
-	return 0;
-}
-
-void virtio_console_destroy(struct virtio_dev *dev)
-{
-	if (!dev)
-		return;
-	struct console *c = to_console(dev);
-	virtio_destroy(dev);
+	ret = virtio_init(&c->dev, env);
 	for (unsigned int q = 0; q < NR_QUEUES; q++)
-		virtq_destroy(&c->vq[q]);
-	free(c);
+		c->kick[q] = (struct kick){
+			{ .fd = c->vq[q].kick_fd, .ready = on_kick, .arg = &c->kick[q] }, c, q
+		};
+	*dev = &c->dev;
+	return virtio_plug(out, &c->dev, env, TRANSPORT_DEFAULT, ret);
 }

@@ -21,14 +21,11 @@ struct virtio_console_ops {
 	size_t (*input)(void *arg, void *buf, size_t len);
 };
 
-/* Create the device, named @name, its port @port (at most 31 bytes). -errno with a message. */
-int must_check virtio_console_create(struct virtio_dev **out, const char *name,
-				     const struct guestmem *mem, struct loop *loop,
+/* Create the device *@out, behind its transport: *@dev, its port @port (at most 31 bytes). -errno with a message. */
+int must_check virtio_console_create(struct device **out, struct virtio_dev **dev,
+				     const struct device_env *env, struct loop *loop,
 				     const char *port, const struct virtio_console_ops *ops,
 				     void *arg);
-
-/* Its transport no longer calls it. Safe on NULL. */
-void virtio_console_destroy(struct virtio_dev *dev);
 
 /* More is taken, or there is more; on the loop's thread. */
 void virtio_console_output_room(struct virtio_dev *dev);

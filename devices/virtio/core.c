@@ -2,8 +2,6 @@
 #include "devices/virtio/core.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/base/log.h"
@@ -29,48 +27,39 @@ static const struct counter_desc device_counter_desc[] = {
 	COUNTER_END,
 };
 
-struct virtio_groups {
-	unsigned int nr;
-	struct {
-		struct counter_group group;
-		char name[32];
-	} of[];
-};
-
-static void add_group(struct virtio_dev *dev, const struct counter_desc *desc, const void *base,
-		      const char *what, unsigned int n)
+static void add_counters(struct virtio_dev *dev, struct counters *counters)
 {
-	const unsigned int i = dev->groups->nr++;
-	struct counter_group *group = &dev->groups->of[i].group;
-	char *name = dev->groups->of[i].name;
+	dev->group = (struct counter_group){ .desc = device_counter_desc, .base = &dev->counters };
+	counters_add(counters, &dev->group, "%s.device", dev->name);
+	for (unsigned int i = 0; i < dev->nr_vqs; i++) {
+		struct virtq *vq = &dev->vq[i];
 
-	if (desc == device_counter_desc)
-		snprintf(name, sizeof(dev->groups->of[i].name), "%s.%s", dev->name, what);
-	else
-		snprintf(name, sizeof(dev->groups->of[i].name), "%s.%s%u", dev->name, what, n);
-	*group = (struct counter_group){ .name = name, .desc = desc, .base = base };
-	counters_register(group);
+		vq->group =
+			(struct counter_group){ .desc = virtq_counter_desc, .base = &vq->counters };
+		counters_add(counters, &vq->group, "%s.queue%u", dev->name, i);
+	}
+	if (dev->own.desc)
+		counters_add(counters, &dev->own, "%s", dev->name);
 }
 
-/* Without memory for them there are no accounts; the device works all the same. */
-static void register_counters(struct virtio_dev *dev)
+int virtio_init(struct virtio_dev *dev, const struct device_env *env)
 {
-	dev->groups =
-		calloc(1, sizeof(*dev->groups) + (1 + dev->nr_vqs) * sizeof(dev->groups->of[0]));
-	if (!dev->groups)
-		return;
-	add_group(dev, device_counter_desc, &dev->counters, "device", 0);
-	for (unsigned int i = 0; i < dev->nr_vqs; i++)
-		add_group(dev, virtq_counter_desc, &dev->vq[i].counters, "queue", i);
-}
+	int ret = 0;
 
-void virtio_init(struct virtio_dev *dev)
-{
-	register_counters(dev);
+	dev->name = env->name;
+	dev->mem = env->mem;
 	pthread_mutex_init(&dev->lock, NULL);
 	pthread_mutex_init(&dev->config_lock, NULL);
 	dev->device_features |= BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |
 				BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC);
+	for (unsigned int i = 0; i < dev->nr_vqs; i++)
+		dev->vq[i].kick_fd = -1;
+	for (unsigned int i = 0; !ret && i < dev->nr_vqs; i++)
+		ret = virtq_init(&dev->vq[i], dev->vq[i].size_max);
+	if (ret)
+		log_error("cannot create the queues of %s: %s", dev->name, strerror(-ret));
+	add_counters(dev, env->counters);
+	return ret;
 }
 
 void virtio_attach(struct virtio_dev *dev, const struct virtio_transport_ops *ops, void *transport)
@@ -101,6 +90,13 @@ static bool deactivate(struct virtio_dev *dev)
 	return active;
 }
 
+static void stop(struct virtio_dev *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	deactivate(dev);
+	pthread_mutex_unlock(&dev->lock);
+}
+
 static void reset(struct virtio_dev *dev)
 {
 	dev->counters.resets += deactivate(dev);
@@ -113,26 +109,22 @@ static void reset(struct virtio_dev *dev)
 
 void virtio_destroy(struct virtio_dev *dev)
 {
-	pthread_mutex_lock(&dev->lock);
-	deactivate(dev);
-	pthread_mutex_unlock(&dev->lock);
+	stop(dev);
 	pthread_mutex_destroy(&dev->config_lock);
 	pthread_mutex_destroy(&dev->lock);
-	for (unsigned int i = 0; dev->groups && i < dev->groups->nr; i++)
-		counters_unregister(&dev->groups->of[i].group);
-	free(dev->groups);
-	dev->groups = NULL;
+	counters_remove(&dev->own);
+	for (unsigned int i = 0; i < dev->nr_vqs; i++) {
+		counters_remove(&dev->vq[i].group);
+		virtq_destroy(&dev->vq[i]);
+	}
+	counters_remove(&dev->group);
 }
 
 /* ---- as a device of the machine ---- */
 
 static void stop_device(struct device *device)
 {
-	struct virtio_dev *dev = container_of(device, struct virtio_dev, device);
-
-	pthread_mutex_lock(&dev->lock);
-	deactivate(dev);
-	pthread_mutex_unlock(&dev->lock);
+	stop(container_of(device, struct virtio_dev, device));
 }
 
 static void destroy_device(struct device *device)
@@ -142,14 +134,15 @@ static void destroy_device(struct device *device)
 	if (dev->transport_ops && dev->transport_ops->destroy)
 		dev->transport_ops->destroy(dev->transport);
 	dev->transport_ops = NULL;
+	stop(dev);
 	dev->ops->destroy(dev);
 }
 
 int virtio_plug(struct device **out, struct virtio_dev *dev, const struct device_env *env,
-		enum device_transport wish)
+		enum device_transport wish, int error)
 {
 	static const struct device_ops ops = { .stop = stop_device, .destroy = destroy_device };
-	const int ret = env->plug(env->arg, dev, wish);
+	const int ret = error ? error : env->plug(env->arg, dev, wish);
 
 	dev->device = (struct device){ &ops, dev->name };
 	if (ret)

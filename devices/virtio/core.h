@@ -46,7 +46,7 @@ struct virtio_ops {
 	void (*pause)(struct virtio_dev *dev);
 	int (*resume)(struct virtio_dev *dev);
 
-	/* Free the device, after its transport. */
+	/* Free the device, after its transport: end its threads, then virtio_destroy(). */
 	void (*destroy)(struct virtio_dev *dev);
 };
 
@@ -59,7 +59,7 @@ struct virtio_transport_ops {
 	void (*destroy)(void *transport);
 };
 
-/* Registered as "NAME.device"; queue N's struct virtq_counters as "NAME.queueN". */
+/* Added as "NAME.device"; queue N's struct virtq_counters as "NAME.queueN". */
 struct virtio_counters {
 	uint64_t first_touch;  /* when the driver acknowledged it */
 	uint64_t driver_ok;    /* when it was first ready */
@@ -70,7 +70,7 @@ struct virtio_counters {
 struct virtio_dev {
 	struct device device;
 	const struct virtio_ops *ops;
-	const char *name;   /* "net0", for messages */
+	const char *name;   /* "net0" */
 	uint32_t device_id; /* VIRTIO_ID_* */
 	uint32_t pci_class; /* class, subclass and interface, where it sits on PCI */
 	uint64_t device_features;
@@ -92,17 +92,18 @@ struct virtio_dev {
 	const struct virtio_transport_ops *transport_ops;
 	void *transport;
 	struct virtio_counters counters;
-	struct virtio_groups *groups; /* the accounts of the device and its queues */
+	struct counter_group group;
+	struct counter_group own; /* the device's own, added under its name if there are any */
 };
 
 /*
- * Fill in the rest after the device has set ops, name, device_id, device_features, vq, nr_vqs,
- * config, config_len and mem. VIRTIO_F_VERSION_1, RING_EVENT_IDX and INDIRECT_DESC are added to its
- * features: the queues implement them.
+ * Fill in the rest, and create the queues, after the device has set ops, device_id, device_features, vq with the
+ * size_max of each, nr_vqs, config, config_len and own. VIRTIO_F_VERSION_1, RING_EVENT_IDX and INDIRECT_DESC are
+ * added to its features: the queues implement them. -errno with a message; virtio_destroy() follows also then.
  */
-void virtio_init(struct virtio_dev *dev);
+int must_check virtio_init(struct virtio_dev *dev, const struct device_env *env);
 
-/* Stop the device if it is active. Its transport may no longer call it. */
+/* The device is quiet or can be made so, and its transport no longer calls it: give back what virtio_init() took. */
 void virtio_destroy(struct virtio_dev *dev);
 
 /* The transport introduces itself; before the guest runs. */
@@ -112,10 +113,10 @@ void virtio_attach(struct virtio_dev *dev, const struct virtio_transport_ops *op
 
 /*
  * The last step of a kind's create: @dev becomes the machine's device *@out, behind the transport that @env chooses,
- * or that @wish says. Where that fails @dev is destroyed. -errno with a message.
+ * or that @wish says. Where that fails, or a step before it did with @error, @dev is destroyed. -errno with a message.
  */
 int must_check virtio_plug(struct device **out, struct virtio_dev *dev,
-			   const struct device_env *env, enum device_transport wish);
+			   const struct device_env *env, enum device_transport wish, int error);
 
 static inline bool virtio_has_feature(const struct virtio_dev *dev, unsigned int bit)
 {

@@ -9,7 +9,6 @@
 
 #include "devices/virtio/fuse.h"
 #include "devices/virtio/workers.h"
-#include "vmm/base/log.h"
 
 enum { HIPRIO, REQUESTS, NR_QUEUES };
 
@@ -39,7 +38,6 @@ struct fs {
 	struct virtio_workers *workers[NR_QUEUES];
 	pthread_mutex_t lock; /* of the counters: two queues have workers */
 	struct fs_counters counters;
-	struct counter_group group;
 };
 
 /* A worker's own. */
@@ -78,7 +76,7 @@ static void count(void *arg, void *own)
 
 static void refresh(struct counter_group *group)
 {
-	struct fs *fs = container_of(group, struct fs, group);
+	struct fs *fs = container_of(group, struct fs, dev.own);
 
 	fuse_usage(fs->fuse, &fs->counters.inodes, &fs->counters.descriptors);
 }
@@ -102,17 +100,30 @@ static void reset(struct virtio_dev *dev)
 	fuse_reset(to_fs(dev)->fuse);
 }
 
+static void destroy(struct virtio_dev *dev)
+{
+	struct fs *fs = to_fs(dev);
+
+	for (unsigned int i = 0; i < NR_QUEUES; i++)
+		virtio_workers_destroy(fs->workers[i]);
+	virtio_destroy(dev);
+	fuse_destroy(fs->fuse);
+	pthread_mutex_destroy(&fs->lock);
+	free(fs);
+}
+
 static const struct virtio_ops ops = {
 	.activate = activate,
 	.reset = reset,
 	.pause = pause_workers,
 	.resume = activate,
-	.destroy = virtio_fs_destroy,
+	.destroy = destroy,
 };
 
-/* ---- life ---- */
+/* ---- --fs ---- */
 
-static int create_queues(struct fs *fs, const struct virtio_fs_options *options)
+static int create_workers(struct fs *fs, const struct virtio_fs_options *options,
+			  const struct thread_guard *guard)
 {
 	struct virtio_workers_params params = {
 		.dev = &fs->dev,
@@ -120,7 +131,7 @@ static int create_queues(struct fs *fs, const struct virtio_fs_options *options)
 		.kind = THREAD_FS,
 		.fd = fuse_root(fs->fuse),
 		.writable = !options->readonly,
-		.guard = options->guard,
+		.guard = guard,
 		.serve = serve,
 		.count = count,
 		.arg = fs,
@@ -128,74 +139,44 @@ static int create_queues(struct fs *fs, const struct virtio_fs_options *options)
 	int ret = 0;
 
 	for (unsigned int i = 0; !ret && i < NR_QUEUES; i++) {
-		ret = virtq_init(&fs->vq[i], QUEUE_SIZE);
 		params.queue = i;
 		params.nr = i == HIPRIO ? 1 : WORKERS;
-		if (!ret)
-			ret = virtio_workers_create(&fs->workers[i], &params);
+		ret = virtio_workers_create(&fs->workers[i], &params);
 	}
 	return ret;
 }
 
-int virtio_fs_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
-		     const struct virtio_fs_options *options)
+static int create(struct device **out, const struct device_env *env, const void *options)
 {
-	struct fs *fs = calloc(1, sizeof(*fs));
-	const char *tag = options->tag ? options->tag : name;
+	const struct virtio_fs_options *o = options;
+	const char *tag = o->tag ? o->tag : env->name;
+	struct fs *fs = device_alloc(env, sizeof(*fs));
 	int ret;
 
-	if (!fs) {
-		log_error("cannot create %s: %s", name, strerror(ENOMEM));
+	if (!fs)
 		return -ENOMEM;
-	}
 	pthread_mutex_init(&fs->lock, NULL);
-	for (unsigned int i = 0; i < NR_QUEUES; i++)
-		fs->vq[i].kick_fd = -1;
 	memcpy(fs->config.tag, tag, MIN(strlen(tag), sizeof(fs->config.tag)));
 	fs->config.num_request_queues = NR_QUEUES - REQUESTS;
+	for (unsigned int i = 0; i < NR_QUEUES; i++)
+		fs->vq[i].size_max = QUEUE_SIZE;
 	fs->dev = (struct virtio_dev){
 		.ops = &ops,
-		.name = name,
 		.device_id = VIRTIO_ID_FS,
 		.pci_class = 0x018000, /* mass storage, other */
 		.vq = fs->vq,
 		.nr_vqs = NR_QUEUES,
 		.config = &fs->config,
 		.config_len = sizeof(fs->config),
-		.mem = mem,
+		.own = { .desc = counter_desc, .base = &fs->counters, .refresh = refresh },
 	};
-	virtio_init(&fs->dev);
-	fs->group = (struct counter_group){
-		.name = name, .desc = counter_desc, .base = &fs->counters, .refresh = refresh
-	};
-	counters_register(&fs->group);
-	ret = fuse_create(&fs->fuse, options->dir, !options->readonly);
+	ret = virtio_init(&fs->dev, env);
 	if (!ret)
-		ret = create_queues(fs, options);
-	if (ret)
-		virtio_fs_destroy(&fs->dev);
-	else
-		*out = &fs->dev;
-	return ret;
+		ret = fuse_create(&fs->fuse, o->dir, !o->readonly);
+	if (!ret)
+		ret = create_workers(fs, o, env->guard);
+	return virtio_plug(out, &fs->dev, env, o->transport, ret);
 }
-
-void virtio_fs_destroy(struct virtio_dev *dev)
-{
-	if (!dev)
-		return;
-	struct fs *fs = to_fs(dev);
-	virtio_destroy(dev);
-	counters_unregister(&fs->group);
-	for (unsigned int i = 0; i < NR_QUEUES; i++) {
-		virtio_workers_destroy(fs->workers[i]);
-		virtq_destroy(&fs->vq[i]);
-	}
-	fuse_destroy(fs->fuse);
-	pthread_mutex_destroy(&fs->lock);
-	free(fs);
-}
-
-/* ---- --fs ---- */
 
 static int check_options(const void *values, const char *text, const void *const *others,
 			 unsigned int nr)
@@ -213,17 +194,6 @@ static int check_options(const void *values, const char *text, const void *const
 			return option_bad_value("tag", o->tag, "one that no other --fs has");
 	}
 	return 0;
-}
-
-static int create_device(struct device **out, const struct device_env *env, const void *options)
-{
-	struct virtio_fs_options o = *(const struct virtio_fs_options *)options;
-	struct virtio_dev *dev;
-	int ret;
-
-	o.guard = env->guard;
-	ret = virtio_fs_create(&dev, env->name, env->mem, &o);
-	return ret ? ret : virtio_plug(out, dev, env, o.transport);
 }
 
 #define AT(field) offsetof(struct virtio_fs_options, field)
@@ -256,4 +226,4 @@ static struct device_file file_of(const void *values)
 
 const struct device_kind virtio_fs_kind = { .options = &fs_options,
 					    .file = file_of,
-					    .create = create_device };
+					    .create = create };

@@ -2,7 +2,6 @@
 #include "devices/virtio/net.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -54,11 +53,9 @@ struct net {
 	int error;		  /* of watching the control queue */
 
 	struct ctrl_counters ctrl;
-	uint64_t refusals; /* by the backend, of features */
-	struct counter_group group;
-	char group_name[24];
-	char pair_name[NETBE_MAX_PAIRS][16];
-	struct net_counters total; /* of several pairs */
+	uint64_t refusals;	    /* by the backend, of features */
+	struct counter_group group; /* of the control queue */
+	struct net_counters total;  /* of several pairs */
 	struct net_counter_groups total_groups;
 };
 
@@ -303,7 +300,20 @@ static int net_activate(struct virtio_dev *dev)
 	return ret;
 }
 
-static const struct virtio_ops net_ops = { .destroy = virtio_net_destroy,
+static void net_destroy(struct virtio_dev *dev)
+{
+	struct net *n = to_net(dev);
+
+	for (unsigned int i = 0; i < n->nr_pairs; i++)
+		net_pair_destroy(n->pair[i]);
+	net_counters_unregister(&n->total_groups);
+	counters_remove(&n->group);
+	virtio_destroy(dev);
+	n->be->ops->close(n->be);
+	free(n);
+}
+
+static const struct virtio_ops net_ops = { .destroy = net_destroy,
 					   .activate = net_activate,
 					   .reset = net_reset,
 					   .pause = net_pause,
@@ -325,34 +335,21 @@ static uint64_t offered_features(const struct net *n)
 	return f;
 }
 
-static int create_queues(struct net *n, uint16_t size)
-{
-	int ret = 0;
-
-	for (unsigned int i = 0; !ret && i < n->dev.nr_vqs; i++)
-		ret = virtq_init(&n->vq[i], i == 2 * n->nr_pairs ? CTRL_QUEUE_SIZE : size);
-	n->ctrl_kick = (struct loop_watch){ .fd = -1, .ready = on_ctrl_kick, .arg = n };
-	return ret;
-}
-
-static int create_pairs(struct net *n, const struct virtio_net_options *from)
+static int create_pairs(struct net *n, const struct device_env *env,
+			const struct virtio_net_options *from)
 {
 	int ret = 0;
 
 	for (unsigned int i = 0; !ret && i < n->nr_pairs; i++) {
-		char *name = n->pair_name[i];
 		const struct net_pair_params params = {
-			.name = name,
 			.index = i,
 			.dev = &n->dev,
 			.be = n->be,
 			.source = n->source,
 			.poll_ns = from->poll_us * 1000ull,
-			.guard = from->guard,
 		};
 
-		snprintf(name, sizeof(n->pair_name[i]), i ? "%s.%u" : "%s", n->dev.name, i);
-		ret = net_pair_create(&n->pair[i], &params);
+		ret = net_pair_create(&n->pair[i], env, &params);
 	}
 	return ret;
 }
@@ -366,8 +363,7 @@ static void add_up(struct counter_group *group)
 		net_pair_add_counters(&n->total, n->pair[i]);
 }
 
-static void describe(struct net *n, const char *name, const struct guestmem *mem,
-		     const struct virtio_net_options *options)
+static void describe(struct net *n, const struct virtio_net_options *options)
 {
 	static const uint8_t none[6];
 
@@ -375,7 +371,8 @@ static void describe(struct net *n, const char *name, const struct guestmem *mem
 	n->ctrl.max_pairs = n->nr_pairs;
 	n->config.max_virtqueue_pairs = (uint16_t)n->nr_pairs;
 	for (unsigned int i = 0; i < MAX_QUEUES; i++)
-		n->vq[i].kick_fd = -1;
+		n->vq[i].size_max = (uint16_t)options->queue_size;
+	n->vq[2 * n->nr_pairs].size_max = CTRL_QUEUE_SIZE;
 	memcpy(n->mac, memcmp(options->mac, none, sizeof(none)) ? options->mac : n->be->mac,
 	       sizeof(n->mac));
 	memcpy(n->config.mac, n->mac, sizeof(n->mac));
@@ -383,7 +380,6 @@ static void describe(struct net *n, const char *name, const struct guestmem *mem
 	n->config.mtu = (uint16_t)n->be->mtu;
 	n->dev = (struct virtio_dev){
 		.ops = &net_ops,
-		.name = name,
 		.device_id = VIRTIO_ID_NET,
 		.pci_class = 0x020000, /* Ethernet controller */
 		.device_features = offered_features(n),
@@ -391,57 +387,32 @@ static void describe(struct net *n, const char *name, const struct guestmem *mem
 		.nr_vqs = 2 * n->nr_pairs + 1,
 		.config = &n->config,
 		.config_len = offsetof(struct virtio_net_config, mtu) + sizeof(n->config.mtu),
-		.mem = mem,
 	};
-	virtio_init(&n->dev);
-	n->dev.device_features &= ~net_switches_off(&options->switches);
-	snprintf(n->group_name, sizeof(n->group_name), "%s.ctrl", name);
-	n->group = (struct counter_group){ .name = n->group_name,
-					   .desc = ctrl_desc,
-					   .base = &n->ctrl };
 }
 
-int virtio_net_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
-		      struct netbe *be, const struct virtio_net_options *options)
+int virtio_net_create(struct device **out, const struct device_env *env, struct netbe *be,
+		      const struct virtio_net_options *options)
 {
-	struct net *n = calloc(1, sizeof(*n));
-	int ret = -ENOMEM;
+	struct net *n = device_alloc(env, sizeof(*n));
+	int ret;
 
 	if (!n) {
 		be->ops->close(be);
-		goto out;
+		return -ENOMEM;
 	}
 	n->be = be;
-	describe(n, name, mem, options);
-	ret = create_queues(n, (uint16_t)options->queue_size);
+	describe(n, options);
+	ret = virtio_init(&n->dev, env);
+	n->dev.device_features &= ~net_switches_off(&options->switches);
+	n->ctrl_kick = (struct loop_watch){ .fd = -1, .ready = on_ctrl_kick, .arg = n };
+	n->group = (struct counter_group){ .desc = ctrl_desc, .base = &n->ctrl };
 	if (!ret)
-		ret = create_pairs(n, options);
-	counters_register(&n->group);
+		ret = create_pairs(n, env, options);
 	if (!ret && n->nr_pairs > 1)
-		net_counters_register(&n->total_groups, &n->total, name, -1, add_up);
-	if (ret)
-		virtio_net_destroy(&n->dev);
-	else
-		*out = &n->dev;
-out:
-	if (ret)
-		log_error("cannot create %s: %s", name, strerror(-ret));
-	return ret;
-}
-
-void virtio_net_destroy(struct virtio_dev *dev)
-{
-	struct net *n = to_net(dev);
-
-	virtio_destroy(dev);
-	net_counters_unregister(&n->total_groups);
-	for (unsigned int i = 0; i < n->nr_pairs; i++)
-		net_pair_destroy(n->pair[i]);
-	counters_unregister(&n->group);
-	for (unsigned int i = 0; i < dev->nr_vqs; i++)
-		virtq_destroy(&n->vq[i]);
-	n->be->ops->close(n->be);
-	free(n);
+		net_counters_register(env->counters, &n->total_groups, &n->total, env->name, -1,
+				      add_up);
+	counters_add(env->counters, &n->group, "%s.ctrl", env->name);
+	return virtio_plug(out, &n->dev, env, options->transport, ret);
 }
 
 /* ---- --net ---- */
@@ -471,25 +442,21 @@ static int check_options(const void *values, const char *text, const void *const
 	return ret;
 }
 
-static int create_device(struct device **out, const struct device_env *env, const void *options)
+static int create(struct device **out, const struct device_env *env, const void *options)
 {
-	struct virtio_net_options o = *(const struct virtio_net_options *)options;
+	const struct virtio_net_options *o = options;
 	const struct netbe_wish wish = {
-		.pairs = o.queues ? o.queues : MIN(env->cpus, NETBE_MAX_PAIRS),
-		.exactly = o.queues,
-		.mtu = o.mtu,
+		.pairs = o->queues ? o->queues : MIN(env->cpus, NETBE_MAX_PAIRS),
+		.exactly = o->queues,
+		.mtu = o->mtu,
 	};
-	struct virtio_dev *dev;
 	struct netbe *be;
 	int ret;
 
-	if (o.model != NET_MODEL_VIRTIO)
+	if (o->model != NET_MODEL_VIRTIO)
 		return 0;
-	ret = netbe_open(&be, &o.be, &wish);
-	o.guard = env->guard;
-	if (!ret)
-		ret = virtio_net_create(&dev, env->name, env->mem, be, &o);
-	return ret ? ret : virtio_plug(out, dev, env, o.transport);
+	ret = netbe_open(&be, &o->be, &wish);
+	return ret ? ret : virtio_net_create(out, env, be, o);
 }
 
 #define AT(field) offsetof(struct virtio_net_options, field)
@@ -527,4 +494,4 @@ const struct option_group net_options = {
 };
 #undef AT
 
-const struct device_kind virtio_net_kind = { .options = &net_options, .create = create_device };
+const struct device_kind virtio_net_kind = { .options = &net_options, .create = create };

@@ -9,7 +9,6 @@
 #include "devices/net/netbe.h"
 #include "devices/virtio/core.h"
 #include "devices/virtio/net_switches.h"
-#include "vmm/base/thread.h"
 
 enum net_model { NET_MODEL_VIRTIO, NET_MODEL_RTL8139, NET_MODEL_RTL8139C };
 
@@ -24,20 +23,14 @@ struct virtio_net_options {
 	unsigned int poll_us;	      /* busy-poll for at most this long after work; 0: never */
 	struct net_switches switches; /* what it offers of what there is */
 	unsigned int transport;
-	const struct thread_guard *guard; /* for its threads; the machine's */
 };
 
 /* --net, and its first kind. */
 extern const struct option_group net_options;
 extern const struct device_kind virtio_net_kind;
 
-/*
- * Create the card, named @name ("net0"), on @be, which becomes its own (also where this fails).
- * -errno with a message.
- */
-int must_check virtio_net_create(struct virtio_dev **out, const char *name,
-				 const struct guestmem *mem, struct netbe *be,
-				 const struct virtio_net_options *options);
-void virtio_net_destroy(struct virtio_dev *dev);
+/* Create the card on @be, which becomes its own (also where this fails). -errno with a message. */
+int must_check virtio_net_create(struct device **out, const struct device_env *env,
+				 struct netbe *be, const struct virtio_net_options *options);
 
 #endif

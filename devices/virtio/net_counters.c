@@ -19,28 +19,24 @@ static const struct counter_desc tx_desc[] = {
 };
 /* clang-format on */
 
-void net_counters_register(struct net_counter_groups *g, const struct net_counters *c,
-			   const char *card, int index, void (*refresh)(struct counter_group *))
+void net_counters_register(struct counters *machine, struct net_counter_groups *g,
+			   const struct net_counters *c, const char *card, int index,
+			   void (*refresh)(struct counter_group *))
 {
-	const void *const base[] = { &c->rx, &c->tx };
 	char of[12] = "";
 
 	if (index >= 0)
 		snprintf(of, sizeof(of), "%d", index);
-	for (unsigned int i = 0; i < 2; i++) {
-		snprintf(g->name[i], sizeof(g->name[i]), "%s.%s%s", card, i ? "tx" : "rx", of);
-		g->group[i] = (struct counter_group){ .name = g->name[i],
-						      .desc = i ? tx_desc : rx_desc,
-						      .base = base[i],
-						      .refresh = i ? NULL : refresh };
-		counters_register(&g->group[i]);
-	}
+	g->group[0] = (struct counter_group){ .desc = rx_desc, .base = &c->rx, .refresh = refresh };
+	g->group[1] = (struct counter_group){ .desc = tx_desc, .base = &c->tx };
+	counters_add(machine, &g->group[0], "%s.rx%s", card, of);
+	counters_add(machine, &g->group[1], "%s.tx%s", card, of);
 }
 
 void net_counters_unregister(struct net_counter_groups *g)
 {
 	for (unsigned int i = 0; i < 2; i++)
-		counters_unregister(&g->group[i]);
+		counters_remove(&g->group[i]);
 }
 
 static void add(const struct counter_desc *desc, void *sum, const void *from)

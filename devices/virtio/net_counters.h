@@ -36,12 +36,12 @@ struct net_counters {
 /* "net0.rx" and "net0.tx" in the accounts; with an index, "net0.rx1". */
 struct net_counter_groups {
 	struct counter_group group[2];
-	char name[2][24];
 };
 
 /* @index < 0: without. Where they are to be @refresh()ed first, @groups is a member of who does it. */
-void net_counters_register(struct net_counter_groups *groups, const struct net_counters *counters,
-			   const char *card, int index, void (*refresh)(struct counter_group *));
+void net_counters_register(struct counters *machine, struct net_counter_groups *groups,
+			   const struct net_counters *counters, const char *card, int index,
+			   void (*refresh)(struct counter_group *));
 void net_counters_unregister(struct net_counter_groups *groups);
 
 /* Add @from to @sum; of the times the first counts. */

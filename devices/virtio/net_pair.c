@@ -7,10 +7,13 @@
 #include "devices/virtio/net_pair.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #include "devices/virtio/net_pair_internal.h"
+#include "vmm/base/log.h"
 
 /* ---- the backend's events ---- */
 
@@ -291,9 +294,11 @@ static int create_sources(struct net_pair *n)
 	return n->spill && n->p.source[n->p.index].held ? 0 : -ENOMEM;
 }
 
-int net_pair_create(struct net_pair **out, const struct net_pair_params *params)
+int net_pair_create(struct net_pair **out, const struct device_env *env,
+		    const struct net_pair_params *params)
 {
-	struct net_pair *n = calloc(1, sizeof(*n));
+	struct net_pair *n = device_alloc(env, sizeof(*n));
+	char name[16];
 	int ret;
 
 	if (!n)
@@ -306,18 +311,21 @@ int net_pair_create(struct net_pair **out, const struct net_pair_params *params)
 	n->rx_kick = (struct loop_watch){ .fd = n->rxq->kick_fd, .ready = on_rx_kick, .arg = n };
 	n->tx_kick = (struct loop_watch){ .fd = n->txq->kick_fd, .ready = on_tx_kick, .arg = n };
 	n->rx_timer = (struct loop_timer){ .expired = on_rx_timer, .arg = n };
+	snprintf(name, sizeof(name), params->index ? "%s.%u" : "%s", env->name, params->index);
 	ret = create_sources(n);
 	if (!ret)
-		ret = loop_create(&n->loop, params->name);
+		ret = loop_create(&n->loop, name);
 	if (!ret)
 		ret = loop_timer_init(n->loop, &n->rx_timer);
-	if (!ret)
-		ret = loop_start(n->loop, THREAD_NET, params->guard);
+	if (ret)
+		log_error("cannot create a queue pair of %s: %s", env->name, strerror(-ret));
+	else
+		ret = loop_start(n->loop, THREAD_NET, env->guard);
 	if (ret) {
 		net_pair_destroy(n);
 		return ret;
 	}
-	net_counters_register(&n->groups, &n->counters, params->dev->name,
+	net_counters_register(env->counters, &n->groups, &n->counters, env->name,
 			      params->be->pairs > 1 ? (int)params->index : -1, NULL);
 	*out = n;
 	return 0;

@@ -23,7 +23,6 @@
 #include "devices/net/netbe.h"
 #include "devices/virtio/core.h"
 #include "devices/virtio/net_counters.h"
-#include "vmm/base/thread.h"
 
 struct net_pair;
 struct loop;
@@ -40,17 +39,16 @@ struct net_source {
 };
 
 struct net_pair_params {
-	const char *name;	   /* of the thread */
 	unsigned int index;	   /* pair of the backend; its queues are 2 * index and the next */
 	struct virtio_dev *dev;	   /* the card, for its features, its queues and its interrupts */
 	struct netbe *be;	   /* the card's */
 	struct net_source *source; /* of each of the backend's queues; the card's */
 	uint64_t poll_ns;	   /* busy-poll for so long after work */
-	const struct thread_guard *guard;
 };
 
 /* The pair and its thread, which sleeps until net_pair_start(). -errno, with a message. */
-int must_check net_pair_create(struct net_pair **out, const struct net_pair_params *params);
+int must_check net_pair_create(struct net_pair **out, const struct device_env *env,
+			       const struct net_pair_params *params);
 
 /* Safe on NULL. */
 void net_pair_destroy(struct net_pair *pair);

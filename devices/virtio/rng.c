@@ -3,12 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 
-#include "vmm/base/counters.h"
-#include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 
 #define QUEUE_SIZE  64
@@ -33,7 +30,6 @@ struct virtio_rng {
 	int error; /* of begin() */
 	struct iovec iov[VIRTQ_SIZE_MAX];
 	struct rng_counters counters;
-	struct counter_group group;
 };
 
 /* Bytes filled in: all that the iovec takes, up to MAX_REQUEST. */
@@ -121,101 +117,57 @@ static void reset(struct virtio_dev *dev)
 	loop_call(to_rng(dev)->loop, end, to_rng(dev));
 }
 
+static void destroy(struct virtio_dev *dev)
+{
+	struct virtio_rng *rng = to_rng(dev);
+
+	loop_destroy(rng->loop);
+	virtio_destroy(dev);
+	free(rng);
+}
+
 static const struct virtio_ops ops = {
 	.activate = activate,
 	.reset = reset,
 	.pause = reset,
 	.resume = activate,
-	.destroy = virtio_rng_destroy,
+	.destroy = destroy,
 };
-
-static void cannot_create(const char *name, int err)
-{
-	log_error("cannot create %s: %s", name, strerror(-err));
-}
-
-int virtio_rng_create(struct virtio_dev **out, const char *name, const struct guestmem *mem,
-		      const struct thread_guard *guard)
-{
-	struct virtio_rng *rng = calloc(1, sizeof(*rng));
-	int err;
-
-	if (!rng) {
-		cannot_create(name, -ENOMEM);
-		return -ENOMEM;
-	}
-	err = virtq_init(&rng->vq, QUEUE_SIZE);
-	if (err) {
-		cannot_create(name, err);
-		goto err_free;
-	}
-	err = loop_create(&rng->loop, name);
-	if (err)
-		goto err_vq;
-	rng->kick = (struct loop_watch){ .fd = rng->vq.kick_fd, .ready = on_kick, .arg = rng };
-	err = loop_start(rng->loop, THREAD_RNG, guard);
-	if (err)
-		goto err_loop;
-	rng->dev = (struct virtio_dev){
-		.ops = &ops,
-		.name = name,
-		.device_id = VIRTIO_ID_RNG,
-		.vq = &rng->vq,
-		.nr_vqs = 1,
-		.mem = mem,
-	};
-	virtio_init(&rng->dev);
-	rng->group = (struct counter_group){ .name = name,
-					     .desc = counter_desc,
-					     .base = &rng->counters };
-	counters_register(&rng->group);
-	*out = &rng->dev;
-	return 0;
-
-err_loop:
-	loop_destroy(rng->loop);
-err_vq:
-	virtq_destroy(&rng->vq);
-err_free:
-	free(rng);
-	return err;
-}
-
-void virtio_rng_destroy(struct virtio_dev *dev)
-{
-	if (!dev)
-		return;
-	struct virtio_rng *rng = to_rng(dev);
-	virtio_destroy(dev);
-	counters_unregister(&rng->group);
-	loop_destroy(rng->loop);
-	virtq_destroy(&rng->vq);
-	free(rng);
-}
 
 /* ---- --rng ---- */
 
-struct options {
-	bool on;
-	unsigned int transport;
-};
-
-static int create_device(struct device **out, const struct device_env *env, const void *options)
+static int create(struct device **out, const struct device_env *env, const void *options)
 {
-	const struct options *o = options;
-	struct virtio_dev *dev;
+	const struct virtio_rng_options *o = options;
+	struct virtio_rng *rng;
 	int ret;
 
 	if (!o->on)
 		return 0;
-	ret = virtio_rng_create(&dev, env->name, env->mem, env->guard);
-	return ret ? ret : virtio_plug(out, dev, env, o->transport);
+	rng = device_alloc(env, sizeof(*rng));
+	if (!rng)
+		return -ENOMEM;
+	rng->vq.size_max = QUEUE_SIZE;
+	rng->dev = (struct virtio_dev){
+		.ops = &ops,
+		.device_id = VIRTIO_ID_RNG,
+		.vq = &rng->vq,
+		.nr_vqs = 1,
+		.own = { .desc = counter_desc, .base = &rng->counters },
+	};
+	ret = virtio_init(&rng->dev, env);
+	rng->kick = (struct loop_watch){ .fd = rng->vq.kick_fd, .ready = on_kick, .arg = rng };
+	if (!ret)
+		ret = loop_create(&rng->loop, env->name);
+	if (!ret)
+		ret = loop_start(rng->loop, THREAD_RNG, env->guard);
+	return virtio_plug(out, &rng->dev, env, o->transport, ret);
 }
 
 static const struct option keys[] = {
-	{ "rng", OPTION_SWITCH, offsetof(struct options, on), "on|off", "whether there is one",
-	  .preset = "on" },
-	DEVICE_TRANSPORT_OPTION(offsetof(struct options, transport), NULL,
+	{ "rng", OPTION_SWITCH, offsetof(struct virtio_rng_options, on), "on|off",
+	  "whether there is one", .preset = "on" },
+	DEVICE_TRANSPORT_OPTION(offsetof(struct virtio_rng_options, transport), NULL,
 				"what stands between (--transport)"),
 	{ 0 },
 };
@@ -223,10 +175,10 @@ static const struct option keys[] = {
 static const struct option_group rng_options = {
 	.name = "rng",
 	.help = "entropy device",
-	.size = sizeof(struct options),
+	.size = sizeof(struct virtio_rng_options),
 	.max = 1,
 	.alone = true,
 	.of = (const struct option_rows[]){ { keys, 0 }, { 0 } },
 };
 
-const struct device_kind virtio_rng_kind = { .options = &rng_options, .create = create_device };
+const struct device_kind virtio_rng_kind = { .options = &rng_options, .create = create };

@@ -8,17 +8,12 @@
 #define DEVICES_VIRTIO_RNG_H
 
 #include "devices/virtio/core.h"
-#include "vmm/base/thread.h"
+struct virtio_rng_options {
+	bool on;
+	unsigned int transport;
+};
 
 /* --rng. */
 extern const struct device_kind virtio_rng_kind;
-
-/* Create the device, named @name ("rng0", which must outlive it), and its thread behind @guard. -errno
- * with a message. */
-int must_check virtio_rng_create(struct virtio_dev **out, const char *name,
-				 const struct guestmem *mem, const struct thread_guard *guard);
-
-/* Its transport no longer calls it. Safe on NULL. */
-void virtio_rng_destroy(struct virtio_dev *dev);
 
 #endif

@@ -40,6 +40,7 @@ struct virtq {
 	int kick_fd;	   /* eventfd that the doorbell signals */
 	uint16_t size_max; /* offered by the device, a power of two */
 	struct virtq_counters counters;
+	struct counter_group group; /* the machine's accounts of them; its device's to add */
 
 	/* What the driver configures, through the transport; fixed while the queue is live. */
 	uint16_t size;

@@ -57,7 +57,6 @@ void fuzz_one(struct fuzz *f)
 	struct virtio_blk_options options = { .readonly = fuzz_below(f, 8) == 7 };
 	uint8_t contents[DISK_SIZE] = { 0 };
 	const uint8_t *start;
-	struct virtio_dev *dev;
 	struct fuzz_driver d;
 	size_t len;
 
@@ -66,10 +65,9 @@ void fuzz_one(struct fuzz *f)
 			   &len); /* what it looks like: an image in a format? */
 	memcpy(contents, start, len);
 	options.path = fuzz_file(0, contents, len, DISK_SIZE);
-	fuzz_driver_init(&d);
-	if (virtio_blk_create(&dev, "disk0", &d.mem, &options))
+	fuzz_driver_init(&d, "disk0");
+	if (fuzz_driver_create(&d, &virtio_blk_kind, &options))
 		return;
-	fuzz_driver_attach(&d, dev, true);
 	fuzz_driver_start(&d, f);
 	while (f->left) {
 		if (fuzz_below(f, 2))
@@ -78,7 +76,6 @@ void fuzz_one(struct fuzz *f)
 			fuzz_driver_act(&d, f);
 		fuzz_driver_settle(&d, 0);
 	}
-	fuzz_check_memory(&d.mem);
-	virtio_blk_destroy(dev);
+	fuzz_driver_destroy(&d);
 	check_disk(contents, options.readonly);
 }

@@ -6,24 +6,8 @@
 #include <sys/socket.h>
 
 #include "devices/virtio/net.h"
-#include "vmm/base/counters.h"
 
 #define MAX_FRAME (NETBE_HDR_LEN + 14 + 4 + 65535u)
-
-/* The sum of the counters of @group that begin with @name. */
-static uint64_t counters(const char *group, const char *name)
-{
-	const struct counter_group *g = counters_first();
-	uint64_t sum = 0;
-
-	while (g && strcmp(g->name, group))
-		g = g->next;
-	fuzz_check(g);
-	for (const struct counter_desc *desc = g->desc; desc->name; desc++)
-		if (!strncmp(desc->name, name, strlen(name)))
-			sum += *(const uint64_t *)((const char *)g->base + desc->offset);
-	return sum;
-}
 
 void fuzz_card_create(struct fuzz_card *c, struct fuzz *f)
 {
@@ -36,12 +20,11 @@ void fuzz_card_create(struct fuzz_card *c, struct fuzz *f)
 	};
 
 	*c = (struct fuzz_card){ 0 };
-	fuzz_driver_init(&c->driver);
+	fuzz_driver_init(&c->driver, "net0");
 	netbe_pair_init(&c->backend);
 	c->backend.be.mtu = how & 16 ? 1500 : 0;
 	c->backend.be.features = how & 32 ? NET_F(CSUM) | NET_F(GUEST_CSUM) : ~0ull;
-	fuzz_check(!virtio_net_create(&c->dev, "net0", &c->driver.mem, &c->backend.be, &params));
-	fuzz_driver_attach(&c->driver, c->dev, true);
+	fuzz_check(!virtio_net_create(&c->driver.device, &c->driver.env, &c->backend.be, &params));
 	fuzz_driver_start(&c->driver, f);
 }
 
@@ -83,13 +66,13 @@ void fuzz_card_destroy(struct fuzz_card *c)
 	char byte;
 
 	fuzz_card_drain(c);
-	fuzz_check(c->got == counters("net0.tx", "packets"));
+	fuzz_check(c->got == fuzz_counters(&c->driver.counters, "net0.tx", "packets"));
 	while (recv(c->backend.be.fd[0], &byte, 1, MSG_TRUNC) > 0)
 		waiting++;
-	fate = counters("net0.rx", "packets") + counters("net0.rx", "drop_");
+	fate = fuzz_counters(&c->driver.counters, "net0.rx", "packets") +
+	       fuzz_counters(&c->driver.counters, "net0.rx", "drop_");
 	/* One may be held, for want of buffers. */
 	fuzz_check(c->sent == fate + waiting || c->sent == fate + waiting + 1);
-	fuzz_check_memory(&c->driver.mem);
-	virtio_net_destroy(c->dev);
+	fuzz_driver_destroy(&c->driver);
 	netbe_pair_destroy(&c->backend);
 }

@@ -8,7 +8,6 @@
 struct fuzz_card {
 	struct fuzz_driver driver;
 	struct netbe_pair backend;
-	struct virtio_dev *dev;
 	uint64_t sent; /* frames handed to the backend for the guest */
 	uint64_t got;  /* and from the guest */
 };

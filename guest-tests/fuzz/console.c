@@ -47,10 +47,10 @@ void fuzz_one(struct fuzz *f)
 	struct loop *loop;
 
 	machine.room = machine.given = 0;
-	fuzz_driver_init(&d);
+	fuzz_driver_init(&d, "job");
 	fuzz_check(!loop_create(&loop, "main"));
-	fuzz_check(!virtio_console_create(&dev, "job", &d.mem, loop, "minivmm.job", &ops, NULL));
-	fuzz_driver_attach(&d, dev, true);
+	fuzz_check(
+		!virtio_console_create(&d.device, &dev, &d.env, loop, "minivmm.job", &ops, NULL));
 	fuzz_driver_start(&d, f);
 	while (f->left) {
 		switch (fuzz_below(f, 6)) {
@@ -74,6 +74,6 @@ void fuzz_one(struct fuzz *f)
 		}
 		fuzz_turn();
 	}
-	virtio_console_destroy(dev);
+	fuzz_driver_destroy(&d);
 	loop_destroy(loop);
 }

@@ -25,21 +25,19 @@ void fuzz_one(struct fuzz *f)
 		.dir = fuzz_share(),
 		.readonly = fuzz_below(f, 4) == 3,
 	};
-	struct virtio_dev *dev;
 	struct fuzz_driver d;
 
-	fuzz_driver_init(&d);
-	fuzz_check(!virtio_fs_create(&dev, "fs0", &d.mem, &options));
-	fuzz_driver_attach(&d, dev, true);
+	fuzz_driver_init(&d, "fs0");
+	fuzz_check(!fuzz_driver_create(&d, &virtio_fs_kind, &options));
 	fuzz_driver_start(&d, f);
 	while (f->left) {
 		if (fuzz_below(f, 2))
 			request(&d, f, fuzz_below(f, 2));
 		else
 			fuzz_driver_act(&d, f);
-		for (unsigned int q = 0; q < dev->nr_vqs; q++)
+		for (unsigned int q = 0; q < d.dev->nr_vqs; q++)
 			fuzz_driver_settle(&d, q);
 	}
-	virtio_fs_destroy(dev);
+	fuzz_driver_destroy(&d);
 	fuzz_share_remove();
 }

@@ -203,6 +203,20 @@ void fuzz_access(struct fuzz *f, struct bus *bus, uint64_t base, uint64_t len)
 	fuzz_check(size == 8 || value >> (8 * size) == 0);
 }
 
+uint64_t fuzz_counters(const struct counters *machine, const char *group, const char *name)
+{
+	const struct counter_group *g = machine->first;
+	uint64_t sum = 0;
+
+	while (g && strcmp(g->name, group))
+		g = g->next;
+	fuzz_check(g);
+	for (const struct counter_desc *desc = g->desc; desc->name; desc++)
+		if (!strncmp(desc->name, name, strlen(name)))
+			sum += *(const uint64_t *)((const char *)g->base + desc->offset);
+	return sum;
+}
+
 /* ---- a driver ---- */
 
 #define RAM_SIZE    (192 * KIB)
@@ -230,9 +244,22 @@ static void *ram(struct fuzz_driver *d, uint64_t gpa)
 	return d->mem.region[0].host + gpa;
 }
 
-void fuzz_driver_init(struct fuzz_driver *d)
+static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
+{
+	struct fuzz_driver *d = arg;
+
+	(void)wish;
+	d->dev = dev;
+	virtio_attach(dev, &transport_ops, d);
+	return 0;
+}
+
+void fuzz_driver_init(struct fuzz_driver *d, const char *name)
 {
 	memset(d, 0, sizeof(*d));
+	d->env = (struct device_env){
+		.name = name, .mem = &d->mem, .counters = &d->counters, .plug = plug, .arg = d
+	};
 	fuzz_memory(&d->mem, RAM_SIZE, true);
 	d->next_buffer = BUFFERS;
 	for (unsigned int q = 0; q < FUZZ_QUEUES; q++) {
@@ -245,11 +272,16 @@ void fuzz_driver_init(struct fuzz_driver *d)
 	}
 }
 
-void fuzz_driver_attach(struct fuzz_driver *d, struct virtio_dev *dev, bool transport)
+int fuzz_driver_create(struct fuzz_driver *d, const struct device_kind *kind, const void *options)
 {
-	d->dev = dev;
-	if (transport)
-		virtio_attach(dev, &transport_ops, d);
+	return kind->create(&d->device, &d->env, options);
+}
+
+void fuzz_driver_destroy(struct fuzz_driver *d)
+{
+	fuzz_check_memory(&d->mem);
+	d->device->ops->destroy(d->device);
+	fuzz_check(!d->counters.first);
 }
 
 static unsigned int pick_queue(struct fuzz_driver *d, struct fuzz *f)

@@ -42,6 +42,9 @@ const uint8_t *fuzz_bytes(struct fuzz *f, size_t max, size_t *len);
 			abort(); \
 	} while (0)
 
+/* The sum of the counters of @group that begin with @name. */
+uint64_t fuzz_counters(const struct counters *machine, const char *group, const char *name);
+
 /* ---- guest memory ---- */
 
 #define FUZZ_LOW_MAX (64 * MIB)
@@ -85,6 +88,9 @@ void fuzz_access(struct fuzz *f, struct bus *bus, uint64_t base, uint64_t len);
 
 struct fuzz_driver {
 	struct guestmem mem;
+	struct counters counters;
+	struct device_env env; /* its plug makes dev what is driven */
+	struct device *device;
 	struct virtio_dev *dev;
 	uint64_t next_buffer;
 	struct {
@@ -95,9 +101,12 @@ struct fuzz_driver {
 	} queue[FUZZ_QUEUES];
 };
 
-/* Memory first, then the device that uses it; without a @transport of its own the driver is that. */
-void fuzz_driver_init(struct fuzz_driver *d);
-void fuzz_driver_attach(struct fuzz_driver *d, struct virtio_dev *dev, bool transport);
+/* Memory first, then the device d->dev that uses it; the driver is its transport unless the caller attaches one. */
+void fuzz_driver_init(struct fuzz_driver *d, const char *name);
+void fuzz_driver_destroy(struct fuzz_driver *d);
+
+/* A device of this kind; -errno. */
+int fuzz_driver_create(struct fuzz_driver *d, const struct device_kind *kind, const void *options);
 
 /* Reset, negotiate, set up the queues and go live, as the input likes it. */
 void fuzz_driver_start(struct fuzz_driver *d, struct fuzz *f);

@@ -5,15 +5,13 @@
 
 void fuzz_one(struct fuzz *f)
 {
+	const struct virtio_rng_options options = { .on = true };
 	struct fuzz_driver d;
-	struct virtio_dev *dev;
 
-	fuzz_driver_init(&d);
-	fuzz_check(!virtio_rng_create(&dev, "rng0", &d.mem, NULL));
-	fuzz_driver_attach(&d, dev, true);
+	fuzz_driver_init(&d, "rng0");
+	fuzz_check(!fuzz_driver_create(&d, &virtio_rng_kind, &options));
 	fuzz_driver_start(&d, f);
 	while (f->left)
 		fuzz_driver_act(&d, f);
-	fuzz_check_memory(&d.mem);
-	virtio_rng_destroy(dev);
+	fuzz_driver_destroy(&d);
 }

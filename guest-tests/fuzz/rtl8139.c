@@ -27,19 +27,6 @@ struct chip {
 	uint64_t sent, got;
 };
 
-static uint64_t counters(const char *group, const char *name)
-{
-	const struct counter_group *g = counters_first();
-	uint64_t sum = 0;
-
-	while (strcmp(g->name, group))
-		g = g->next;
-	for (const struct counter_desc *desc = g->desc; desc->name; desc++)
-		if (!strncmp(desc->name, name, strlen(name)))
-			sum += *(const uint64_t *)((const char *)g->base + desc->offset);
-	return sum;
-}
-
 static int plug_pci(void *arg, struct pci_func *func)
 {
 	return pci_host_add(((struct pci_machine *)arg)->host, func);
@@ -59,7 +46,11 @@ static void create(struct chip *c, struct fuzz *f)
 {
 	const unsigned int how = fuzz_below(f, 256);
 	const struct device_env env = {
-		.name = "net0", .mem = &c->mem, .plug_pci = plug_pci, .arg = &c->machine
+		.name = "net0",
+		.mem = &c->mem,
+		.counters = &c->machine.counters,
+		.plug_pci = plug_pci,
+		.arg = &c->machine,
 	};
 	const struct rtl8139_params params = {
 		.mac = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 },
@@ -222,14 +213,16 @@ static void act(struct chip *c, struct fuzz *f)
 static void destroy(struct chip *c)
 {
 	static uint8_t byte;
+	const struct counters *machine = &c->machine.counters;
 	uint64_t waiting = 0;
 
 	drain(c);
 	while (recv(c->backend.be.fd[0], &byte, 1, MSG_TRUNC) > 0)
 		waiting++;
 	/* What loops back is sent, and received. */
-	const uint64_t fate = counters("net0.rx", "packets") + counters("net0.rx", "drop_");
-	const uint64_t inside = counters("net0.tx", "packets") - c->got;
+	const uint64_t fate = fuzz_counters(machine, "net0.rx", "packets") +
+			      fuzz_counters(machine, "net0.rx", "drop_");
+	const uint64_t inside = fuzz_counters(machine, "net0.tx", "packets") - c->got;
 
 	fuzz_check(fate + waiting == c->sent + inside);
 	fuzz_check_memory(&c->mem);

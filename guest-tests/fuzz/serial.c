@@ -63,6 +63,7 @@ void fuzz_one(struct fuzz *f)
 {
 	const bool reader_gone = fuzz_below(f, 8) == 7;
 	unsigned int events = 0, rooms = 0;
+	struct counters counters = { 0 };
 	struct irqchip *irqchip;
 	struct serial *serial;
 	struct sink sink;
@@ -75,8 +76,19 @@ void fuzz_one(struct fuzz *f)
 	fuzz_check(!pipe2(fd, O_NONBLOCK | O_CLOEXEC));
 	fuzz_check(!irqchip_create(&irqchip, -1) && !loop_create(&loop, "main"));
 	sink_init(&sink, fd[1]);
-	fuzz_check(!serial_create(&serial, &pio, PORT_SERIAL, irqchip, GSI_SERIAL, loop, &sink,
-				  on_room, &rooms));
+	const struct serial_params params = {
+		.pio = &pio,
+		.port = PORT_SERIAL,
+		.irqchip = irqchip,
+		.gsi = GSI_SERIAL,
+		.loop = loop,
+		.counters = &counters,
+		.out = &sink,
+		.on_room = on_room,
+		.arg = &rooms,
+	};
+
+	fuzz_check(!serial_create(&serial, &params));
 	fuzz_check(
 		!power_create(&power, &pio, &(struct power_ports)MEMMAP_POWER, on_power, &events));
 	signal(SIGPIPE, SIG_IGN);
@@ -95,7 +107,7 @@ void fuzz_one(struct fuzz *f)
 			serial_flush(serial);
 	}
 	serial_finish(serial, 0);
-	check_output(counters_first(), fd[0]);
+	check_output(counters.first, fd[0]);
 	power_destroy(power);
 	serial_destroy(serial);
 	sink_close(&sink);

@@ -19,15 +19,14 @@ static void touch_bar(struct fuzz *f, struct pci_machine *m, unsigned int bar, u
 void fuzz_one(struct fuzz *f)
 {
 	struct virtio_pci *transport;
-	struct virtio_dev *dev;
+	const struct virtio_rng_options options = { .on = true };
 	struct pci_machine m;
 	struct fuzz_driver d;
 
-	fuzz_driver_init(&d);
+	fuzz_driver_init(&d, "rng0");
 	pci_machine_init(&m);
-	fuzz_check(!virtio_rng_create(&dev, "rng0", &d.mem, NULL));
-	fuzz_check(!virtio_pci_create(&transport, dev, m.host));
-	fuzz_driver_attach(&d, dev, false);
+	fuzz_check(!fuzz_driver_create(&d, &virtio_rng_kind, &options));
+	fuzz_check(!virtio_pci_create(&transport, d.dev, m.host));
 	cfg_put(&m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	while (f->left) {
 		switch (fuzz_below(f, 16)) {
@@ -51,9 +50,7 @@ void fuzz_one(struct fuzz *f)
 			break;
 		}
 	}
-	fuzz_check_memory(&d.mem);
-	virtio_set_status(dev, 0);
-	virtio_pci_destroy(transport);
-	virtio_rng_destroy(dev);
+	virtio_set_status(d.dev, 0);
+	fuzz_driver_destroy(&d);
 	pci_machine_destroy(&m);
 }

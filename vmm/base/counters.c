@@ -1,29 +1,31 @@
-/* The list of counter groups. */
+/* The counter groups of a machine. */
 #include "vmm/base/counters.h"
 
-static struct counter_group *first, **last = &first;
+#include <stdarg.h>
+#include <stdio.h>
 
-void counters_register(struct counter_group *group)
+void counters_add(struct counters *counters, struct counter_group *group, const char *name, ...)
 {
-	group->next = NULL;
-	*last = group;
-	last = &group->next;
-}
+	struct counter_group **at = &counters->first;
+	va_list ap;
 
-void counters_unregister(struct counter_group *group)
-{
-	struct counter_group **at = &first;
-
-	while (*at && *at != group)
+	va_start(ap, name);
+	vsnprintf(group->name, sizeof(group->name), name, ap);
+	va_end(ap);
+	while (*at)
 		at = &(*at)->next;
-	if (!*at)
-		return;
-	*at = group->next;
-	if (last == &group->next)
-		last = at;
+	*at = group;
+	group->next = NULL;
+	group->of = counters;
 }
 
-struct counter_group *counters_first(void)
+void counters_remove(struct counter_group *group)
 {
-	return first;
+	struct counter_group **at = group->of ? &group->of->first : NULL;
+
+	while (at && *at != group)
+		at = &(*at)->next;
+	if (at)
+		*at = group->next;
+	group->of = NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * Counters: each module owns a plain struct of uint64_t and names its fields in one table; stats.c
- * walks the tables and writes them out.
+ * Counters: each module owns a plain struct of uint64_t and names its fields in one table; the
+ * machine has a list of these, which stats.c writes out.
  *
  * A counter has one writing thread (others may read a slightly old value), so counting is a plain
  * store: no lock, no atomic on the packet path.
@@ -25,21 +25,29 @@ struct counter_desc {
 #define COUNTER_END               { NULL, 0, false }
 /* clang-format on */
 
-/* A table ends with a NULL name. Groups are linked in the order in which they were registered. */
+/* What a module counts, in the struct that counts it. A table ends with a NULL name. */
 struct counter_group {
-	const char *name; /* "net0.rx": '.' nests; owned by the registrar */
 	const struct counter_desc *desc;
 	const void *base;
 	void (*refresh)(
 		struct counter_group *group); /* called before the values are read; or NULL */
+
+	/* Set by counters_add(). */
+	char name[32]; /* "net0.rx": '.' nests */
+	struct counters *of;
 	struct counter_group *next;
 };
 
-/* Before the vCPUs run, and after all threads have ended; the group stays where it is meanwhile. */
-void counters_register(struct counter_group *group);
-void counters_unregister(struct counter_group *group);
+/* All groups of a machine, in the order in which they were added; {} has none. */
+struct counters {
+	struct counter_group *first;
+};
 
-/* The first registered group, or NULL. */
-struct counter_group *counters_first(void);
+/* Before the vCPUs run, and after all threads have ended; the group stays where it is meanwhile. */
+void counters_add(struct counters *counters, struct counter_group *group, const char *name, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Safe on a group that was never added, or was removed already. */
+void counters_remove(struct counter_group *group);
 
 #endif

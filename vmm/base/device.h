@@ -10,10 +10,12 @@
 #define VMM_BASE_DEVICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "vmm/base/options.h"
 #include "vmm/base/util.h"
 
+struct counters;
 struct device;
 struct guestmem;
 struct pci_func;
@@ -46,8 +48,9 @@ extern const char *const device_transports[]; /* from TRANSPORT_MMIO on, NULL at
 struct device_env {
 	const char *name; /* "net0"; lives longer than the device */
 	const struct guestmem *mem;
-	unsigned int cpus; /* vCPUs that the machine has */
+	unsigned int cpus;		  /* vCPUs that the machine has */
 	const struct thread_guard *guard; /* for every thread that it makes */
+	struct counters *counters;	  /* where it adds its groups */
 
 	/* Put a virtio device behind a transport; -errno with a message. */
 	int (*plug)(void *arg, struct virtio_dev *dev, enum device_transport wish);
@@ -64,6 +67,9 @@ struct device_file {
 	bool written;
 	bool directory; /* all that lies below it; by path only */
 };
+
+/* Zeroed memory for the device; NULL with a message. */
+void *device_alloc(const struct device_env *env, size_t size);
 
 /* Several kinds may have the same options, one of which says which of them makes the device. */
 struct device_kind {

@@ -117,6 +117,7 @@ static void child(int slave, enum thread_kind kind)
 	struct console *console;
 	struct sandbox sandbox;
 	struct stats *stats;
+	static struct counters counters;
 	struct loop *loop;
 
 	setsid();
@@ -127,8 +128,9 @@ static void child(int slave, enum thread_kind kind)
 	for (const int *s = fault_signals; *s; s++)
 		sigaction(*s, &sa, NULL);
 	if (loop_create(&loop, "test") || console_create(&console, &options, loop, quit, one) ||
-	    console_open(console) || stats_create(&stats, stats_path, 0) || stats_open(stats) ||
-	    sandbox_create(&sandbox, fault->sandbox ? SANDBOX_ON : SANDBOX_OFF))
+	    console_open(console) || stats_create(&stats, &counters, stats_path, 0) ||
+	    stats_open(stats) ||
+	    sandbox_create(&sandbox, fault->sandbox ? SANDBOX_ON : SANDBOX_OFF, &counters))
 		_exit(1);
 	/* A guest that has hidden the cursor. */
 	if (sink_write(console_output(console), "\033[?25l", 6, 1000) != 6)

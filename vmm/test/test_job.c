@@ -15,6 +15,8 @@
 #include "vmm/job.h"
 
 struct fixture {
+	struct counters counters;
+	struct device_env env;
 	struct loop *loop;
 	struct job *job;
 	int in[2], out[2], err[2]; /* pipes, the job has the near ends */
@@ -51,12 +53,13 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	*state = f;
+	f->env.counters = &f->counters;
 	signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(
 		pipe2(f->in, O_CLOEXEC) | pipe2(f->out, O_CLOEXEC) | pipe2(f->err, O_CLOEXEC), 0);
 	assert_int_equal(loop_create(&f->loop, "test"), 0);
 	assert_int_equal(
-		job_create(&f->job, f->loop, NULL, f->in[0], f->out[1], f->err[1], &ops, f), 0);
+		job_create(&f->job, f->loop, &f->env, f->in[0], f->out[1], f->err[1], &ops, f), 0);
 	return 0;
 }
 
@@ -322,7 +325,7 @@ static void a_stuck_reader_does_not_hold_up_the_end(void **state)
 	usleep(10000);
 	job_destroy(f->job);
 	assert_int_equal(
-		job_create(&f->job, f->loop, NULL, f->in[0], f->out[1], f->err[1], &ops, f), 0);
+		job_create(&f->job, f->loop, &f->env, f->in[0], f->out[1], f->err[1], &ops, f), 0);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

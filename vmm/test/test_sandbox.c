@@ -50,6 +50,8 @@ struct trial {
 
 /* ---- a child in which one thread of a kind does one thing ---- */
 
+static struct counters counters;
+
 struct child {
 	struct sandbox sandbox;
 	enum thread_kind kind;
@@ -142,7 +144,7 @@ static int try_call(const struct trial *t, enum thread_kind kind, enum sandbox_m
 	struct child c = { .kind = kind, .body = make_call, .arg = (void *)t };
 	int status;
 
-	assert_int_equal(sandbox_create(&c.sandbox, mode), 0);
+	assert_int_equal(sandbox_create(&c.sandbox, mode, &counters), 0);
 	c.sandbox.vm_fd = VM_FD;
 	status = try(&c, said, size);
 	sandbox_destroy(&c.sandbox);
@@ -285,7 +287,7 @@ static void test_32_bit_calls(void **state)
 		struct child c = { .kind = kind, .body = call_32 };
 		int status;
 
-		assert_int_equal(sandbox_create(&c.sandbox, SANDBOX_ON), 0);
+		assert_int_equal(sandbox_create(&c.sandbox, SANDBOX_ON, &counters), 0);
 		status = try(&c, said, sizeof(said));
 		if (status != -SIGSEGV) { /* a kernel that has no such calls */
 			assert_int_equal(status, STOPPED);
@@ -384,7 +386,7 @@ static void test_library(void **state)
 	for (unsigned int kind = 0; kind < ARRAY_SIZE(kind_name); kind++) {
 		struct child c = { .kind = kind, .body = live };
 
-		assert_int_equal(sandbox_create(&c.sandbox, SANDBOX_ON), 0);
+		assert_int_equal(sandbox_create(&c.sandbox, SANDBOX_ON, &counters), 0);
 		assert_int_equal(try(&c, said, sizeof(said)), SURVIVED);
 		assert_string_equal(said, "minivmm: lives\n");
 		c.body = die;
@@ -439,7 +441,7 @@ static void test_rights(void **state)
 						    : 0 };
 		struct child c = { .kind = kind, .body = check_rights, .arg = &r };
 
-		assert_int_equal(sandbox_create(&c.sandbox, SANDBOX_ON), 0);
+		assert_int_equal(sandbox_create(&c.sandbox, SANDBOX_ON, &counters), 0);
 		c.sandbox.seccomp = false;
 		r.landlock = c.sandbox.counters.landlock > 0;
 		assert_int_equal(r.landlock, syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0);
@@ -486,7 +488,7 @@ static void test_unread(void **state)
 				   .arg = (void *)&open_file };
 
 		dup2(pipes[1], STDERR_FILENO);
-		if (sandbox_create(&c.sandbox, SANDBOX_ON))
+		if (sandbox_create(&c.sandbox, SANDBOX_ON, &counters))
 			leave(1);
 		run_child(&c);
 	}

@@ -31,10 +31,16 @@ static const struct counter_desc desc[] = {
 
 static struct counted counted[3];
 static struct counter_group groups[3] = {
-	{ .name = "a", .desc = desc, .base = &counted[0] },
-	{ .name = "b.rx", .desc = desc, .base = &counted[1] },
-	{ .name = "c", .desc = desc, .base = &counted[2] },
+	{ .desc = desc, .base = &counted[0] },
+	{ .desc = desc, .base = &counted[1] },
+	{ .desc = desc, .base = &counted[2] },
 };
+static struct counters counters;
+
+static void add(unsigned int i)
+{
+	counters_add(&counters, &groups[i], "%c%s", 'a' + (int)i, i == 1 ? ".rx" : "");
+}
 
 /* The names in their order. */
 static const char *listed(void)
@@ -42,7 +48,7 @@ static const char *listed(void)
 	static char names[64];
 
 	names[0] = '\0';
-	for (const struct counter_group *g = counters_first(); g; g = g->next)
+	for (const struct counter_group *g = counters.first; g; g = g->next)
 		strcat(names, g->name);
 	return names;
 }
@@ -52,19 +58,19 @@ static void test_groups(void **state)
 	static const char *const left[] = { "b.rxc", "ac", "ab.rx" };
 
 	(void)state;
-	counters_unregister(&groups[0]); /* of nothing */
+	counters_remove(&groups[0]); /* of nothing */
 	for (unsigned int gone = 0; gone < 3; gone++) {
 		for (unsigned int i = 0; i < 3; i++)
-			counters_register(&groups[i]);
+			add(i);
 		assert_string_equal(listed(), "ab.rxc");
-		counters_unregister(&groups[gone]);
-		counters_unregister(&groups[gone]);
+		counters_remove(&groups[gone]);
+		counters_remove(&groups[gone]);
 		assert_string_equal(listed(), left[gone]);
-		counters_register(&groups[gone]); /* now the last */
+		add(gone); /* now the last */
 		assert_int_equal(strlen(listed()), 6);
 		for (unsigned int i = 0; i < 3; i++)
-			counters_unregister(&groups[i]);
-		assert_null(counters_first());
+			counters_remove(&groups[i]);
+		assert_null(counters.first);
 	}
 }
 
@@ -92,15 +98,15 @@ static void test_json(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "what was here before", 20), 20);
-	assert_int_equal(stats_create(&s, path, start), 0);
+	assert_int_equal(stats_create(&s, &counters, path, start), 0);
 	assert_int_equal(stats_open(s), 0);
 	assert_string_equal(read_text(path), "what was here before"); /* until all is well */
 	sink_begin(stats_output(s));
 	assert_string_equal(read_text(path), "");
 	stats_phase(NULL, PHASE_KVM);
 	stats_write(NULL, "running", 0, 0);
-	counters_register(&groups[0]);
-	counters_register(&groups[1]);
+	add(0);
+	add(1);
 	counted[0] = (struct counted){ ~0ull, start + 1234999, 0 };
 	stats_write(s, "a rather long outcome to be replaced", 126, 0);
 	stats_write(s, "running", 3, 0);
@@ -121,14 +127,14 @@ static void test_json(void **state)
 	stats_destroy(NULL);
 
 	messages_begin();
-	assert_int_equal(stats_create(&s, "-", start), 0);
+	assert_int_equal(stats_create(&s, &counters, "-", start), 0);
 	assert_int_equal(stats_open(s), 0);
 	stats_write(s, "running", 0, 0);
 	stats_destroy(s);
 	assert_int_equal(strncmp(messages_end(), "{\"uptime_us\":", 13), 0);
 	assert_int_equal(fcntl(STDERR_FILENO, F_GETFD) >= 0, true); /* not closed */
-	counters_unregister(&groups[0]);
-	counters_unregister(&groups[1]);
+	counters_remove(&groups[0]);
+	counters_remove(&groups[1]);
 	close(fd);
 	unlink(path);
 }
@@ -140,13 +146,13 @@ static void test_failures(void **state)
 
 	(void)state;
 	messages_begin();
-	assert_int_equal(stats_create(&s, "/nonexistent/stats", 1), 0);
+	assert_int_equal(stats_create(&s, &counters, "/nonexistent/stats", 1), 0);
 	assert_int_equal(stats_open(s), -ENOENT);
 	stats_destroy(s);
 	assert_string_equal(messages_end(), "minivmm: cannot open stats file '/nonexistent/stats': "
 					    "No such file or directory\n");
 	messages_begin();
-	assert_int_equal(stats_create(&s, "/dev/full", 1), 0);
+	assert_int_equal(stats_create(&s, &counters, "/dev/full", 1), 0);
 	assert_int_equal(stats_open(s), 0);
 	stats_write(s, "running", 0, 0);
 	assert_string_equal(messages_end(), "minivmm: cannot write stats to '/dev/full': "
@@ -160,7 +166,7 @@ static void test_failures(void **state)
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	const int reader = open(fifo, O_RDONLY | O_NONBLOCK);
 	messages_begin();
-	assert_int_equal(stats_create(&s, fifo, 1), 0);
+	assert_int_equal(stats_create(&s, &counters, fifo, 1), 0);
 	assert_int_equal(stats_open(s), 0);
 	close(reader);
 	stats_write(s, "running", 0, 0);

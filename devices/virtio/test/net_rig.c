@@ -47,8 +47,9 @@ void create_with(uint64_t features, const struct virtio_net_options *options)
 	netbe_pair_init(&pair);
 	pair.be.features = features;
 	pair.be.mtu = 1400;
-	assert_int_equal(virtio_net_create(&dev, "net0", &d.mem, &pair.be, options), 0);
-	vdriver_attach(&d, dev);
+	d.env.name = "net0";
+	assert_int_equal(virtio_net_create(&d.device, &d.env, &pair.be, options), 0);
+	dev = d.dev;
 }
 
 int setup(void **state)
@@ -75,23 +76,14 @@ int setup_long_rings(void **state)
 int teardown(void **state)
 {
 	(void)state;
-	virtio_net_destroy(dev);
-	netbe_pair_destroy(&pair);
 	vdriver_destroy(&d);
-	assert_null(counters_first());
+	netbe_pair_destroy(&pair);
 	return 0;
 }
 
 uint64_t counter(const char *group, const char *name)
 {
-	for (const struct counter_group *g = counters_first(); g; g = g->next)
-		for (const struct counter_desc *c = g->desc; c->name; c++)
-			if (!strcmp(g->name + strlen("net0."), group) && !strcmp(c->name, name))
-				return __atomic_load_n(
-					(const uint64_t *)((const char *)g->base + c->offset),
-					__ATOMIC_RELAXED);
-	fail_msg("no counter %s.%s", group, name);
-	return 0;
+	return vdriver_counter(&d, group, name);
 }
 
 void wait_counter(const char *group, const char *name, uint64_t at_least)

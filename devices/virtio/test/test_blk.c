@@ -56,19 +56,25 @@ static void remove_file(void)
 	unlink(path);
 }
 
-static int create(struct virtio_dev **out, const char *file_path, bool readonly)
+static int create(struct device **out, const char *file_path, bool readonly)
 {
 	const struct virtio_blk_options config = { .path = file_path, .readonly = readonly };
 
-	return virtio_blk_create(out, "disk0", &d.mem, &config);
+	d.env.name = "disk0";
+	return virtio_blk_kind.create(out, &d.env, &config);
+}
+
+static void destroy(struct device *device)
+{
+	device->ops->destroy(device);
 }
 
 static int setup_mode(bool readonly)
 {
 	make_file(SECTORS * SECTOR);
 	vdriver_init(&d, 64 * MIB);
-	assert_int_equal(create(&dev, path, readonly), 0);
-	vdriver_attach(&d, dev);
+	assert_int_equal(create(&d.device, path, readonly), 0);
+	dev = d.dev;
 	return 0;
 }
 
@@ -87,7 +93,6 @@ static int setup_ro(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	virtio_blk_destroy(dev);
 	vdriver_destroy(&d);
 	remove_file();
 	return 0;
@@ -424,16 +429,6 @@ static void test_parallel_event_idx(void **state)
 	check_parallel(USUAL);
 }
 
-static uint64_t counter(const char *group, const char *name)
-{
-	for (const struct counter_group *g = counters_first(); g; g = g->next)
-		for (const struct counter_desc *c = g->desc; c->name; c++)
-			if (!strcmp(g->name, group) && !strcmp(c->name, name))
-				return *(const uint64_t *)((const char *)g->base + c->offset);
-	fail_msg("no counter %s.%s", group, name);
-	return 0;
-}
-
 static void test_counters(void **state)
 {
 	(void)state;
@@ -446,14 +441,14 @@ static void test_counters(void **state)
 	run(&odd, true);
 	run_read(SECTORS, SECTOR);
 	vdriver_reset(&d); /* workers count before they stop */
-	assert_int_equal(counter("disk0", "reads"), 1);
-	assert_int_equal(counter("disk0", "read_bytes"), 2 * SECTOR);
-	assert_int_equal(counter("disk0", "writes"), 1);
-	assert_int_equal(counter("disk0", "written_bytes"), 3 * SECTOR);
-	assert_int_equal(counter("disk0", "flushes"), 1);
-	assert_int_equal(counter("disk0", "unsupported"), 1);
-	assert_int_equal(counter("disk0", "errors"), 1);
-	assert_int_equal(counter("disk0.queue0", "chains"), 5);
+	assert_int_equal(vdriver_counter(&d, "", "reads"), 1);
+	assert_int_equal(vdriver_counter(&d, "", "read_bytes"), 2 * SECTOR);
+	assert_int_equal(vdriver_counter(&d, "", "writes"), 1);
+	assert_int_equal(vdriver_counter(&d, "", "written_bytes"), 3 * SECTOR);
+	assert_int_equal(vdriver_counter(&d, "", "flushes"), 1);
+	assert_int_equal(vdriver_counter(&d, "", "unsupported"), 1);
+	assert_int_equal(vdriver_counter(&d, "", "errors"), 1);
+	assert_int_equal(vdriver_counter(&d, "queue0", "chains"), 5);
 }
 
 /* ---- requests that are refused ---- */
@@ -786,7 +781,7 @@ static void test_reset_in_flight(void **state)
 
 static void assert_refused(const char *what, bool readonly, int err)
 {
-	struct virtio_dev *none = NULL;
+	struct device *none = NULL;
 
 	assert_int_equal(create(&none, what, readonly), err);
 	assert_null(none);
@@ -829,21 +824,21 @@ static void test_odd_sizes(void **state)
 static void test_in_use(void **state)
 {
 	(void)state;
-	struct virtio_dev *a, *b;
+	struct device *a, *b;
 
 	make_file(SECTOR);
 	assert_int_equal(create(&a, path, false), 0);
 	assert_refused(path, false, -EBUSY);
 	assert_refused(path, true, -EBUSY);
-	virtio_blk_destroy(a);
+	destroy(a);
 	/* Readers share; a writer waits for the last to go. */
 	assert_int_equal(create(&a, path, true), 0);
 	assert_int_equal(create(&b, path, true), 0);
-	virtio_blk_destroy(a);
+	destroy(a);
 	assert_refused(path, false, -EBUSY);
-	virtio_blk_destroy(b);
+	destroy(b);
 	assert_int_equal(create(&a, path, false), 0);
-	virtio_blk_destroy(a);
+	destroy(a);
 	remove_file();
 }
 

@@ -70,8 +70,7 @@ static int setup(void **state)
 	assert_int_equal(loop_create(&loop, "main"), 0);
 	assert_int_equal(loop_start(loop, THREAD_MAIN, NULL), 0);
 	assert_int_equal(
-		virtio_console_create(&dev, "job", &d.mem, loop, "minivmm.job", &ops, NULL), 0);
-	vdriver_attach(&d, dev);
+		virtio_console_create(&d.device, &dev, &d.env, loop, "minivmm.job", &ops, NULL), 0);
 	vdriver_start(&d, MULTIPORT | EVENT_IDX);
 	return 0;
 }
@@ -79,9 +78,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	virtio_console_destroy(dev);
-	loop_destroy(loop);
 	vdriver_destroy(&d);
+	loop_destroy(loop);
 	return 0;
 }
 
@@ -216,6 +214,33 @@ static void a_reset_forgets_what_was_held(void **state)
 	assert_memory_equal(m.out + m.out_len - 3, "new", 3);
 }
 
+/* A guest may take its bus mastering away at any time. */
+static void without_dma_it_holds_still_and_forgets_nothing(void **state)
+{
+	struct vdriver_buf b;
+
+	(void)state;
+	open_port();
+	m.room = 1;
+	send(TX, "abc", 3);
+	virtio_set_dma(dev, false);
+	b = vdriver_buf(&d, 8);
+	vdriver_add(&d, RX, &b, 0, 1);
+	vdriver_force_kick(&d, RX);
+	memcpy(m.in, "in", m.in_len = 2);
+	m.room = 100;
+	loop_call(loop, on_loop, virtio_console_output_room);
+	loop_call(loop, on_loop, virtio_console_input_ready);
+	assert_int_equal(vdriver_interrupts(&d, RX) + vdriver_interrupts(&d, TX), 0);
+	virtio_set_dma(dev, true);
+	vdriver_wait(&d, TX);
+	assert_memory_equal(m.out, "abc", 3);
+	assert_int_equal(vdriver_wait(&d, RX).len, 2);
+	assert_memory_equal(b.host, "in", 2);
+	virtio_set_dma(dev, false);
+	vdriver_reset(&d);
+}
+
 static void a_driver_at_play_is_contained(void **state)
 {
 	static const uint8_t junk[3] = { 1, 2, 3 };
@@ -244,6 +269,7 @@ int main(void)
 		test(bytes_come_out_in_order_whatever_is_taken),
 		test(input_waits_for_the_guest_and_the_guest_for_input),
 		test(a_reset_forgets_what_was_held),
+		test(without_dma_it_holds_still_and_forgets_nothing),
 		test(a_driver_at_play_is_contained),
 	};
 

@@ -88,16 +88,14 @@ static int setup(void **state)
 	memset(&fake, 0, sizeof(fake));
 	vdriver_init(&d, 2 * MIB);
 	for (unsigned int i = 0; i < NR_VQS; i++)
-		assert_int_equal(virtq_init(&fake.vq[i], QUEUE_MAX), 0);
+		fake.vq[i].size_max = QUEUE_MAX;
 	fake.dev.ops = &ops;
-	fake.dev.name = "fake0";
 	fake.dev.device_features = OFFERED;
 	fake.dev.vq = fake.vq;
 	fake.dev.nr_vqs = NR_VQS;
 	fake.dev.config = fake.config;
 	fake.dev.config_len = sizeof(fake.config);
-	fake.dev.mem = &d.mem;
-	virtio_init(&fake.dev);
+	assert_int_equal(virtio_init(&fake.dev, &d.env), 0);
 	vdriver_attach(&d, &fake.dev);
 	return 0;
 }
@@ -107,8 +105,6 @@ static int teardown(void **state)
 	(void)state;
 	virtio_destroy(&fake.dev);
 	assert_int_equal(fake.reset, fake.activate_ret ? 0 : fake.activated);
-	for (unsigned int i = 0; i < NR_VQS; i++)
-		virtq_destroy(&fake.vq[i]);
 	vdriver_destroy(&d);
 	return 0;
 }
@@ -245,7 +241,7 @@ static void test_stop_is_no_reset(void **state)
 	struct device *device = NULL;
 
 	(void)state;
-	assert_int_equal(virtio_plug(&device, &fake.dev, &env, TRANSPORT_PCI), 0);
+	assert_int_equal(virtio_plug(&device, &fake.dev, &env, TRANSPORT_PCI, 0), 0);
 	assert_ptr_equal(device, &fake.dev.device);
 	device->ops->stop(device); /* nothing runs as yet */
 	assert_int_equal(fake.reset, 0);

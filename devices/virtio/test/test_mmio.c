@@ -45,21 +45,22 @@ static const struct virtio_ops ops = { config_write, activate, reset };
 static int setup(void **state)
 {
 	(void)state;
+	static struct counters counters;
+	const struct device_env env = { .name = "fake0", .mem = &mem, .counters = &counters };
+
 	assert_int_equal(guestmem_init(&mem, 1 * MIB, NULL), 0);
 	bus_init(&bus);
 	assert_int_equal(irqchip_create(&chip, -1), 0);
 	for (unsigned int i = 0; i < NR_VQS; i++)
-		assert_int_equal(virtq_init(&vqs[i], 64), 0);
+		vqs[i].size_max = 64;
 	dev = (struct virtio_dev){ .ops = &ops,
-				   .name = "fake0",
 				   .device_id = 42,
 				   .device_features = BIT_ULL(5) | BIT_ULL(33),
 				   .vq = vqs,
 				   .nr_vqs = NR_VQS,
 				   .config = config,
-				   .config_len = sizeof(config),
-				   .mem = &mem };
-	virtio_init(&dev);
+				   .config_len = sizeof(config) };
+	assert_int_equal(virtio_init(&dev, &env), 0);
 	assert_int_equal(virtio_mmio_create(&mmio, &dev, memmap_virtio_mmio_base(1),
 					    memmap_virtio_mmio_gsi(1), &bus, chip),
 			 0);
@@ -69,11 +70,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	virtio_destroy(&dev);
 	virtio_mmio_destroy(mmio);
+	virtio_destroy(&dev);
 	assert_int_equal(bus.nr_ranges + bus.nr_doorbells, 0);
-	for (unsigned int i = 0; i < NR_VQS; i++)
-		virtq_destroy(&vqs[i]);
 	irqchip_destroy(chip);
 	bus_destroy(&bus);
 	guestmem_destroy(&mem);

@@ -255,24 +255,23 @@ static int setup(void **state)
 {
 	static struct fixture x;
 	struct virtio_dev *dev = &x.fake.dev;
+	const struct device_env env = { .name = "fake0", .mem = &x.mem, .counters = &x.m.counters };
 
 	memset(&x, 0, sizeof(x));
 	pci_machine_init(&x.m);
 	assert_int_equal(guestmem_init(&x.mem, 1 * MIB, NULL), 0);
 	for (unsigned int q = 0; q < NR_VQS; q++)
-		assert_int_equal(virtq_init(&x.fake.vq[q], QUEUE_SIZE), 0);
+		x.fake.vq[q].size_max = QUEUE_SIZE;
 	dev->ops = &fake_ops;
-	dev->name = "fake0";
 	dev->device_id = VIRTIO_ID_NET;
 	dev->vq = x.fake.vq;
 	dev->nr_vqs = NR_VQS;
 	dev->config = x.fake.config;
 	dev->config_len = sizeof(x.fake.config);
-	dev->mem = &x.mem;
 	for (unsigned int i = 0; i < sizeof(x.fake.config); i++)
 		x.fake.config[i] = (uint8_t)(0x10 + i);
 	dev->pci_class = 0x020000;
-	virtio_init(dev);
+	assert_int_equal(virtio_init(dev, &env), 0);
 	assert_int_equal(virtio_pci_create(&x.vpci, dev, x.m.host), 0);
 	x.func = pci_host_func(x.m.host, SLOT);
 	assert_non_null(x.func);
@@ -287,10 +286,8 @@ static int teardown(void **state)
 {
 	struct fixture *x = *state;
 
-	virtio_destroy(&x->fake.dev);
 	virtio_pci_destroy(x->vpci);
-	for (unsigned int q = 0; q < NR_VQS; q++)
-		virtq_destroy(&x->fake.vq[q]);
+	virtio_destroy(&x->fake.dev);
 	guestmem_destroy(&x->mem);
 	pci_machine_destroy(&x->m);
 	return 0;

@@ -18,17 +18,18 @@ static struct virtio_dev *dev;
 
 static int setup(void **state)
 {
+	static const struct virtio_rng_options options = { .on = true };
+
 	(void)state;
 	vdriver_init(&d, 16 * MIB);
-	assert_int_equal(virtio_rng_create(&dev, "rng0", &d.mem, NULL), 0);
-	vdriver_attach(&d, dev);
+	assert_int_equal(vdriver_create(&d, &virtio_rng_kind, "rng0", &options), 0);
+	dev = d.dev;
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	virtio_rng_destroy(dev);
 	vdriver_destroy(&d);
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -44,13 +45,23 @@ static int new_fd(void)
 	return fd;
 }
 
-/* ---- memory ---- */
+/* ---- the machine ---- */
+
+static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
+{
+	(void)wish;
+	vdriver_attach(arg, dev);
+	return 0;
+}
 
 void vdriver_init(struct vdriver *d, uint64_t mem_size)
 {
 	memset(d, 0, sizeof(*d));
 	assert_int_equal(guestmem_init(&d->mem, mem_size, NULL), 0);
 	d->next_gpa = FIRST_GPA;
+	d->env = (struct device_env){
+		.name = "fake0", .mem = &d->mem, .counters = &d->counters, .plug = plug, .arg = d
+	};
 	d->config_irq_fd = new_fd();
 	for (unsigned int i = 0; i < VDRIVER_MAX_QUEUES; i++)
 		d->queue[i].irq_fd = new_fd();
@@ -65,6 +76,9 @@ static void free_queue(struct vdriver_queue *vq)
 
 void vdriver_destroy(struct vdriver *d)
 {
+	if (d->device)
+		d->device->ops->destroy(d->device);
+	assert_null(d->counters.first);
 	for (unsigned int i = 0; i < VDRIVER_MAX_QUEUES; i++) {
 		close(d->queue[i].irq_fd);
 		free_queue(&d->queue[i]);
@@ -72,6 +86,30 @@ void vdriver_destroy(struct vdriver *d)
 	close(d->config_irq_fd);
 	guestmem_destroy(&d->mem);
 }
+
+int vdriver_create(struct vdriver *d, const struct device_kind *kind, const char *name,
+		   const void *options)
+{
+	d->env.name = name;
+	return kind->create(&d->device, &d->env, options);
+}
+
+uint64_t vdriver_counter(struct vdriver *d, const char *group, const char *name)
+{
+	char full[32];
+
+	snprintf(full, sizeof(full), "%s%s%s", d->env.name, *group ? "." : "", group);
+	for (const struct counter_group *g = d->counters.first; g; g = g->next)
+		for (const struct counter_desc *c = g->desc; c->name; c++)
+			if (!strcmp(g->name, full) && !strcmp(c->name, name))
+				return __atomic_load_n(
+					(const uint64_t *)((const char *)g->base + c->offset),
+					__ATOMIC_RELAXED);
+	fail_msg("no counter %s.%s", full, name);
+	return 0;
+}
+
+/* ---- memory ---- */
 
 uint64_t vdriver_alloc(struct vdriver *d, uint64_t len, uint64_t align)
 {

@@ -4,8 +4,7 @@
  *
  *	struct vdriver d;
  *	vdriver_init(&d, 16 * MIB);
- *	virtio_rng_create(&dev, "rng0", &d.mem);
- *	vdriver_attach(&d, dev);
+ *	vdriver_create(&d, &virtio_rng_kind, "rng0", &options);		d.dev is the device
  *	vdriver_start(&d, BIT_ULL(VIRTIO_RING_F_EVENT_IDX));	features beyond VERSION_1
  *
  *	struct vdriver_buf b = vdriver_buf(&d, 64);
@@ -13,7 +12,6 @@
  *	vdriver_kick(&d, 0);
  *	struct vring_used_elem e = vdriver_wait(&d, 0);		e.id == head, e.len bytes written
  *
- *	virtio_rng_destroy(dev);
  *	vdriver_destroy(&d);
  *
  * It behaves as drivers do: it kicks only when the device asks for kicks, and sleeps until an interrupt
@@ -53,7 +51,10 @@ struct vdriver_buf {
 
 struct vdriver {
 	struct guestmem mem;
-	uint64_t next_gpa; /* vdriver_alloc() goes on here */
+	struct counters counters;
+	struct device_env env; /* for those that make a device themselves; its plug attaches */
+	struct device *device; /* what vdriver_create() made */
+	uint64_t next_gpa;     /* vdriver_alloc() goes on here */
 	struct virtio_dev *dev;
 	bool event_idx;
 	struct vdriver_queue queue[VDRIVER_MAX_QUEUES];
@@ -63,8 +64,15 @@ struct vdriver {
 /* Guest memory of @mem_size bytes, and nothing else yet. */
 void vdriver_init(struct vdriver *d, uint64_t mem_size);
 
-/* Gives everything back. The device is gone already. */
+/* Give everything back: d->device if there is one (another is gone already); no counters are left then. */
 void vdriver_destroy(struct vdriver *d);
+
+/* Make a device of this kind; -errno. */
+int vdriver_create(struct vdriver *d, const struct device_kind *kind, const char *name,
+		   const void *options);
+
+/* A counter of the device's: "rx", "packets" for net0.rx; "" for the device's own. */
+uint64_t vdriver_counter(struct vdriver *d, const char *group, const char *name);
 
 /* Become the transport of @dev. */
 void vdriver_attach(struct vdriver *d, struct virtio_dev *dev);
