@@ -59,6 +59,8 @@ struct job {
 	uint32_t close_stream; /* bits of JOB_CLOSE to be sent */
 	uint32_t signals[MAX_SIGNALS];
 	unsigned int nr_signals;
+	uint16_t size[2]; /* the terminal's rows and columns */
+	bool resized;
 	struct {
 		struct job_frame header;
 		uint8_t data[JOB_FRAME_MAX];
@@ -294,6 +296,9 @@ static bool next_frame(struct job *j)
 	if (j->nr_signals) {
 		frame(j, JOB_SIGNAL, &j->signals[0], sizeof(j->signals[0]));
 		memmove(j->signals, j->signals + 1, --j->nr_signals * sizeof(j->signals[0]));
+	} else if (j->resized) {
+		frame(j, JOB_WINCH, j->size, sizeof(j->size));
+		j->resized = false;
 	} else if (j->close_stream) {
 		const uint32_t stream = (uint32_t)__builtin_ctz(j->close_stream);
 
@@ -340,6 +345,16 @@ void job_signal(struct job *j, uint32_t signo)
 	event_signal(j->news.fd);
 }
 
+void job_resize(struct job *j, uint16_t rows, uint16_t cols)
+{
+	pthread_mutex_lock(&j->lock);
+	j->size[0] = rows;
+	j->size[1] = cols;
+	j->resized = true;
+	pthread_mutex_unlock(&j->lock);
+	event_signal(j->news.fd);
+}
+
 /* ---- on the loop ---- */
 
 static void on_news(void *arg, uint32_t events)
@@ -367,9 +382,12 @@ enum job_end job_end(const struct job *j, uint32_t *value)
 	return j->ended ? j->end : JOB_END_NONE;
 }
 
-const struct job_started *job_started(const struct job *j)
+const struct job_started *job_started(struct job *j)
 {
-	return j->started.command_ns ? &j->started : NULL;
+	pthread_mutex_lock(&j->lock);
+	const bool started = j->started.command_ns;
+	pthread_mutex_unlock(&j->lock);
+	return started ? &j->started : NULL;
 }
 
 const struct job_counters *job_counters(const struct job *j)

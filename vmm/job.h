@@ -56,11 +56,14 @@ size_t job_input(struct job *job, void *buf, size_t len);
 /* A signal for the command; from the loop's thread. Too many that the agent has not taken are dropped. */
 void job_signal(struct job *job, uint32_t signo);
 
+/* The terminal has another size; from the loop's thread. */
+void job_resize(struct job *job, uint16_t rows, uint16_t cols);
+
 /* How it ended, and its status or signal. */
 enum job_end job_end(const struct job *job, uint32_t *value);
 
 /* Nanoseconds since the guest's kernel started, by the agent; NULL before it has said so. */
-const struct job_started *job_started(const struct job *job);
+const struct job_started *job_started(struct job *job);
 
 /* Added as "job": bytes of each stream, and output that nobody took (EPIPE, ENOSPC). */
 struct job_counters {

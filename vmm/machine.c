@@ -129,6 +129,10 @@ static void on_power(void *arg, enum power_event what, uint8_t status)
 		end_unreported(m, "reset");
 		break;
 	case POWER_STATUS:
+		if (m->supervisor) {
+			end(m, "status", supervisor_reported(m->supervisor, status));
+			break;
+		}
 		if (status > STATUS_GUEST_MAX)
 			log_warn("the guest reported status %u; given as %d", status,
 				 STATUS_GUEST_MAX);
@@ -176,6 +180,12 @@ static void on_signal(void *arg, int signo)
 		break;
 	case SIGCONT:
 		console_resume(m->console);
+		if (m->supervisor)
+			supervisor_resume(m->supervisor);
+		break;
+	case SIGWINCH:
+		if (m->supervisor)
+			supervisor_resize(m->supervisor);
 		break;
 	default:
 		if (m->supervisor && supervisor_signal(m->supervisor, (uint32_t)signo))

@@ -241,18 +241,48 @@ static int add_fs(struct config *config, const struct option_group *const *devic
 	return ret;
 }
 
-/* Shares that would hide each other, or the root. */
+/* One slash between names, none at the end: what hides what is then plain. False of what has no fixed place. */
+static bool tidy(char *path)
+{
+	char *to = path;
+
+	if (*path != '/')
+		return false;
+	for (const char *at = path; *at; at += strcspn(at, "/")) {
+		size_t n;
+
+		at += strspn(at, "/");
+		n = strcspn(at, "/");
+		if (!n)
+			break;
+		if ((n == 1 && *at == '.') || (n == 2 && !strncmp(at, "..", 2)))
+			return false;
+		*to++ = '/';
+		memmove(to, at, n);
+		to += n;
+	}
+	*to = '\0';
+	return *path;
+}
+
+/* Shares that would hide each other, the root, or what every program counts on. */
 static int check_place(const struct list *places, const char *guest)
 {
-	if (*guest != '/' || !guest[1]) {
-		log_error("cannot share at '%s': it must be an absolute path below /", guest);
-		return -EINVAL;
-	}
-	for (unsigned int i = 0; i < places->nr; i++)
-		if (!strcmp(places->item[i], guest)) {
+	const size_t n = strlen(guest);
+
+	for (unsigned int i = 0; i < places->nr; i++) {
+		const char *other = places->item[i];
+
+		if (!strcmp(other, guest)) {
 			log_error("cannot share two directories at '%s'", guest);
 			return -EINVAL;
 		}
+		if (!strncmp(other, guest, n) && other[n] == '/') {
+			log_error("cannot share at '%s': it would hide '%s' (name it first)", guest,
+				  other);
+			return -EINVAL;
+		}
+	}
 	return 0;
 }
 
@@ -260,17 +290,25 @@ struct shares {
 	struct config *config;
 	const struct option_group *const *devices;
 	struct text *job;
-	struct list places;
+	unsigned int nr;
+	struct list places; /* taken */
 };
 
-static int share(struct shares *s, const char *host, const char *guest, bool writable)
+static int share(struct shares *s, const char *host, char *guest, bool writable)
 {
 	char tag[16];
-	int ret = s->places.nr == MAX_ITEMS ? -EINVAL : check_place(&s->places, guest);
+	int ret;
 
+	if (!tidy(guest)) {
+		log_error(
+			"cannot share at '%s': it must be an absolute path below /, without . and ..",
+			guest);
+		return -EINVAL;
+	}
+	ret = s->places.nr == MAX_ITEMS ? -EINVAL : check_place(&s->places, guest);
 	if (ret)
 		return ret;
-	snprintf(tag, sizeof(tag), "share%u", s->places.nr);
+	snprintf(tag, sizeof(tag), "share%u", s->nr++);
 	ret = add_fs(s->config, s->devices, host, tag, writable);
 	s->places.item[s->places.nr++] = guest;
 	put(s->job, "fs=%s:%s:%s", tag, writable ? "rw" : "ro", guest);
@@ -299,7 +337,11 @@ static int share_text(struct shares *s, const char *text)
 static int share_all(struct config *config, const struct option_group *const *devices,
 		     const struct run *run, struct text *job)
 {
-	struct shares s = { .config = config, .devices = devices, .job = job };
+	struct shares s = { .config = config,
+			    .devices = devices,
+			    .job = job,
+			    .places = { .item = { "/proc", "/sys", "/dev" }, .nr = 3 } };
+	static char out[] = OUT_DIR;
 	int ret = add_fs(config, devices, run->root, "root", false);
 
 	put(job, "fs=root:ro:/");
@@ -310,7 +352,7 @@ static int share_all(struct config *config, const struct option_group *const *de
 			ret = -errno;
 			log_error("cannot make directory '%s': %s", run->out, strerror(-ret));
 		} else {
-			ret = share(&s, run->out, OUT_DIR, true);
+			ret = share(&s, run->out, out, true);
 		}
 	}
 	return ret;
@@ -501,6 +543,7 @@ int run_parse(struct config *config, const struct option_group *const *devices, 
 		.err = STDERR_FILENO,
 		.kill_after_ms = run.kill_after_ms,
 		.log = run.log,
+		.tty = run.tty,
 	};
 	for (char **arg = run.command; *arg; arg++)
 		put(&job, "arg=%s", *arg);

@@ -32,7 +32,6 @@ static bool is_ours(int signal)
 	switch (signal) {
 	case SIGCHLD: /* these do nothing by themselves; SIGURG asks a vCPU to stop */
 	case SIGURG:
-	case SIGWINCH:
 	case SIGTTIN: /* a background job is stopped, as any other */
 	case SIGTTOU:
 		return false;

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "vmm/base/log.h"
@@ -22,6 +24,9 @@ struct supervisor {
 	struct tail *tail;
 	int log_fd;
 	bool told; /* the command has had a signal */
+	bool raw; /* standard input is a terminal, all of whose keys are the command's; to be put back */
+	struct termios saved, raw_modes;
+	pid_t group;
 	_Atomic bool timed_out;
 };
 
@@ -58,6 +63,44 @@ static void on_end(void *arg)
 	s->ops->end(s->arg, "job", s->timed_out ? STATUS_TIMEOUT : status);
 }
 
+/* ---- the terminal ---- */
+
+static void set_modes(struct supervisor *s, const struct termios *modes)
+{
+	/* In the background it belongs to others, and touching it would stop us. */
+	if (!s->raw || tcgetpgrp(s->config->in) != s->group)
+		return;
+	tcsetattr(s->config->in, TCSANOW, modes);
+	log_set_raw_terminal(modes == &s->raw_modes);
+}
+
+static void take_terminal(struct supervisor *s)
+{
+	if (!s->config->tty || tcgetattr(s->config->in, &s->saved) < 0)
+		return;
+	s->raw_modes = s->saved;
+	cfmakeraw(&s->raw_modes);
+	s->group = getpgrp();
+	s->raw = true;
+	set_modes(s, &s->raw_modes);
+}
+
+void supervisor_resume(struct supervisor *s)
+{
+	set_modes(s, &s->raw_modes);
+	supervisor_resize(s);
+}
+
+void supervisor_resize(struct supervisor *s)
+{
+	struct winsize size;
+
+	if (s->raw && !ioctl(s->config->in, TIOCGWINSZ, &size))
+		job_resize(s->job, size.ws_row, size.ws_col);
+}
+
+/* ---- the rest of it ---- */
+
 int supervisor_create(struct supervisor **out, const struct config_job *config, struct loop *loop,
 		      const struct device_env *env, const struct supervisor_ops *ops, void *arg)
 {
@@ -83,11 +126,19 @@ int supervisor_create(struct supervisor **out, const struct config_job *config, 
 	if (!ret)
 		ret = job_create(&s->job, loop, env, config->in, config->out, config->err, &job_ops,
 				 s);
-	if (ret)
+	if (ret) {
 		supervisor_destroy(s, 0);
-	else
-		*out = s;
-	return ret;
+		return ret;
+	}
+	take_terminal(s);
+	*out = s;
+	return 0;
+		supervisor_destroy(s, 0);
+		return ret;
+	}
+	take_terminal(s);
+	*out = s;
+	return 0;
 }
 
 int supervisor_log(const struct supervisor *s)
@@ -143,10 +194,21 @@ int supervisor_no_word(struct supervisor *s, const char *outcome)
 	return s->timed_out ? STATUS_TIMEOUT : STATUS_NO_WORD;
 }
 
+int supervisor_reported(struct supervisor *s, uint8_t status)
+{
+	if (status != JOB_NO_PORT || job_started(s->job))
+		return supervisor_no_word(s, "status");
+	log_error(
+		"the guest's kernel cannot reach minivmm: it has no virtio drivers (its modules belong into "
+		"../lib/modules beside it, or /lib/modules)");
+	return STATUS_CANNOT;
+}
+
 void supervisor_destroy(struct supervisor *s, int status)
 {
 	if (!s)
 		return;
+	set_modes(s, &s->saved);
 	job_destroy(s->job);
 	if (s->tail && status == STATUS_NO_WORD)
 		tail_print(s->tail, LAST_LINES);

@@ -45,6 +45,13 @@ uint64_t supervisor_timeout(struct supervisor *s);
 /* The guest has ended by itself: the status for that. From any thread. */
 int supervisor_no_word(struct supervisor *s, const char *outcome);
 
+/* The guest wrote to its exit-status port, which is no verdict of a command: the status for that. From any thread. */
+int supervisor_reported(struct supervisor *s, uint8_t status);
+
+/* With a terminal: it has another size; or it may be ours again. */
+void supervisor_resize(struct supervisor *s);
+void supervisor_resume(struct supervisor *s);
+
 /* At the end, when the loop is not running; @status is the machine's. Safe on NULL. */
 void supervisor_destroy(struct supervisor *s, int status);
 

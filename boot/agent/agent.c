@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
@@ -81,8 +82,7 @@ static void end_machine(void) __attribute__((noreturn));
 static void end_machine(void)
 {
 	flush();
-	/* minivmm ends the machine when it has seen the last frame; this is for when it does not look. */
-	reboot(RB_POWER_OFF);
+	/* minivmm ends the machine, once the reader of its output has all that came before: powering off would be sooner. */
 	for (;;)
 		pause();
 }
@@ -95,6 +95,8 @@ void fail(const char *what, const char *on, int err)
 
 	if (port < 0) {
 		printf("minivmm agent: %s\n", text);
+		if (!ioperm(JOB_STATUS_PORT, 1, 1))
+			outb(JOB_NO_PORT, JOB_STATUS_PORT);
 		reboot(RB_POWER_OFF);
 	}
 	flush();
@@ -275,9 +277,10 @@ static int run(int signals)
 	return status;
 }
 
-/* What the command had written when it ended, all of it, whoever else still has its streams open. */
+/* What was written to the command's streams, all of it; those that it left behind write no more. */
 static void drain_rest(void)
 {
+	kill(-1, SIGKILL);
 	do
 		flush();
 	while (drain(&child.err, JOB_ERR) || drain(&child.out, JOB_OUT));
@@ -338,7 +341,6 @@ int main(void)
 	if (!err)
 		status = run(signals);
 	drain_rest();
-	kill(-1, SIGKILL);
 	sync(); /* what it wrote is on the host before it is told to have ended */
 	told_exit(&job, status, err);
 }

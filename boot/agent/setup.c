@@ -85,14 +85,17 @@ static int find_port(void)
 	return fd;
 }
 
+/*
+ * The driver learns of its ports by messages, soon after it is there; a kernel without the driver has nothing to wait
+ * for.
+ */
 int open_port(void)
 {
 	mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL);
 	load_modules();
-	/* The driver learns of its ports by messages. */
-	for (int ms = 0; ms < 30000; ms++) {
+	for (int ms = 0; ms < 300000 && !access("/sys/class/virtio-ports", F_OK); ms++) {
 		const int fd = find_port();
 
 		if (fd >= 0)
@@ -157,7 +160,7 @@ void mount_root(const struct job *job)
 	make_dir("/layer/upper");
 	make_dir("/layer/work");
 	mount_at("overlay", "/root", "overlay", 0,
-		 "lowerdir=/lower,upperdir=/layer/upper,workdir=/layer/work");
+		 "redirect_dir=on,lowerdir=/lower,upperdir=/layer/upper,workdir=/layer/work");
 	if (chdir("/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
 	    chdir("/") < 0)
 		fail("change to", "the root", errno);

@@ -11,6 +11,9 @@
 
 #include "boot/agent/agent.h"
 
+/* What can fail before the command runs. */
+enum spawn_step { SPAWN_USER, SPAWN_CWD, SPAWN_EXEC };
+
 #define SCRATCH 16 /* descriptors below are the command's */
 
 /* Our end and the command's of each stream. */
@@ -55,8 +58,8 @@ static void make_tty(const struct job *job, struct ends *e)
 		fail("give away", name, errno);
 }
 
-/* In the child; returns with errno where it cannot. */
-static void become(const struct job *job, const struct ends *e)
+/* In the child; returns what it cannot do, with errno. */
+static enum spawn_step become(const struct job *job, const struct ends *e)
 {
 	sigset_t none;
 
@@ -67,22 +70,27 @@ static void become(const struct job *job, const struct ends *e)
 	setsid();
 	for (int i = 0; i < 3; i++)
 		if (dup2(e->theirs[i], i) < 0)
-			return;
+			return SPAWN_USER;
 	if (job->tty)
 		ioctl(0, TIOCSCTTY, 0);
 	if (job->uid || job->gid)
 		if (setgroups(0, NULL) < 0 || setgid(job->gid) < 0 || setuid(job->uid) < 0)
-			return;
+			return SPAWN_USER;
 	if (chdir(job->cwd) < 0)
-		return;
+		return SPAWN_CWD;
 	environ = job->env; /* execvp() looks at its PATH */
 	execvp(job->argv[0], job->argv);
+	return SPAWN_EXEC;
 }
 
 int spawn(const struct job *job, struct child *child)
 {
 	struct ends e;
-	int report[2], err = 0;
+	int report[2];
+	struct {
+		enum spawn_step step;
+		int err;
+	} failed = { 0 };
 
 	if (job->tty)
 		make_tty(job, &e);
@@ -96,23 +104,27 @@ int spawn(const struct job *job, struct child *child)
 	if (!child->pid) {
 		const int out = fcntl(report[1], F_DUPFD_CLOEXEC, SCRATCH);
 
-		become(job, &e);
-		err = errno;
-		if (write(out, &err, sizeof(err)) < 0)
+		failed.step = become(job, &e);
+		failed.err = errno;
+		if (write(out, &failed, sizeof(failed)) < 0)
 			_exit(126);
 		_exit(127);
 	}
 	close(report[1]);
 	for (int i = 0; i < 3; i++)
 		close(e.theirs[i]);
-	if (read(report[0], &err, sizeof(err)) != sizeof(err))
-		err = 0; /* it was closed by the execve */
+	if (read(report[0], &failed, sizeof(failed)) != sizeof(failed))
+		failed.err = 0; /* it was closed by the execve */
 	close(report[0]);
+	if (failed.err && failed.step == SPAWN_CWD)
+		fail("change to directory", job->cwd, failed.err);
+	if (failed.err && failed.step == SPAWN_USER)
+		fail("become the user of", job->argv[0], failed.err);
 	for (int i = 0; i < 3; i++)
 		if (e.ours[i] >= 0)
 			fcntl(e.ours[i], F_SETFL, O_NONBLOCK);
 	child->in = e.ours[0];
 	child->out = e.ours[1];
 	child->err = e.ours[2];
-	return err;
+	return failed.err;
 }

@@ -21,8 +21,12 @@
 
 #include <stdint.h>
 
-#define JOB_FILE      "job"
-#define JOB_PORT      "minivmm.job"
+#define JOB_FILE	"job"
+#define JOB_PORT	"minivmm.job"
+/* What the agent writes to the exit-status port where it finds no such port, for want of a driver. */
+#define JOB_STATUS_PORT 0xf4
+#define JOB_NO_PORT	64
+
 #define JOB_FRAME_MAX 32768u /* bytes behind a header */
 #define JOB_WINDOW    65536u /* bytes of JOB_IN that may be on their way, not yet JOB_TAKEN */
 

@@ -255,6 +255,21 @@ static void input_goes_as_far_as_the_agent_takes_it(void **state)
 	assert_memory_equal(got, sent + total, len);
 }
 
+static void of_a_terminal_s_sizes_the_last_is_told(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t size[2];
+	size_t len;
+
+	job_resize(f->job, 24, 80);
+	job_resize(f->job, 50, 132);
+	assert_int_equal(to_agent(f, size, &len), JOB_WINCH);
+	assert_int_equal(len, sizeof(size));
+	assert_int_equal(size[0], 50);
+	assert_int_equal(size[1], 132);
+	assert_int_equal(job_input(f->job, size, sizeof(size)), 0);
+}
+
 static void the_end_of_input_is_passed_on(void **state)
 {
 	struct fixture *f = *state;
@@ -338,6 +353,7 @@ int main(void)
 		test(output_waits_for_its_reader),
 		test(a_reader_that_went_away_is_told_to_the_agent),
 		test(input_goes_as_far_as_the_agent_takes_it),
+		test(of_a_terminal_s_sizes_the_last_is_told),
 		test(the_end_of_input_is_passed_on),
 		test(an_agent_that_gives_up_is_no_end_of_the_command),
 		test(what_is_no_frame_ends_the_job),

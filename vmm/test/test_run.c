@@ -87,7 +87,7 @@ static void a_command_becomes_a_machine(void **state)
 	(void)state;
 	unsetenv("TERM");
 	assert_int_equal(
-		parse("--root / --kernel @/kernel --share /tmp:/t:rw --share /usr --out @/out --env A=b=c "
+		parse("--root / --kernel @/kernel --share /tmp://t/:rw --share /usr --share /etc:/t/a --out @/out --env A=b=c "
 		      "--cwd /t --user 1000 --timeout 5s --mem 128M --cpus 2 -- sh -c $HOME"),
 		0);
 	assert_int_equal(action, CONFIG_RUN);
@@ -95,12 +95,12 @@ static void a_command_becomes_a_machine(void **state)
 	assert_int_equal(config.cpus, 2);
 	assert_int_equal(config.timeout_ms, 5000);
 	assert_int_equal(config.job->kill_after_ms, 10000);
-	assert_int_equal(config.nr_devices, 4);
+	assert_int_equal(config.nr_devices, 5);
 	assert_true(job_says("arg=sh") && job_says("arg=-c") && job_says("arg=$HOME"));
 	assert_true(job_says("env=A=b=c") && job_says("env=OUT=/out"));
 	assert_true(job_says("cwd=/t") && job_says("user=1000:1000"));
 	assert_true(job_says("fs=root:ro:/") && job_says("fs=share0:rw:/t"));
-	assert_true(job_says("fs=share1:ro:/usr") && job_says("fs=share2:rw:/out"));
+	assert_true(job_says("fs=share1:ro:/usr") && job_says("fs=share3:rw:/out"));
 }
 
 static void only_what_is_asked_for_is_in_the_environment(void **state)
@@ -180,6 +180,16 @@ static void what_is_wrong_is_one_line(void **state)
 		{ "--root / --kernel @/kernel --share /tmp:/out --out @/o -- x",
 		  "two directories at '/out'" },
 		{ "--root / --kernel @/kernel --share /tmp:/ -- x", "below /" },
+		{ "--root / --kernel @/kernel --share /tmp:/// -- x", "below /" },
+		{ "--root / --kernel @/kernel --share /tmp:/a/../b -- x", "below /" },
+		{ "--root / --kernel @/kernel --share /tmp:/a/. -- x", "below /" },
+		{ "--root / --kernel @/kernel --share /tmp:/a --share /etc://a/ -- x",
+		  "two directories at '/a'" },
+		{ "--root / --kernel @/kernel --share /tmp:/a/b --share /etc:/a -- x",
+		  "would hide '/a/b'" },
+		{ "--root / --kernel @/kernel --share /tmp:/out/x --out @/o -- x",
+		  "would hide '/out/x'" },
+		{ "--root / --kernel @/kernel --share /tmp:/proc -- x", "at '/proc'" },
 		{ "--root / --kernel @/kernel --share /tmp:a -- x", "below /" },
 		{ "--root / --kernel @/kernel --share /nonexistent:/a -- x", "'/nonexistent'" },
 		{ "--root / --kernel @/kernel --out @/kernel/o -- x", "cannot make directory" },
