@@ -78,10 +78,14 @@ unsigned int fuse_mode(uint32_t mode)
 static int init(struct fuse_call *c)
 {
 	const struct fuse_init_in *in = c->arg;
-	uint32_t want = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
-			FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |
-			FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
-			FUSE_CACHE_SYMLINKS;
+	/*
+	 * Not FUSE_WRITEBACK_CACHE: a guest that has it does not see what the host changes in a file, writes over that,
+	 * and what it wrote is lost when its machine is ended.
+	 */
+	const uint32_t want = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
+			      FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |
+			      FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
+			      FUSE_CACHE_SYMLINKS;
 	struct fuse_init_out *out = fuse_reply(c, sizeof(*out));
 
 	out->major = FUSE_KERNEL_VERSION;
@@ -91,10 +95,7 @@ static int init(struct fuse_call *c)
 	if (in->major < FUSE_KERNEL_VERSION || in->minor < 31)
 		return -EPROTO;
 	fuse_reset(c->f);
-	if (c->f->writable)
-		want |= FUSE_WRITEBACK_CACHE;
 	out->flags = in->flags & want;
-	c->f->writeback = out->flags & FUSE_WRITEBACK_CACHE;
 	out->max_readahead = MIN(in->max_readahead, FUSE_MAX_TRANSFER);
 	out->max_write = FUSE_MAX_TRANSFER;
 	out->max_pages = FUSE_MAX_TRANSFER / 4096;
@@ -246,7 +247,7 @@ static int serve(struct fuse_call *c, const struct verb *v, size_t len)
 		return -EROFS;
 	ret = parse(c, v, len);
 	if (ret) {
-		c->result->malformed = true;
+		c->result->malformed = ret != -ENAMETOOLONG; /* a program's doing */
 		return ret;
 	}
 	if (v->flags & INODE) {
@@ -375,7 +376,6 @@ void fuse_reset(struct fuse *f)
 {
 	handle_table_reset(f->handles);
 	inode_table_reset(f->inodes);
-	f->writeback = false;
 }
 
 void fuse_destroy(struct fuse *f)

@@ -18,16 +18,6 @@
 
 /* ---- open files ---- */
 
-int fuse_open_flags(const struct fuse *f, uint32_t flags)
-{
-	int mode = (int)flags & O_ACCMODE;
-
-	/* Where the guest caches writes it appends by itself, and reads the rest of a page that it writes to. */
-	if (f->writeback)
-		return mode == O_WRONLY ? O_RDWR : mode;
-	return mode | ((int)flags & O_APPEND);
-}
-
 int fuse_reply_open(struct fuse_call *c, int fd, struct inode *inode, bool dir)
 {
 	struct fuse_open_out *out = fuse_reply(c, sizeof(*out));
@@ -61,16 +51,11 @@ int fuse_reply_open_same(struct fuse_call *c, int fd, bool dir)
 FUSE_VERB(open)
 {
 	const struct fuse_open_in *in = c->arg;
-	const int flags = fuse_open_flags(c->f, in->flags), truncate = (int)in->flags & O_TRUNC;
-	int fd;
+	const int flags = (int)in->flags & (O_ACCMODE | O_TRUNC);
 
-	if (!c->f->writable && (flags != O_RDONLY || truncate))
+	if (!c->f->writable && flags != O_RDONLY)
 		return -EROFS;
-	fd = inode_open(c->f->inodes, c->inode, flags | truncate);
-	if (fd == -EACCES && flags == O_RDWR && (in->flags & O_ACCMODE) == O_WRONLY)
-		fd = inode_open(c->f->inodes, c->inode,
-				O_WRONLY | truncate); /* may be written, not read */
-	return fuse_reply_open_same(c, fd, false);
+	return fuse_reply_open_same(c, inode_open(c->f->inodes, c->inode, flags), false);
 }
 
 /* The first @len bytes of the guest's list; entries that are left over are cut off. */
@@ -119,6 +104,20 @@ FUSE_VERB(read)
 	return with_handle(c, ((const struct fuse_read_in *)c->arg)->fh, do_read);
 }
 
+/*
+ * As the guest's file is open now. What comes from the guest's pages (a mapping) goes where it says, whatever file they
+ * are written through; so no file is open for appending here.
+ */
+static int write_flags(const struct fuse_write_in *in)
+{
+	const bool from_pages = in->write_flags & FUSE_WRITE_CACHE;
+
+	return (in->flags & O_APPEND && !from_pages ? RWF_APPEND : 0) |
+	       ((in->flags & O_SYNC) == O_SYNC ? RWF_SYNC
+		: in->flags & O_DSYNC	       ? RWF_DSYNC
+					       : 0);
+}
+
 static int do_write(struct fuse_call *c, int fd)
 {
 	const struct fuse_write_in *in = c->arg;
@@ -126,12 +125,13 @@ static int do_write(struct fuse_call *c, int fd)
 	struct fuse_write_out *out;
 	ssize_t n = 0;
 
-	if (in->size > c->in_len - fixed) {
+	if (in->size > c->in_len - fixed || in->offset > INT64_MAX) {
 		c->result->malformed = true;
 		return -EPROTO;
 	}
 	if (in->size)
-		n = pwritev(fd, c->in, cut(c->in, c->nr_in, in->size), (off_t)in->offset);
+		n = pwritev2(fd, c->in, cut(c->in, c->nr_in, in->size), (off_t)in->offset,
+			     write_flags(in));
 	if (n < 0)
 		return -errno;
 	out = fuse_reply(c, sizeof(*out));

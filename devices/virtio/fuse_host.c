@@ -50,6 +50,30 @@ bool host_same(const struct host_identity *a, const struct host_identity *b)
 	return a->ino == b->ino && a->dev == b->dev && a->birth == b->birth;
 }
 
+int host_is(int fd, const struct host_identity *id)
+{
+	struct statx st;
+	int ret = host_statx(fd, &st);
+
+	if (!ret) {
+		const struct host_identity now = host_identity(&st);
+
+		ret = host_same(&now, id) ? 0 : -ESTALE;
+	}
+	return ret;
+}
+
+int host_error(int dir, const char *name, const struct host_identity *id, int err)
+{
+	const int fd = host_openat(dir, name, O_PATH, 0);
+
+	if (fd == -ENOENT || (fd >= 0 && host_is(fd, id)))
+		err = -ESTALE;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
 bool host_is_pseudo(int fd)
 {
 	static const uint32_t pseudo[] = {

@@ -27,6 +27,15 @@ struct host_identity {
 struct host_identity host_identity(const struct statx *st);
 bool host_same(const struct host_identity *a, const struct host_identity *b);
 
+/* 0 if @fd is open on the file @id; else -ESTALE, or -errno. */
+int must_check host_is(int fd, const struct host_identity *id);
+
+/*
+ * What to say of @err, which a call on @name in @dir gave that was meant for the file @id: -ESTALE if that is not what
+ * stands there now, for it may have another name, and the guest looks again.
+ */
+int host_error(int dir, const char *name, const struct host_identity *id, int err);
+
 /* The number of the file system. */
 uint64_t host_device(const struct statx *st);
 

@@ -262,15 +262,6 @@ static int add(struct inode_table *t, int fd, const struct statx *st, struct nod
 	return 0;
 }
 
-/* 0 if @fd is open on @n, else -ESTALE. */
-static int is_still(const struct node *n, int fd)
-{
-	struct statx st = { 0 };
-	const int ret = host_statx(fd, &st);
-	const struct host_identity now = host_identity(&st);
-	return ret ? ret : host_same(&now, &n->identity) ? 0 : -ESTALE;
-}
-
 /* Open @n at its place, below a parent that has a descriptor; it must still be the same file. */
 static int reopen(struct inode_table *t, struct node *n)
 {
@@ -279,7 +270,7 @@ static int reopen(struct inode_table *t, struct node *n)
 	fd = host_openat(n->parent->inode.fd, n->name, O_PATH, 0);
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ENOTDIR ? -ESTALE : fd;
-	ret = is_still(n, fd);
+	ret = host_is(fd, &n->identity);
 	if (ret)
 		close(fd);
 	else
@@ -487,10 +478,12 @@ int inode_open(struct inode_table *t, struct inode *inode, int flags)
 		return ret;
 	/* Should another have taken its place: one that blocks or does something when opened does not here. */
 	fd = host_openat(dir->inode.fd, name, (flags & ~O_TRUNC) | O_NONBLOCK | O_NOCTTY, 0);
+	if (fd < 0)
+		fd = host_error(dir->inode.fd, name, &n->identity, fd);
 	inode_put(t, &dir->inode);
 	if (fd < 0)
-		return fd == -ENOENT || fd == -ELOOP ? -ESTALE : fd;
-	ret = is_still(n, fd);
+		return fd;
+	ret = host_is(fd, &n->identity);
 	if (!ret && flags & O_TRUNC && ftruncate(fd, 0) < 0)
 		ret = -errno;
 	if (ret)
@@ -506,15 +499,16 @@ int inode_link(struct inode_table *t, struct inode *inode, struct inode *to, con
 
 	if (ret)
 		return ret;
-	ret = linkat(dir->inode.fd, name, to->fd, to_name, 0) < 0 ? -errno : 0;
+	if (linkat(dir->inode.fd, name, to->fd, to_name, 0) < 0)
+		ret = host_error(dir->inode.fd, name, &n->identity, -errno);
 	inode_put(t, &dir->inode);
 	if (ret)
-		return ret == -ENOENT ? -ESTALE : ret;
+		return ret;
 	/* Another file may have stood there. */
 	fd = host_openat(to->fd, to_name, O_PATH, 0);
 	if (fd < 0)
 		return fd;
-	ret = is_still(n, fd);
+	ret = host_is(fd, &n->identity);
 	close(fd);
 	if (ret)
 		unlinkat(to->fd, to_name, 0);

@@ -15,7 +15,6 @@ struct fuse {
 	struct handle_table *handles;
 	int root_fd; /* the inode table's */
 	bool writable;
-	bool writeback; /* the guest caches writes: it knows sizes and times best, and reads where it writes */
 };
 
 /* One request, judged as far as its kind allows, and its answer. */
@@ -86,9 +85,6 @@ void *fuse_reply(struct fuse_call *c, size_t len);
 void fuse_fill_attr(struct fuse *f, struct fuse_attr *attr, const struct statx *st);
 void fuse_fill_entry(struct fuse *f, struct fuse_entry_out *e, const struct inode *inode,
 		     const struct statx *st);
-
-/* Of the guest's open flags those that count here. */
-int fuse_open_flags(const struct fuse *f, uint32_t flags);
 
 /* The permission bits of @mode that a file of the host may get. */
 unsigned int fuse_mode(uint32_t mode);

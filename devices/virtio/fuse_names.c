@@ -174,7 +174,7 @@ FUSE_VERB(link)
 FUSE_VERB(create)
 {
 	const struct fuse_create_in *in = c->arg;
-	const int flags = fuse_open_flags(c->f, in->flags);
+	const int flags = (int)in->flags & O_ACCMODE;
 	struct fuse_entry_out *entry = fuse_reply(c, sizeof(*entry));
 	struct inode *inode;
 	struct statx st;

@@ -1,0 +1,181 @@
+# What a guest's share is, without a guest: the FUSE server for a directory behind this host's own FUSE client (mountfs),
+# beside the directory itself. LONG=1: more of everything.
+ops=$build/linux/fsops
+dir=$TMP/dir mnt=$TMP/mnt
+if ((EUID)) || ! [[ -w /dev/fuse ]]; then
+	skipped 'a share on this host' 'it takes root and /dev/fuse'
+	assertions='none_'
+fi
+
+fresh()
+{
+	rm -rf "$dir" "$mnt"
+	mkdir "$dir" "$mnt"
+}
+
+# shared [ro]: $dir is at $mnt until the check ends. SHARE_FILES limits its descriptors.
+shared()
+{
+	(ulimit -n "${SHARE_FILES:-4096}"; exec "$build/mountfs" "$dir" "$mnt" "$@") >"$TMP/mountfs" &
+	trap 'umount "$mnt"; wait' EXIT
+	until grep -q ready "$TMP/mountfs"; do kill -0 $! || return 1; sleep 0.05; done
+}
+
+# unshared: its closing line, `requests N malformed N inodes N fds N left N N`, in $TMP/mountfs.
+unshared()
+{
+	umount "$mnt" && wait && trap - EXIT
+	why=$(tail -n 1 "$TMP/mountfs")
+	[[ $why == *' malformed 0 '*' left 1 0' ]]
+}
+
+# fails ERROR COMMAND...: with the error's text.
+fails()
+{
+	local text=$1
+	shift
+	! "$@" 2>"$TMP/err" || { why="no error: $*"; return 1; }
+	grep -qF "$text" "$TMP/err" || { why="$*: $(cat "$TMP/err")"; return 1; }
+}
+
+tree() # tree DIR: all that can be seen of it
+{
+	(cd "$1" && find . \( -type d -printf '%p %y %m\n' -o -printf '%p %y %m %s %l %n %Ts\n' \) | sort
+		find . -type f -exec sha256sum {} + | sort)
+}
+
+# Operation by operation the same as on the host, and the same is left.
+user_operations()
+{
+	local seed nr=${LONG:+20000}
+	for seed in $(seq "${LONG:+20}${LONG:-3}"); do
+		fresh
+		rm -rf "$TMP/host"
+		mkdir "$TMP/host"
+		"$ops" "$TMP/host" "$seed" "${nr:-4000}" >"$TMP/want"
+		shared && "$ops" "$mnt" "$seed" "${nr:-4000}" >"$TMP/got" && unshared || return
+		cmp "$TMP/want" "$TMP/got" || { why="seed $seed: $(diff "$TMP/want" "$TMP/got" | head -n 4)"; return 1; }
+		diff <(tree "$TMP/host" | sed 's/ [0-9]*$//') <(tree "$dir" | sed 's/ [0-9]*$//') || return
+	done
+}
+
+# Many more files than descriptors: walked, read, walked again from a cold cache.
+user_many_files()
+{
+	local nr=${LONG:+1000}
+	fresh
+	(cd "$dir" && seq "$((${nr:-20} * 1000))" | split -l 1 -a 6 -d - f && mkdir $(seq -f 'd%g' 0 99) &&
+		for i in $(seq 0 99); do find . -maxdepth 1 -name "f*$(printf %02d "$i")" -exec mv -t "d$i" {} +; done)
+	SHARE_FILES=128 shared || return
+	for i in 1 2; do
+		why="round $i: $(find "$mnt" -type f -size -8c | wc -l) files, $(find "$mnt/d7" -type f -exec cat {} + | wc -l) lines"
+		[[ $why == "round $i: ${nr:-20}000 files, ${nr:-20}0 lines" ]] || return
+		echo 2 >/proc/sys/vm/drop_caches
+	done
+	unshared || return
+	read -r _ _ _ _ _ _ _ fds _ <<<"$why"
+	((fds <= 32)) # a quarter of what it may have
+}
+
+# Also with changes made to a tenth of it on the host, which the guest's git is to see.
+user_git()
+{
+	local files=10000
+	fresh
+	git init -q "$dir/origin"
+	(cd "$dir/origin" && mkdir $(seq 100) && for ((i = 0; i < files; i++)); do echo "text $i" >$((i % 100 + 1))/$i; done &&
+		git add . && git -c user.name=x -c user.email=x@y commit -qm all) || return
+	shared && git -c safe.directory='*' clone -q "$mnt/origin" "$mnt/clone" && [[ ! $(git -C "$mnt/clone" diff) ]] || return
+	for ((i = 0; i < files; i += 10)); do echo changed >"$mnt/clone/$((i % 100 + 1))/$i"; done
+	why="$(git -C "$mnt/clone" diff --name-only | wc -l) files differ"
+	[[ $why == '1000 files differ' ]] && unshared && git -C "$dir/clone" fsck --strict && why='the host sees another state' &&
+		[[ $(git -C "$dir/clone" diff --name-only | wc -l) == 1000 ]]
+}
+
+user_errors_of_the_host()
+{
+	fresh
+	mount -t tmpfs -o size=1m tmpfs "$dir"
+	trap 'umount "$dir"' RETURN
+	shared || return
+	fails 'No space left' dd if=/dev/zero of="$mnt/big" bs=64k count=64 conv=fsync || return
+	rm "$mnt/big"
+	echo text >"$mnt/own"
+	chmod 600 "$mnt/own"
+	fails 'Permission denied' setpriv --reuid=1 --regid=1 --clear-groups cat "$mnt/own" || return
+	fails 'Operation not permitted' mknod "$mnt/device" c 1 3 || return
+	fails 'File name too long' touch "$mnt/$(printf %0300d 0)" || return
+	fails 'Read-only' mount -o remount,ro "$dir" && return 1
+	mount -o remount,ro "$dir"
+	fails 'Read-only file system' touch "$mnt/new" && unshared || return
+	shared ro && fails 'Read-only file system' touch "$mnt/new" && [[ $(cat "$mnt/own") == text ]] && unshared
+}
+
+# What the host puts in a file's place is another file: seen by a new look, and never taken for the old.
+user_replaced()
+{
+	local i
+	fresh
+	echo old >"$dir/file"
+	mkdir "$dir/held"
+	echo x >"$dir/held/x"
+	shared || return
+	exec 3<"$mnt/file"
+	cd "$mnt/held"
+	echo newer >"$dir/new"
+	mv "$dir/new" "$dir/file"
+	mv "$dir/held" "$dir/elsewhere"
+	mkdir "$dir/held"
+	[[ $(cat <&3) == old ]] || { why='the file that is open is another'; return 1; }
+	await 'the new file is seen' grep -qx newer "$mnt/file"
+	await 'the new directory is seen' test ! -e "$mnt/held/x"
+	[[ $(cat x) == x && $(cat "$mnt/elsewhere/x") == x ]] || { why='the directory that was held is another'; return 1; }
+	cd /
+	exec 3<&-
+	unshared
+}
+
+# In the same file, both sides write: what the host wrote is seen, and what is appended comes behind it.
+user_written_by_both()
+{
+	fresh
+	echo old >"$dir/file"
+	shared && [[ $(cat "$mnt/file") == old ]] || return
+	echo 'the host was here' >"$dir/file"
+	await 'the change is seen' grep -qx 'the host was here' "$mnt/file"
+	echo guest >>"$mnt/file"
+	why=$(cat "$dir/file")
+	[[ $why == $'the host was here\nguest' && $(cat "$mnt/file") == "$why" ]] && unshared
+}
+
+# File systems below it number their files alike; for who compares numbers (tar, cp, rm) they are others.
+user_mounts_below()
+{
+	local m
+	fresh
+	for m in one two; do
+		mkdir "$dir/$m"
+		mount -t tmpfs tmpfs "$dir/$m"
+		echo $m >"$dir/$m/file"
+	done
+	mkdir "$dir/proc"
+	mount -t proc proc "$dir/proc"
+	trap 'umount "$dir"/{one,two,proc}' RETURN
+	[[ $(stat -c %i "$dir/one/file") == $(stat -c %i "$dir/two/file") ]] || { why='they are not alike here'; return 1; }
+	shared || return
+	[[ $(stat -c %i "$mnt/one/file") != $(stat -c %i "$mnt/two/file") ]] || { why='they are alike'; return 1; }
+	mkdir "$TMP/copy"
+	tar -C "$mnt" -c one two proc | tar -C "$TMP/copy" -x && [[ $(cat "$TMP/copy/two/file") == two ]] || return
+	why='the host'"'"'s processes are seen'
+	[[ ! $(ls -A "$TMP/copy/proc") ]] && rm -rf "$mnt/one/file" && unshared
+}
+
+user_no_rights_on_the_host()
+{
+	fresh
+	shared || return
+	cp /bin/true "$mnt/true"
+	chmod 6755 "$mnt/true"
+	why=$(stat -c %a "$dir/true")
+	[[ $why == 755 ]] && ln -s /etc/shadow "$mnt/link" && [[ $(readlink "$dir/link") == /etc/shadow ]] && unshared
+}

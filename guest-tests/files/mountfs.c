@@ -1,0 +1,98 @@
+/*
+ * mountfs DIR MOUNTPOINT [ro]: what a guest's share is, without a guest: the FUSE server (devices/virtio/fuse.h) for DIR
+ * behind this host's own FUSE client. Until it is unmounted; then it says what the server has had to do and still holds.
+ * As root.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "devices/virtio/fuse.h"
+
+#define THREADS	    4 /* as the device has */
+#define REQUEST_MAX (FUSE_MAX_TRANSFER + 4096)
+
+static struct fuse *fuse;
+static int dev;
+static _Atomic unsigned long requests, malformed, most_inodes, most_fds;
+
+static void note_usage(void)
+{
+	uint64_t inodes, fds;
+
+	fuse_usage(fuse, &inodes, &fds);
+	if (inodes > most_inodes)
+		most_inodes = inodes;
+	if (fds > most_fds)
+		most_fds = fds;
+}
+
+static void *serve(void *arg)
+{
+	struct fuse_buffer *buffer = calloc(1, fuse_buffer_size);
+	uint8_t *in = malloc(REQUEST_MAX), *out = malloc(REQUEST_MAX);
+
+	(void)arg;
+	for (;;) {
+		const ssize_t n = read(dev, in, REQUEST_MAX);
+		struct iovec from = { in, (size_t)n }, to = { out, REQUEST_MAX };
+		struct fuse_result result;
+		uint32_t len;
+
+		if (n < 0 && (errno == EINTR || errno == ENOENT || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			break; /* ENODEV: unmounted */
+		len = fuse_serve(fuse, buffer, &from, 1, &to, 1, &result);
+		if (++requests % 64 == 0)
+			note_usage();
+		malformed += result.malformed;
+		/* ENOENT: it was interrupted. */
+		if (len && write(dev, out, len) < 0 && errno != ENOENT)
+			perror("mountfs: cannot answer");
+	}
+	free(buffer);
+	free(in);
+	free(out);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t thread[THREADS];
+	uint64_t inodes, fds;
+	char options[128];
+
+	if (argc < 3) {
+		fprintf(stderr, "usage: mountfs DIR MOUNTPOINT [ro]\n");
+		return 2;
+	}
+	dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	snprintf(options, sizeof(options),
+		 "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", dev);
+	if (dev < 0 || fuse_create(&fuse, argv[1], argc == 3) ||
+	    mount("mountfs", argv[2], "fuse", MS_NOSUID | MS_NODEV | (argc > 3 ? MS_RDONLY : 0),
+		  options) < 0) {
+		perror("mountfs");
+		return 1;
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&thread[i], NULL, serve, NULL);
+	puts("ready");
+	fflush(stdout);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	note_usage();
+	fuse_reset(fuse);
+	fuse_usage(fuse, &inodes, &fds);
+	printf("requests %lu malformed %lu inodes %lu fds %lu left %lu %lu\n", requests, malformed,
+	       most_inodes, most_fds, (unsigned long)inodes, (unsigned long)fds);
+	fuse_destroy(fuse);
+	return 0;
+}
