@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+#include "vmm/fault.h"
 #include "vmm/status.h"
 #include "vmm/tail.h"
 
@@ -74,6 +75,14 @@ static void set_modes(struct supervisor *s, const struct termios *modes)
 	log_set_raw_terminal(modes == &s->raw_modes);
 }
 
+static void on_fault(void *supervisor, int status)
+{
+	struct supervisor *s = supervisor;
+
+	(void)status;
+	set_modes(s, &s->saved);
+}
+
 static void take_terminal(struct supervisor *s)
 {
 	if (!s->config->tty || tcgetattr(s->config->in, &s->saved) < 0)
@@ -83,6 +92,7 @@ static void take_terminal(struct supervisor *s)
 	s->group = getpgrp();
 	s->raw = true;
 	set_modes(s, &s->raw_modes);
+	fault_hook_add(on_fault, s);
 }
 
 void supervisor_resume(struct supervisor *s)
@@ -209,6 +219,7 @@ void supervisor_destroy(struct supervisor *s, int status)
 	if (!s)
 		return;
 	set_modes(s, &s->saved);
+	fault_hook_remove(s);
 	job_destroy(s->job);
 	if (s->tail && status == STATUS_NO_WORD)
 		tail_print(s->tail, LAST_LINES);
