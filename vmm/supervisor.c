@@ -143,12 +143,6 @@ int supervisor_create(struct supervisor **out, const struct config_job *config, 
 	take_terminal(s);
 	*out = s;
 	return 0;
-		supervisor_destroy(s, 0);
-		return ret;
-	}
-	take_terminal(s);
-	*out = s;
-	return 0;
 }
 
 int supervisor_log(const struct supervisor *s)
