@@ -28,12 +28,13 @@ void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * Whether to say what a guest can bring about as often as it likes: true the 1st, 2nd, 4th, 8th ... time;
- * @times counts.
+ * @times counts, for several threads at once.
  */
 static inline bool log_due(uint64_t *times)
 {
-	++*times;
-	return IS_POWER_OF_2(*times);
+	const uint64_t n = __atomic_add_fetch(times, 1, __ATOMIC_RELAXED);
+
+	return IS_POWER_OF_2(n);
 }
 
 /* Set once at start-up: whether log_info() speaks. */

@@ -1,5 +1,6 @@
 # variants: mmio pci virtio-mmio virtio-pci
-# The transport's driver, then the card's alone.
+# The transport's driver, then the card's alone. REBINDS times (3): `CASE_TIMEOUT=3000 REBINDS=200 run rebind-pci` looks for
+# what is rare.
 case $VARIANT in
 mmio) bus=platform ;;
 pci) bus=pci ;;
@@ -7,7 +8,7 @@ virtio-*) bus=virtio ;;
 esac
 tap 1
 background crr server
-start "bus=$bus" --net "$(nic 1 transport="${VARIANT#virtio-}")"
+start "bus=$bus rebinds=${REBINDS:-3}" --net "$(nic 1 transport="${VARIANT#virtio-}")"
 ends 0
 
 # ---- guest ----
@@ -17,7 +18,7 @@ net 1
 device=$(realpath "/sys/class/net/$(nic 1)/device")
 [ "$bus" = virtio ] || device=$(dirname "$device")
 driver=$(realpath "$device/driver")
-for round in 1 2 3; do
+for round in $(seq "$rebinds"); do
 	crr client 10.0.1.1 --test maerts --count 64M >/dev/null 2>&1 &
 	fetcher=$!
 	crr client 10.0.1.1 --test stream --count 64M >/dev/null 2>&1 &

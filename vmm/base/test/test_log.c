@@ -105,13 +105,35 @@ static void test_threads(void **state)
 			    !strncmp(said, "minivmm: bbbbbbbbbb\n", 20));
 }
 
+static uint64_t times;
+
+static void *refuse(void *due)
+{
+	for (unsigned int i = 0; i < 50000; i++)
+		*(unsigned int *)due += log_due(&times);
+	return NULL;
+}
+
+/* Two vCPUs bring the same thing about: none is lost, and none said twice. */
+static void test_due(void **state)
+{
+	unsigned int due[2] = { 0 };
+	pthread_t other;
+
+	(void)state;
+	assert_int_equal(pthread_create(&other, NULL, refuse, &due[0]), 0);
+	refuse(&due[1]);
+	pthread_join(other, NULL);
+	assert_int_equal(times, 100000);
+	assert_int_equal(due[0] + due[1], 17); /* 1, 2, 4 ... 65536 */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_hook),
-		cmocka_unit_test(test_long_lines),
-		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_lines),	   cmocka_unit_test(test_hook),
+		cmocka_unit_test(test_long_lines), cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_due),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
