@@ -35,7 +35,7 @@ static const struct option rows[] = {
 	{ "mem", OPTION_SIZE, AT(mem), "SIZE", "memory, such as 512M or 4G", .preset = "256M",
 	  .min = 16 * MIB, .max = 1024 * GIB },
 	{ "cpus", OPTION_NUMBER, AT(cpus), "N", "virtual CPUs", .preset = "1", .min = 1,
-	  .max = 4096 },
+	  .max = 4096, .why = "as many as KVM has, this host's perhaps fewer" },
 	DEVICE_TRANSPORT_OPTION(AT(transport), "pci", "for devices that do not say"),
 	{ "console", OPTION_OTHER, AT(console), "WHERE",
 	  "serial port: a file to write to (FILE,max=SIZE: at most SIZE), or none\n"

@@ -2,6 +2,7 @@
 #include "vmm/run.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -49,15 +50,33 @@ static int add_item(void *at, const char *text)
 	return 0;
 }
 
+/* Digits that are a user's or a group's number; (uid_t)-1 is none. What follows them, or NULL. */
+static const char *skip_id(const char *text)
+{
+	unsigned long long id;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return NULL;
+	id = strtoull(text, &end, 10);
+	return id < UINT32_MAX ? end : NULL;
+}
+
 static int set_user(void *at, const char *text)
 {
-	unsigned int uid, gid;
-	char end;
+	const char *end = skip_id(text);
 
-	if (sscanf(text, "%u:%u%c", &uid, &gid, &end) != 2 && sscanf(text, "%u%c", &uid, &end) != 1)
+	if (end && *end == ':')
+		end = skip_id(end + 1);
+	if (!end || *end)
 		return -EINVAL;
 	*(const char **)at = text;
 	return 0;
+}
+
+static int add_env(void *at, const char *text)
+{
+	return *text == '=' ? -EINVAL : add_item(at, text);
 }
 
 static int set_absolute(void *at, const char *text)
@@ -81,7 +100,7 @@ static const struct option rows[] = {
 	  .wanted = "a file" },
 	{ "env", OPTION_OTHER, AT(env), "NAME[=VALUE]",
 	  "in its environment; without a value, minivmm's own\n(may be given several times)",
-	  .parse = add_item, .wanted = "NAME or NAME=VALUE" },
+	  .parse = add_env, .wanted = "NAME or NAME=VALUE" },
 	{ "cwd", OPTION_OTHER, AT(cwd), "DIR", "where it starts (/)", .parse = set_absolute,
 	  .wanted = "an absolute path", .preset = "/" },
 	{ "user", OPTION_OTHER, AT(user), "UID[:GID]", "as whom it runs there (0:0)",

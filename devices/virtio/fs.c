@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/fuse.h>
 #include <linux/virtio_fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,20 +179,30 @@ static int create(struct device **out, const struct device_env *env, const void 
 	return virtio_plug(out, &fs->dev, env, o->transport, ret);
 }
 
+/* Of the @n-th. */
+static void tag_of(char tag[40], const struct virtio_fs_options *o, unsigned int n)
+{
+	if (o->tag)
+		snprintf(tag, 40, "%s", o->tag);
+	else
+		snprintf(tag, 40, "fs%u", n); /* the device's name */
+}
+
 static int check_options(const void *values, const char *text, const void *const *others,
 			 unsigned int nr)
 {
 	const struct virtio_fs_options *o = values;
+	char own[40], other[40];
 
 	if (!o->dir)
 		return option_bad_value("--fs", text, "a directory");
 	if (o->tag && strlen(o->tag) > sizeof(((struct virtio_fs_config *)0)->tag))
 		return option_bad_value("tag", o->tag, "at most 36 bytes");
+	tag_of(own, o, nr);
 	for (unsigned int i = 0; i < nr; i++) {
-		const char *other = ((const struct virtio_fs_options *)others[i])->tag;
-
-		if (o->tag && other && !strcmp(o->tag, other))
-			return option_bad_value("tag", o->tag, "one that no other --fs has");
+		tag_of(other, others[i], i);
+		if (!strcmp(own, other))
+			return option_bad_value("tag", own, "one that no other --fs has");
 	}
 	return 0;
 }

@@ -470,12 +470,13 @@ static const struct option keys[] = {
 	  "queue pairs, each with a thread of its own, of a multi_queue tap\n(as many as vCPUs where the tap has them)",
 	  .min = 1, .max = NETBE_MAX_PAIRS },
 	{ "mtu", OPTION_NUMBER, AT(mtu), "N",
-	  "of the tap (as it is), or what a socket's other end takes", .min = 68, .max = MAX_MTU },
-	/* With fewer Linux cannot send: a frame may take 19 descriptors. */
+	  "of the tap (as it is), or what a socket's other end takes", .min = 68, .max = MAX_MTU,
+	  .why = "as a tap takes" },
 	{ "queue-size", OPTION_POWER_OF_2, AT(queue_size), "N", "entries of a ring",
-	  .preset = QUEUE_SIZE_TEXT, .min = 32, .max = VIRTQ_SIZE_MAX },
+	  .preset = QUEUE_SIZE_TEXT, .min = 32, .max = VIRTQ_SIZE_MAX,
+	  .why = "Linux sends frames of up to 19 buffers" },
 	{ "poll", OPTION_NUMBER, AT(poll_us), "US", "busy-poll so many microseconds after work",
-	  .preset = "0", .max = 1000000 },
+	  .preset = "0", .max = 1000000, .why = "a second" },
 	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
 	{ 0 },
 };

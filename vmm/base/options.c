@@ -56,53 +56,49 @@ int option_parse_size(const char *text, uint64_t *out)
 	return parse_scaled(text, sizes, out);
 }
 
-/* A size in the largest unit that it is whole in. */
-static const char *print_size(char buf[24], uint64_t v)
+/* A value in the largest unit that it is whole in. */
+static const char *print_scaled(char buf[24], uint64_t v, const struct unit *units)
 {
-	unsigned int unit = 3;
+	const struct unit *best = units;
 
-	while (unit && (!v || v % sizes[unit].factor))
-		unit--;
-	snprintf(buf, 24, "%llu%s", (unsigned long long)(v / sizes[unit].factor), sizes[unit].name);
+	for (const struct unit *u = units; v && u->name; u++)
+		if (v % u->factor == 0)
+			best = u;
+	snprintf(buf, 24, "%llu%s", (unsigned long long)(v / best->factor), best->name);
 	return buf;
 }
 
-/* A number of @units from min to max; what was wanted goes to @wanted. */
-static int parse_number(const struct option *o, const char *text, uint64_t *out, char wanted[96])
+/* A number with a unit, from min to max; what was wanted goes to @wanted. */
+static int parse_number(const struct option *o, const char *text, uint64_t *out, char wanted[160])
 {
+	const bool whole_pages = o->type == OPTION_SIZE, power = o->type == OPTION_POWER_OF_2;
+	const struct unit *units = no_units;
+	const char *what = power ? "power of two" : "number";
+	uint64_t min = o->min;
 	char low[24], high[24];
 
-	switch (o->type) {
-	case OPTION_SIZE:
-		snprintf(wanted, 96, "a size from %s to %s, in whole pages of 4K",
-			 print_size(low, o->min), print_size(high, o->max));
-		return parse_scaled(text, sizes, out) || *out < o->min || *out > o->max ||
-				       *out % (4 * KIB)
-			       ? -EINVAL
-			       : 0;
-	case OPTION_TIME:
-		snprintf(wanted, 96, "a time such as 500ms, 30s or 5m");
-		return parse_scaled(text, times, out) || !*out || *out > o->max ? -EINVAL : 0;
-	case OPTION_COUNT:
-		snprintf(wanted, 96, "a number from %s to %s", print_size(low, o->min),
-			 print_size(high, o->max));
-		return parse_scaled(text, sizes, out) || *out < o->min || *out > o->max ? -EINVAL
-											: 0;
-	default:
-		snprintf(wanted, 96, "a number from %llu to %llu", (unsigned long long)o->min,
-			 (unsigned long long)o->max);
-		if (parse_scaled(text, no_units, out) || *out < o->min || *out > o->max)
-			return -EINVAL;
-		if (o->type != OPTION_POWER_OF_2 || IS_POWER_OF_2(*out))
-			return 0;
-		snprintf(wanted, 96, "a power of two");
-		return -EINVAL;
+	if (o->type == OPTION_TIME) {
+		units = times;
+		what = "time";
+		min = 1;
+	} else if (whole_pages || o->type == OPTION_COUNT) {
+		units = sizes;
+		what = whole_pages ? "size" : what;
 	}
+	snprintf(wanted, 160, "a %s from %s to %s%s%s%s%s%s", what, print_scaled(low, min, units),
+		 print_scaled(high, o->max, units), whole_pages ? ", in whole pages of 4K" : "",
+		 units == times ? ", such as 500ms, 30s or 5m" : "", o->why ? " (" : "",
+		 o->why ? o->why : "", o->why ? ")" : "");
+	if (parse_scaled(text, units, out) || *out < min || *out > o->max)
+		return -EINVAL;
+	if ((whole_pages && *out % (4 * KIB)) || (power && !IS_POWER_OF_2(*out)))
+		return -EINVAL;
+	return 0;
 }
 
 static int set_number(const struct option *o, void *at, const char *text)
 {
-	char wanted[96];
+	char wanted[160];
 	uint64_t v;
 
 	if (parse_number(o, text, &v, wanted))

@@ -41,6 +41,7 @@ struct option {
 		preset; /* the default, as it would be given; NULL: all bits 0, or -1 for a descriptor */
 	const char *wanted; /* what a bad value should have been, where the type does not say it */
 	uint64_t min, max;
+	const char *why;	  /* they are where they are, for a message: "as a tap takes" */
 	const char *const *words; /* NULL at the end */
 	int (*parse)(void *at, const char *text);
 };

@@ -197,7 +197,7 @@ static void what_is_wrong_is_one_line(void **state)
 		{ "--root / --user root -- x", "numbers" },
 		{ "--root / --user 1:2:3 -- x", "numbers" },
 		{ "--root / --mem 1M -- x", "a size from 64M" },
-		{ "--root / --timeout 5 -- x", "a time such as" },
+		{ "--root / --timeout 5 -- x", "a time from 1ms to 8760h, such as" },
 		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2 -- x",
 		  "bad value '10.0.0.2' for ip" },
 		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.256/24 -- x", "bad value" },

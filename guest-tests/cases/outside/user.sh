@@ -18,6 +18,53 @@ user_unknown_key() { cannot "unknown key in --net 'transpart' (the nearest is 't
 user_bad_memory() { cannot "bad value '15M' for mem" --kernel x --mem 15M && cannot "'-1'" --kernel x --mem -1 && cannot "'99999999999999999999'" --kernel x --mem 99999999999999999999; }
 user_bad_cpus() { cannot "bad value '0' for cpus" --kernel x --cpus 0 && cannot "bad value '1x'" --kernel x --cpus 1x; }
 user_bad_timeout() { cannot "bad value '30' for timeout" --kernel x --timeout 30; }
+# What is taken works; what is not is told with the bounds, and with their reason where that is not plain.
+user_ranges()
+{
+	local option values wanted value name
+	while IFS='|' read -r option values wanted; do
+		name=${option##*[ ,-]}
+		[[ $option != *queue-size= ]] || name=queue-size=
+		for value in $values; do
+			cannot "bad value '$value' for ${name%=}: expected $wanted" --kernel x $option$value || return
+		done
+	done <<-'EOF'
+		--mem=|0 15M 16777217 1025G 1.5G 17179869184G 18446744073709551616|a size from 16M to 1024G, in whole pages of 4K
+		--cpus=|0 4097 1x 4294967297 -1|a number from 1 to 4096 (as many as KVM has, this host's perhaps fewer)
+		--timeout=|0s 30 366d 8761h 525601m 9999999999999999999s -1s|a time from 1ms to 8760h, such as 500ms, 30s or 5m
+		--console=x,max=|0 99999999999G -1|a size above 0, such as 64M
+		--net tap0,queue-size=|0 8 16 33 100 2048 -32 32K|a power of two from 32 to 1024 (Linux sends frames of up to 19 buffers)
+		--net tap0,mtu=|0 67 65522 65535 4294967364|a number from 68 to 65521 (as a tap takes)
+		--net tap0,queues=|0 9 257|a number from 1 to 8
+		--net tap0,poll=|1000001 -1 1e3|a number from 0 to 1000000 (a second)
+		--disk fd=|-1 1048577 99999999999 4294967299|a number from 0 to 1048576
+		--fs /tmp,tag=|0123456789012345678901234567890123456|at most 36 bytes
+		--fs /tmp --fs /tmp,tag=|fs0|one that no other --fs has
+		--fs /tmp,tag=fs1 --fs=/tmp,tag=|fs1|one that no other --fs has
+	EOF
+	# A tag that the user gave is that of a later one which has none.
+	cannot "bad value 'fs1' for tag: expected one that no other" --kernel x --fs /tmp,tag=fs1 --fs /tmp &&
+		guest 42 s --fs "/tmp,tag=012345678901234567890123456789012345" --mem 16388K
+}
+guest_largest()
+{
+	local max
+	guest 42 s --mem 1024G --timeout 1000000ms && guest 42 s --mem 16M --timeout 8760h || return 1
+	vmm 125 --kernel "$small" --append s --cpus 4096
+	max=$(sed -n "s/.*offers at most \([0-9]*\) vCPUs.*/\1/p" "$tmp/err")
+	[ ! "$max" ] || guest 42 s --cpus "$max" --mem 64M
+}
+user_run_ranges()
+{
+	local value
+	for value in -1 4294967295 99999999999 1000: 1:2:3 ' 1' '' a; do
+		vmm 125 run --root / --user "$value" -- true && says "bad value '$value' for user: expected numbers" || return
+	done
+	for value in =x ''; do
+		vmm 125 run --root / --env "$value" -- true && says "bad value '$value' for env" || return
+	done
+	vmm 125 run --root / --cwd x -- true && says 'an absolute path' && vmm 125 run --root / --mem 63M -- true && says 'a size from 64M'
+}
 user_bad_mac() { cannot "a unicast address" --kernel x --net tap0,mac=01:00:00:00:00:00 && cannot "bad value '52:54'" --kernel x --net tap0,mac=52:54; }
 user_same_tap_twice() { cannot 'already belongs to another --net' --kernel x --net tap0 --net tap=tap0; }
 user_switches_that_contradict() { cannot 'tso=on contradicts csum=off' --kernel x --net tap0,csum=off,tso && cannot 'csum=on contradicts offload=off' --kernel x --net tap0,csum=on,offload=off; }
