@@ -100,9 +100,11 @@ void report_ratio_text(const struct ratio *ratio, char text[REPORT_TEXT])
 static const struct {
 	const char *piece, *name;
 } words[] = {
-	{ "bare", "bare metal" },   { "qemu", "QEMU microvm" },	  { "lkvm", "kvmtool" },
-	{ "transport=pci", "PCI" }, { "transport=mmio", "MMIO" }, { "vhost=on", "vhost" },
-	{ "vhost=1", "vhost" },	    { "mode=irq", "interrupts" }, { "mode=poll", "polling" },
+	{ "bare", "bare metal" },     { "qemu", "QEMU microvm" },
+	{ "lkvm", "kvmtool" },	      { "transport=pci", "PCI" },
+	{ "transport=mmio", "MMIO" }, { "vhost=on", "vhost" },
+	{ "vhost=1", "vhost" },	      { "mode=irq", "interrupts" },
+	{ "mode=poll", "polling" },   { "--sandbox=off", "no sandbox" },
 };
 
 static const char *word(const char *piece)

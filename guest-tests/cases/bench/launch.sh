@@ -67,6 +67,10 @@ if [ -w /dev/kvm ]; then
 	check "bare metal's stream" grep -Eq '^bare/stream/1	mbit_per_s	[1-9]' results/results.tsv
 	check "no link is left" [ "$(ip -o link | grep -c bench)" = 0 ]
 
+	printf '#!/bin/sh\necho "$*" >%s/args\nexit 1\n' "$dir" >vmm2 && chmod +x vmm2
+	CONFIGS='minivmm:transport=pci,--sandbox=off,mtu=1400' MINIVMM=$dir/vmm2 TESTS=crr "$compare" results >text 2>err
+	check "an option that is not the card's" grep -qE -- '^--sandbox=off .*--net tap=bench0,mac=[0-9a-f:]*,transport=pci,mtu=1400 ' args
+
 	# Peers: one that wants other arguments, one that never starts, one that is not there.
 	cat >qemu <<-'END'
 		#!/bin/sh

@@ -69,6 +69,7 @@ check "without a common round there is no comparison" grep -Eq "^b .* - *\$" tex
 
 # Names that a reader knows, in a page of which nothing is cut, on a desk and on a telephone.
 for config in bare minivmm:transport=pci@mode=irq minivmm:transport=mmio@mode=poll qemu:vhost=on@mode=irq \
+	minivmm:transport=pci,--sandbox=off \
 	/some/where/other-minivmm:transport=pci,queue-size=1024@mode=poll; do
 	for round in 1 2 3; do
 		printf "$config/%s\trate\t123456.7\n$config/%s\tp50_us\t1234.5\n$config/%s\tp99_us\t123456.7\n$config/%s\tp99.9_us\t1234567\n" \
@@ -79,6 +80,7 @@ for config in bare minivmm:transport=pci@mode=irq minivmm:transport=mmio@mode=po
 done >names.tsv
 "$report" --html names.html about.tsv names.tsv >text
 check "text: words" grep -q '^minivmm, PCI, interrupts ' text
+check "text: an option of minivmm's own" grep -q '^minivmm, PCI, no sandbox ' text
 check "html: words" grep -q '<td>QEMU microvm, vhost, interrupts</td>' names.html
 check "html: no names of ours" [ "$(grep -c '>[^<]*transport=' names.html)" = 0 ]
 if command -v chromium >/dev/null; then

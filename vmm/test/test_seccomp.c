@@ -1,0 +1,141 @@
+/* What the filter costs: the instructions that the kernel runs for each hot call, by an interpreter of our own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "vmm/arch.h"
+#include "vmm/seccomp.h"
+
+#define VM_FD	 7
+#define VCPU_FD	 8
+#define STOPPED	 SECCOMP_RET_TRAP
+#define ONE_RULE 8 /* arch, number, two arguments, the verdict */
+
+static struct sock_filter code[SECCOMP_MAX_CODE];
+static unsigned int code_len;
+
+struct verdict {
+	uint32_t action;
+	unsigned int instructions;
+	bool constant; /* no argument was looked at: Linux keeps it in a bitmap from 5.11 on, and runs nothing */
+};
+
+static struct verdict run(const struct seccomp_data *data)
+{
+	struct verdict v = { .constant = true };
+	uint32_t a = 0;
+
+	for (unsigned int pc = 0; pc < code_len; pc++) {
+		const struct sock_filter *i = &code[pc];
+
+		v.instructions++;
+		switch (i->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			assert_true(i->k <= sizeof(*data) - 4);
+			memcpy(&a, (const char *)data + i->k, sizeof(a));
+			if (i->k >= offsetof(struct seccomp_data, instruction_pointer))
+				v.constant = false;
+			break;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= i->k;
+			break;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			pc += a == i->k ? i->jt : i->jf;
+			break;
+		case BPF_RET | BPF_K:
+			v.action = i->k;
+			return v;
+		default:
+			fail_msg("instruction %u: code %#x", pc, i->code);
+		}
+	}
+	fail_msg("the filter has no end");
+	return v;
+}
+
+static struct verdict ask(long nr, uint64_t first, uint64_t second)
+{
+	const struct seccomp_data data = { .nr = (int)nr,
+					   .arch = arch_audit,
+					   .args = { first, second } };
+
+	return run(&data);
+}
+
+static void filter_of(enum thread_kind kind)
+{
+	code_len = seccomp_filter(code, kind, VM_FD, VCPU_FD, STOPPED);
+	assert_true(code_len <= SECCOMP_MAX_CODE);
+}
+
+static void test_hot_calls(void **state)
+{
+	/* What each kind does for every frame, request and exit; of older kernels how many instructions at most. */
+	static const struct {
+		enum thread_kind kind;
+		long nr;
+		unsigned int most;
+	} hot[] = {
+		{ THREAD_NET, SYS_epoll_wait, 5 }, { THREAD_NET, SYS_readv, 6 },
+		{ THREAD_NET, SYS_writev, 7 },	   { THREAD_NET, SYS_write, 8 },
+		{ THREAD_NET, SYS_read, 9 },	   { THREAD_DISK, SYS_epoll_wait, 5 },
+		{ THREAD_DISK, SYS_write, 6 },	   { THREAD_DISK, SYS_read, 7 },
+		{ THREAD_DISK, SYS_preadv, 8 },	   { THREAD_DISK, SYS_pwritev, 9 },
+		{ THREAD_FS, SYS_epoll_wait, 5 },  { THREAD_FS, SYS_write, 6 },
+		{ THREAD_VCPU, SYS_write, 9 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(hot); i++) {
+		filter_of(hot[i].kind);
+		const struct verdict v = ask(hot[i].nr, 0, 0);
+
+		if (v.action != SECCOMP_RET_ALLOW || !v.constant || v.instructions > hot[i].most)
+			fail_msg("row %u: action %#x, constant %d, %u instructions", i, v.action,
+				 v.constant, v.instructions);
+	}
+	/* The one hot call that depends on arguments. */
+	filter_of(THREAD_VCPU);
+	const struct verdict v = ask(SYS_ioctl, VCPU_FD, KVM_RUN);
+	assert_int_equal(v.action, SECCOMP_RET_ALLOW);
+	assert_int_equal(v.instructions, ONE_RULE + 1);
+	assert_int_equal(ask(SYS_ioctl, VM_FD, KVM_RUN).action, STOPPED);
+}
+
+/* No number of a call, with no arguments, runs into code that is not there; and another table's means nothing. */
+static void test_every_number(void **state)
+{
+	const struct seccomp_data other = { .nr = SYS_read, .arch = arch_audit ^ 1 };
+
+	(void)state;
+	for (enum thread_kind kind = THREAD_MAIN; kind <= THREAD_JOB; kind++) {
+		unsigned int allowed = 0;
+
+		filter_of(kind);
+		for (long nr = -1; nr < 1024; nr++) {
+			const uint32_t action = ask(nr, 0, 0).action;
+
+			assert_true(action == SECCOMP_RET_ALLOW || action == STOPPED);
+			allowed += action == SECCOMP_RET_ALLOW;
+		}
+		assert_true(allowed > 5 && allowed < 60);
+		assert_int_equal(run(&other).action, STOPPED);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hot_calls),
+		cmocka_unit_test(test_every_number),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
