@@ -21,6 +21,7 @@ struct format {
 	int64_t offset; /* of the mark; negative: from the end */
 	const char *mark;
 	unsigned int len;
+	const char *unpack; /* the command, of what is packed and no image */
 };
 
 #define MARK(text) text, sizeof(text) - 1
@@ -41,6 +42,17 @@ static const struct format formats[] = {
 	{ "Bochs", 0, MARK("Bochs Virtual HD Image") },
 	{ "cloop", 0, MARK("#!/bin/sh\n#V2.0 Format") },
 	{ "DMG", -512, MARK("koly") },
+	/* Whatever is in there, its users mean what is in there. */
+	{ "gzip", 0, MARK("\x1f\x8b\x08"), "gzip -d" },
+	{ "xz", 0,
+	  MARK("\xfd"
+	       "7zXZ\0"),
+	  "xz -d" },
+	{ "zstd", 0, MARK("\x28\xb5\x2f\xfd"), "zstd -d" },
+	{ "bzip2", 4, MARK("1AY&SY"), "bzip2 -d" },
+	{ "lz4", 0, MARK("\x04\x22\x4d\x18"), "lz4 -d" },
+	{ "zip", 0, MARK("PK\3\4"), "unzip" },
+	{ "7z", 0, MARK("7z\xbc\xaf\x27\x1c"), "7z x" },
 };
 
 static bool has_mark(int fd, uint64_t size, const struct format *f)
@@ -59,6 +71,12 @@ int image_check_raw(int fd, const char *path, uint64_t size)
 
 		if (!has_mark(fd, size, f))
 			continue;
+		if (f->unpack) {
+			log_error("cannot use '%s' as a disk: it is packed by %s "
+				  "(%s '%s' unpacks it; ',raw' takes the file as it is)",
+				  path, f->name, f->unpack, path);
+			return -EINVAL;
+		}
 		log_error(
 			"cannot use '%s' as a disk: it is a %s image, and disks are raw "
 			"(qemu-img convert -O raw '%s' '%s.raw' makes it one; ',raw' takes the file as it is)",

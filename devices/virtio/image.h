@@ -1,9 +1,9 @@
 /*
- * What a disk's file is besides a row of sectors: an image in another format, a device that takes no
+ * What a disk's file is besides a row of sectors: an image in another format or packed, a device that takes no
  * writes, something that the host has in use.
  *
  * A guest that was given such an image as a raw disk sees its headers as data and overwrites them. Only
- * formats are known here whose mark no raw disk has at that place; LUKS, file systems, archives and
+ * formats are known here whose mark no raw disk has at that place; LUKS, file systems, tar archives and
  * partition tables are what raw disks hold. The mark is looked for at every start, so a guest that
  * writes one to its disk has shut itself out until 'raw' is said, and nothing else.
  */

@@ -81,6 +81,15 @@ static void test_formats_are_refused(void **state)
 		SAMPLE("Bochs Virtual HD Image\0", 0),
 		SAMPLE("#!/bin/sh\n#V2.0 Format\nmodprobe cloop", 0),
 		SAMPLE("koly\0\0\0\4\0\0\2\0", SIZE - 512),
+		SAMPLE("\x1f\x8b\x08\x08\0\0\0\0\0\x03", 0),
+		SAMPLE("\xfd"
+		       "7zXZ\0\0\4",
+		       0),
+		SAMPLE("\x28\xb5\x2f\xfd\x04\x58", 0),
+		SAMPLE("BZh91AY&SY", 0),
+		SAMPLE("\x04\x22\x4d\x18\x64\x40", 0),
+		SAMPLE("PK\3\4\x14\0", 0),
+		SAMPLE("7z\xbc\xaf\x27\x1c\0\4", 0),
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(samples); i++) {
@@ -103,7 +112,11 @@ static void test_raw_disks_are_taken(void **state)
 		SAMPLE("EFI PART", 512),
 		SAMPLE("\x53\xef", 1080),
 		SAMPLE("hsqs", 0),
-		SAMPLE("\x1f\x8b\x08", 0),
+		SAMPLE("\x1f\x8b", 0),
+		SAMPLE("BZh9", 0),
+		SAMPLE("\x01"
+		       "CD001\1",
+		       0x8000), /* ISO 9660 */
 		SAMPLE("#!/bin/sh\necho payload\n", 0),
 		SAMPLE("QFI\xfb", 512),
 		SAMPLE("conectix", SIZE - 1024),

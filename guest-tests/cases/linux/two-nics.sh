@@ -2,8 +2,17 @@
 tap 1
 tap 2
 background crr server
-start '' --net "$(nic 1 transport="$VARIANT")" --net "$(nic 2 transport="$VARIANT")"
+# Two sizes of rings that a large segment finds too few buffers in: in all of the first, and in what is left of the second
+# behind a few datagrams, as Linux posts more only when half are used up.
+start '' --net "$(nic 1 transport="$VARIANT",queue-size=32)" --net "$(nic 2 transport="$VARIANT",queue-size=64)" --stats "$WORK/stats.json"
+console_has READY
+for n in 1 2; do
+	burst tap$n 52:54:00:00:00:0$n 10.0.$n.2 26 65000
+	ping -c 3 -W 10 10.0.$n.2 || fail "card $n is silent behind a large frame"
+done
+tell GO
 ends 0
+[ "$(grep -cE '"net[01].rx":.*"held":[1-9]' "$WORK/stats.json")" = 2 ] || fail 'no frame had to wait for buffers'
 # What was meant for the second card did not take the first.
 for n in 1 2; do
 	bytes=$(awk -v tap="tap$n:" '$1 == tap { print $2 }' /proc/net/dev)
@@ -11,9 +20,11 @@ for n in 1 2; do
 done
 
 # ---- guest ----
-# Both cards carry traffic, one after the other and at once.
 net 1
 net 2
+echo READY
+hear GO
+# Both cards carry traffic, one after the other and at once.
 for n in 1 2; do
 	must send 10.0.$n.1 16M
 	must fetch 10.0.$n.1 16M
