@@ -25,13 +25,13 @@
 #define CHIP(field) COUNTER(struct rtl8139_chip_counters, field)
 
 static const struct counter_desc rx_desc[] = {
-	RX(packets), RX(bytes), RX(drop_missed), RX(drop_too_big), RX(drop_filtered), RX(drop_off), RX(drop_offload),
-	RX(drop_runt), RX(backend_errors), COUNTER_TIME(struct rtl8139_rx_counters, first_packet), COUNTER_END,
+	RX(packets), RX(bytes), RX(taken), RX(looped), RX(unread), RX(drop_missed), RX(drop_too_big), RX(drop_filtered),
+	RX(drop_off), RX(drop_offload), RX(drop_runt), RX(backend_errors), COUNTER_TIME(struct rtl8139_rx_counters, first_packet), COUNTER_END,
 };
 
 static const struct counter_desc tx_desc[] = {
 	TX(packets), TX(bytes), TX(blocked), TX(drop_malformed), TX(drop_bad_header), TX(drop_down), TX(drop_error),
-	TX(drop_reset), COUNTER_TIME(struct rtl8139_tx_counters, first_packet), COUNTER_END,
+	TX(drop_reset), TX(waiting), COUNTER_TIME(struct rtl8139_tx_counters, first_packet), COUNTER_END,
 };
 
 static const struct counter_desc chip_desc[] = {
@@ -219,6 +219,10 @@ static void stop_on_thread(void *arg)
 	loop_watch(d->loop, &d->backend, 0);
 	loop_timer_set(&d->pause, 0);
 	loop_timer_set(&d->timer, 0);
+	d->tx.waiting = d->out.len && !d->out.sent;
+	if (!d->be->inherited)
+		rtl8139_count_unread(d);
+	d->ledger.settled = true;
 }
 
 static void stop_device(struct device *device)
@@ -226,6 +230,7 @@ static void stop_device(struct device *device)
 	struct rtl8139 *d = container_of(device, struct rtl8139, device);
 
 	loop_call(d->loop, stop_on_thread, d);
+	pcap_finish(d->pcap);
 }
 
 static void destroy(struct rtl8139 *d)
@@ -233,6 +238,8 @@ static void destroy(struct rtl8139 *d)
 	loop_join(d->loop);
 	for (unsigned int i = 0; i < ARRAY_SIZE(d->groups); i++)
 		counters_remove(&d->groups[i]);
+	ledger_close(&d->ledger);
+	pcap_destroy(d->pcap);
 	pci_func_destroy(&d->func);
 	loop_timer_destroy(d->loop, &d->timer);
 	loop_timer_destroy(d->loop, &d->pause);
@@ -253,12 +260,32 @@ static void destroy_device(struct device *device)
 
 static void add_counters(struct rtl8139 *d, struct counters *counters)
 {
+	const struct ledger_source to_guest = {
+		.desc = rx_desc,
+		.base = &d->rx,
+		.in = &d->rx.taken,
+		.delivered = &d->rx.packets,
+		.unread = &d->rx.unread,
+		.looped = &d->rx.looped,
+		.backend_errors = &d->rx.backend_errors,
+	};
+	const struct ledger_source from_guest = {
+		.desc = tx_desc,
+		.base = &d->tx,
+		.delivered = &d->tx.packets,
+		.waiting = &d->tx.waiting,
+		.looped = &d->rx.looped,
+	};
+
 	d->groups[0] = (struct counter_group){ .desc = rx_desc, .base = &d->rx };
 	d->groups[1] = (struct counter_group){ .desc = tx_desc, .base = &d->tx };
 	d->groups[2] = (struct counter_group){ .desc = chip_desc, .base = &d->chip };
 	counters_add(counters, &d->groups[0], "%s.rx", d->func.name);
 	counters_add(counters, &d->groups[1], "%s.tx", d->func.name);
 	counters_add(counters, &d->groups[2], "%s.chip", d->func.name);
+	ledger_init(&d->ledger, d->be);
+	ledger_add(&d->ledger, &to_guest, &from_guest);
+	ledger_open(&d->ledger, counters, d->func.name);
 }
 
 static void init_function(struct rtl8139 *d, const char *name)
@@ -311,7 +338,7 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 		be->ops->close(be);
 		return -ENOMEM;
 	}
-	d->device = (struct device){ &ops, env->name };
+	d->device = (struct device){ .ops = &ops, .name = env->name };
 	d->mem = env->mem;
 	d->be = be;
 	d->cplus = params->cplus;
@@ -329,6 +356,9 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 		ret = -EINVAL;
 		goto fail;
 	}
+	if (!ret && params->pcap)
+		ret = pcap_create(&d->pcap, env, params->pcap, 1, params->snap);
+	d->device.output = pcap_output(d->pcap);
 	if (!ret)
 		ret = be->ops->set_features(be, 0); /* frames are received whole */
 	if (ret) {
@@ -368,6 +398,8 @@ static int create_device(struct device **out, const struct device_env *env, cons
 		return ret;
 	memcpy(params.mac, memcmp(o->mac, none, sizeof(none)) ? o->mac : be->mac,
 	       sizeof(params.mac));
+	params.pcap = o->pcap;
+	params.snap = o->snap;
 	params.features = be->features & ~net_switches_off(&o->switches);
 	return rtl8139_create(out, env, be, &params);
 }

@@ -38,6 +38,8 @@
 struct rtl8139_params {
 	uint8_t mac[6];
 	bool cplus;	   /* the 8139C+, else the 8139C */
+	const char *pcap;  /* a file for a capture, or NULL */
+	unsigned int snap; /* bytes of each frame in it */
 	uint64_t features; /* what of the backend's to use: VIRTIO_NET_F_CSUM and _HOST_TSO4 */
 };
 

@@ -8,6 +8,8 @@
 #include "devices/pci.h"
 #include "devices/rtl8139.h"
 #include "devices/rtl8139_eeprom.h"
+#include "devices/net/ledger.h"
+#include "devices/net/pcap.h"
 #include "vmm/base/counters.h"
 #include "vmm/base/guestmem.h"
 #include "vmm/base/loop.h"
@@ -72,6 +74,9 @@
 
 struct rtl8139_rx_counters {
 	uint64_t packets, bytes;
+	uint64_t taken;		/* frames that the backend gave */
+	uint64_t looped;	/* that the card sent to itself */
+	uint64_t unread;	/* left in the backend at the machine's end */
 	uint64_t drop_missed;	/* the guest had no room: MPC */
 	uint64_t drop_too_big;	/* longer than the chip can say, or than all its buffers */
 	uint64_t drop_filtered; /* not for the guest's addresses */
@@ -90,6 +95,7 @@ struct rtl8139_tx_counters {
 	uint64_t drop_down;	  /* the interface was down (EIO) or gone */
 	uint64_t drop_error;	  /* any other error of the backend */
 	uint64_t drop_reset;	  /* the driver turned the card off while it waited */
+	uint64_t waiting;	  /* 1: one was still to be sent when the machine ended */
 	uint64_t first_packet;
 };
 
@@ -195,6 +201,8 @@ struct rtl8139 {
 	int error; /* of watching */
 
 	struct counter_group groups[3];
+	struct ledger ledger;
+	struct pcap *pcap; /* or NULL */
 };
 
 /* ---- rtl8139.c; under the lock unless it says otherwise ---- */
@@ -257,6 +265,9 @@ bool rtl8139_transmit(struct rtl8139 *d);
 
 /* One frame from the backend; false when there is nothing to do before the next event. */
 bool rtl8139_receive(struct rtl8139 *d);
+
+/* Count what the backend has still got, at the end of the machine. */
+void rtl8139_count_unread(struct rtl8139 *d);
 
 /* A frame in d->rx_frame, behind a header: whatever its fate, it is counted. */
 void rtl8139_take(struct rtl8139 *d, size_t len);

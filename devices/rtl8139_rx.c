@@ -5,6 +5,7 @@
 
 #include "devices/rtl8139_internal.h"
 
+#define MAX_UNREAD  (1u << 20)
 #define ERROR_PAUSE (1000 * 1000ull) /* ns: a backend that fails stays readable */
 
 bool rtl8139_lose_backend(struct rtl8139 *d, int err)
@@ -89,6 +90,7 @@ static void deliver(struct rtl8139 *d, uint8_t *frame, size_t len)
 	switch (rtl8139_rx_is_cplus(d) ? rtl8139_cplus_receive(d, frame, padded, flags | RX_OK)
 				       : rtl8139_old_receive(d, frame, padded, flags | RX_OK)) {
 	case RX_DELIVERED:
+		pcap_frame(d->pcap, 0, PCAP_TO_GUEST, &(struct iovec){ frame, len }, 1, 0, len);
 		d->rx.packets++;
 		d->rx.bytes += len;
 		if (!d->rx.first_packet)
@@ -147,10 +149,21 @@ bool rtl8139_receive(struct rtl8139 *d)
 		fail(d, (int)n);
 		return false;
 	}
+	d->rx.taken++;
 	memcpy(&hdr, d->rx_frame, sizeof(hdr));
 	if (n >= NETBE_HDR_LEN && (hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM || hdr.gso_type))
 		d->rx.drop_offload++;
 	else
 		rtl8139_take(d, n < NETBE_HDR_LEN ? 0 : (size_t)n - NETBE_HDR_LEN);
 	return true;
+}
+
+void rtl8139_count_unread(struct rtl8139 *d)
+{
+	const struct iovec iov = { d->rx_frame, NETBE_HDR_LEN + RTL8139_MAX_FRAME + 1 };
+
+	while (d->rx.unread < MAX_UNREAD && d->be->ops->recv(d->be, 0, &iov, 1) >= 0) {
+		d->rx.taken++;
+		d->rx.unread++;
+	}
 }

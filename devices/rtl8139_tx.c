@@ -81,6 +81,7 @@ static int loop_back(struct rtl8139 *d, const struct iovec *iov, int n)
 	const size_t len =
 		iov_to_buf(iov, (unsigned int)n, 0, d->rx_frame, NETBE_HDR_LEN + RTL8139_MAX_FRAME);
 
+	d->rx.looped++;
 	rtl8139_take(d, len - NETBE_HDR_LEN);
 	return 0;
 }
@@ -121,6 +122,7 @@ static bool send_next(struct rtl8139 *d)
 	err = send(d, iov, ARRAY_SIZE(iov));
 	if (err == -EAGAIN)
 		return false;
+	pcap_frame(d->pcap, 0, PCAP_FROM_GUEST, iov + 1, ARRAY_SIZE(iov) - 1, 0, o->headers + part);
 	if (err) {
 		drop(d, err);
 	} else {

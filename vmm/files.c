@@ -117,6 +117,23 @@ int files_add_output(struct files *files, const char *what, const char *path, in
 }
 
 /* Shares first, as others may lie below them. */
+int files_open_output(struct files *files, struct device_output *o)
+{
+	const int ret = o ? sink_open(&o->sink, o->path) : 0;
+
+	if (ret)
+		log_error("cannot open %s '%s': %s", o->what, o->path, strerror(-ret));
+	return ret || !o ? ret : files_add_output(files, o->what, o->path, o->sink.fd);
+}
+
+void files_begin_output(struct device_output *o)
+{
+	if (!o)
+		return;
+	sink_begin(&o->sink);
+	o->begun = true;
+}
+
 static int add_device(struct files *files, const struct device_kind *kind, const void *options,
 		      bool directories)
 {

@@ -5,7 +5,6 @@
 #include "vmm/machine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -461,6 +460,8 @@ static int open_outputs(struct machine *m, struct files *files)
 	if (!ret && m->supervisor)
 		ret = files_add_output(files, "log", m->config->job->log,
 				       supervisor_log(m->supervisor));
+	for (unsigned int i = 0; !ret && i < m->nr_slots; i++)
+		ret = files_open_output(files, m->slot[i].device->output);
 	if (!ret)
 		ret = stats_open(m->stats);
 	if (!ret && m->stats && strcmp(m->config->stats, "-"))
@@ -474,6 +475,8 @@ static void begin_outputs(struct machine *m)
 	sink_begin(console_output(m->console));
 	if (m->supervisor)
 		supervisor_begin(m->supervisor);
+	for (unsigned int i = 0; i < m->nr_slots; i++)
+		files_begin_output(m->slot[i].device->output);
 	if (m->stats)
 		sink_begin(stats_output(m->stats));
 }

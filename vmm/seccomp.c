@@ -125,7 +125,8 @@ static const struct rule rules[] = {
 
 	{ SYS_lseek, MAIN | FS, {}, "accounts are rewritten in place" },
 	{ SYS_ftruncate, MAIN | FS, {}, "accounts are rewritten in place" },
-	{ SYS_pread64, MAIN, {}, "KVM's own statistics" },
+	{ SYS_pread64, MAIN, {}, "KVM's own statistics, the tap's" },
+	{ SYS_pread64, NET, {}, "rare: the tap's, where the guest has no buffers" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCSETS) }, "a terminal is put back" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCGETS) }, "a terminal is put back" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TIOCGPGRP) }, "rare: whether the terminal is ours now" },

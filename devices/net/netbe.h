@@ -36,11 +36,24 @@
 
 struct netbe;
 
+/* What the host's side of a backend has counted since it was opened, of frames; independent of what its card counts. */
+struct netbe_host {
+	/* For the guest. */
+	uint64_t qdisc;	     /* lost before they came to the backend's queue */
+	uint64_t queue_full; /* lost there */
+	uint64_t passed;     /* given to recv() */
+
+	/* Of the guest. */
+	uint64_t taken; /* from send() */
+	uint64_t
+		discarded; /* refused, as the interface is down, or taken and of no use to the host */
+};
+
 struct netbe_ops {
 	/*
 	 * Take one frame, header first, into @iov; its length, of which what did not fit is lost. Or
 	 * -EAGAIN: none waits; -EBADFD: there will be no more; -EPROTO: nor after this, which is none;
-	 * another -errno: a fault that may pass.
+	 * another -errno: a fault that may pass, with which a frame was lost.
 	 */
 	ssize_t (*recv)(struct netbe *be, unsigned int pair, const struct iovec *iov, int n);
 
@@ -58,6 +71,12 @@ struct netbe_ops {
 	 * that it rests on (5.1.3.1): set before the first frame and on every change. -errno. */
 	int (*set_features)(struct netbe *be, uint64_t features);
 
+	/*
+	 * What the host has counted; optional. @qdisc: with that, for which only the main thread may ask.
+	 * -errno where it cannot be known. Any thread.
+	 */
+	int (*host)(struct netbe *be, struct netbe_host *out, bool qdisc);
+
 	void (*close)(struct netbe *be);
 };
 
@@ -68,6 +87,7 @@ struct netbe {
 	unsigned int mtu;	 /* 0: not known */
 	uint8_t mac[6];		 /* an address for a card that was given none */
 	unsigned int pairs;	 /* at least 1 */
+	bool inherited;		 /* others may go on with what it has not delivered at the end */
 	int fd[NETBE_MAX_PAIRS]; /* EPOLLIN: recv() has something; EPOLLOUT: send() can go on */
 	atomic_bool gone;	 /* carries no more frames */
 };

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
-#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sched.h>
@@ -16,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "devices/net/ifstats.h"
+#include "devices/net/rtattr.h"
 #include "vmm/base/log.h"
 
 #ifndef TUN_F_USO4 /* Linux 6.2 */
@@ -31,6 +32,9 @@ struct tap {
 	struct netbe be;
 	char ifname[IFNAMSIZ];
 	unsigned int mtu; /* wished for, or 0 */
+	struct ifstats stats;
+	struct ifstats_values first; /* what had been counted before */
+	uint64_t first_qdisc;
 };
 
 /* What taps of different ages can do, the best first. */
@@ -83,8 +87,28 @@ static int tap_set_features(struct netbe *be, uint64_t features)
 	return set_offload(be, tun_f);
 }
 
+/* What the tap sends goes to the guest, what it receives comes from there; a frame is sent once it is read. */
+static int tap_host(struct netbe *be, struct netbe_host *out, bool qdisc)
+{
+	const struct tap *tap = container_of(be, struct tap, be);
+	const struct ifstats_values *first = &tap->first;
+	struct ifstats_values v;
+	int ret = ifstats_read(&tap->stats, &v);
+
+	if (ret)
+		return ret;
+	*out = (struct netbe_host){ .passed = v.tx_packets - first->tx_packets,
+				    .queue_full = v.tx_dropped - first->tx_dropped,
+				    .taken = v.rx_packets - first->rx_packets,
+				    .discarded = v.rx_dropped - first->rx_dropped };
+	if (qdisc && !ifstats_read_qdisc(&tap->stats, &out->qdisc))
+		out->qdisc -= tap->first_qdisc;
+	return 0;
+}
+
 static void tap_close(struct netbe *be)
 {
+	ifstats_close(&container_of(be, struct tap, be)->stats);
 	for (unsigned int i = 0; i < be->pairs; i++)
 		close(be->fd[i]);
 	free(be);
@@ -94,6 +118,7 @@ static const struct netbe_ops tap_ops = {
 	.recv = tap_recv,
 	.send = tap_send,
 	.set_features = tap_set_features,
+	.host = tap_host,
 	.close = tap_close,
 };
 
@@ -275,8 +300,11 @@ static int negotiate(struct tap *tap)
 
 /* ---- the interface, which its name tells only within its network namespace ---- */
 
-static int open_socket(void)
+/* And its counters, where they can be had: the tap carries frames without. */
+static int open_socket(struct tap *tap)
 {
+	if (ifstats_open(&tap->stats, tap->ifname))
+		ifstats_close(&tap->stats);
 	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 }
 
@@ -308,7 +336,7 @@ static bool same_address(const struct tap *tap, int sock)
 }
 
 /* A socket keeps the namespace that its maker was in. -EXDEV if there is no way back. */
-static int open_socket_in(int ns)
+static int open_socket_in(struct tap *tap, int ns)
 {
 	const int home = open(OUR_NETNS, O_RDONLY | O_CLOEXEC);
 	int sock = -1;
@@ -316,7 +344,7 @@ static int open_socket_in(int ns)
 	if (home < 0)
 		return -1;
 	if (setns(ns, CLONE_NEWNET) == 0) {
-		sock = open_socket();
+		sock = open_socket(tap);
 		if (setns(home, CLONE_NEWNET) < 0) {
 			log_error("cannot return to the network namespace: %s", strerror(errno));
 			close(sock);
@@ -331,41 +359,25 @@ static int open_socket_in(int ns)
  * A socket in whose namespace the tap's name means the tap, or -1 where that cannot be had. A descriptor
  * from the user may be of a tap elsewhere, with a namesake here.
  */
-static int socket_beside(const struct tap *tap, bool given)
+static int socket_beside(struct tap *tap, bool given)
 {
 	const int ns = given ? ioctl(tap->be.fd[0], TUNGETDEVNETNS) : -1;
 	int sock;
 
 	if (ns >= 0 && !same_netns(ns)) {
-		sock = open_socket_in(ns);
+		sock = open_socket_in(tap, ns);
 	} else {
-		sock = open_socket();
+		sock = open_socket(tap);
 		/* Only an administrator is told the namespace; then the address must do. */
 		if (given && ns < 0 && sock >= 0 && !same_address(tap, sock)) {
 			close(sock);
+			ifstats_close(&tap->stats);
 			sock = -1;
 		}
 	}
 	if (ns >= 0)
 		close(ns);
 	return sock;
-}
-
-static const struct rtattr *find_attr(const void *at, int len, unsigned short type)
-{
-	const struct rtattr *a = at;
-
-	while (RTA_OK(a, len)) {
-		if (a->rta_type == type)
-			return a;
-		a = RTA_NEXT(a, len);
-	}
-	return NULL;
-}
-
-static const struct rtattr *find_in(const struct rtattr *a, unsigned short type)
-{
-	return a ? find_attr(RTA_DATA(a), (int)RTA_PAYLOAD(a), type) : NULL;
 }
 
 /* How many have a queue of the tap open; 0: not known (before Linux 4.17, or no tap of this kind). */
@@ -393,10 +405,11 @@ static uint32_t open_queues(const struct tap *tap, int sock)
 	if (len < (ssize_t)NLMSG_LENGTH(sizeof(ask.info)) || answer.h.nlmsg_type != RTM_NEWLINK)
 		return 0;
 	const struct rtattr *link =
-		find_attr(answer.room + NLMSG_LENGTH(sizeof(ask.info)),
-			  (int)len - (int)NLMSG_LENGTH(sizeof(ask.info)), IFLA_LINKINFO);
-	const struct rtattr *kind = find_in(link, IFLA_INFO_KIND);
-	const struct rtattr *nr = find_in(find_in(link, IFLA_INFO_DATA), IFLA_TUN_NUM_QUEUES);
+		rtattr_find(answer.room + NLMSG_LENGTH(sizeof(ask.info)),
+			    (int)len - (int)NLMSG_LENGTH(sizeof(ask.info)), IFLA_LINKINFO);
+	const struct rtattr *kind = rtattr_find_in(link, IFLA_INFO_KIND);
+	const struct rtattr *nr =
+		rtattr_find_in(rtattr_find_in(link, IFLA_INFO_DATA), IFLA_TUN_NUM_QUEUES);
 	uint32_t n = 0;
 
 	if (kind && nr && !strncmp(RTA_DATA(kind), "tun", RTA_PAYLOAD(kind)))
@@ -513,6 +526,8 @@ static int tap_open(struct netbe **out, const void *options, const struct netbe_
 		return -ENOMEM;
 	tap->be.ops = &tap_ops;
 	tap->mtu = wish->mtu;
+	tap->be.inherited = given;
+	tap->stats = IFSTATS_NONE;
 	ret = given ? adopt(tap, &config->fds, wish) : attach(tap, name, wish);
 	snprintf(tap->be.name, sizeof(tap->be.name), "tap '%s'", tap->ifname);
 	if (!ret)
@@ -524,6 +539,9 @@ static int tap_open(struct netbe **out, const void *options, const struct netbe_
 		return ret;
 	}
 	pick_mac(tap, given);
+	if (ifstats_read(&tap->stats, &tap->first) ||
+	    ifstats_read_qdisc(&tap->stats, &tap->first_qdisc))
+		tap->first_qdisc = 0;
 	*out = &tap->be;
 	return 0;
 }

@@ -77,6 +77,7 @@ int chip_teardown(void **state)
 {
 	(void)state;
 	card->ops->stop(card);
+	netbe_pair_check_ledger(&machine.counters);
 	card->ops->destroy(card);
 	netbe_pair_destroy(&chip_pair);
 	pci_machine_destroy(&machine);

@@ -124,7 +124,11 @@ void virtio_destroy(struct virtio_dev *dev)
 
 static void stop_device(struct device *device)
 {
-	stop(container_of(device, struct virtio_dev, device));
+	struct virtio_dev *dev = container_of(device, struct virtio_dev, device);
+
+	stop(dev);
+	if (dev->ops->finish)
+		dev->ops->finish(dev);
 }
 
 static void destroy_device(struct device *device)
@@ -144,7 +148,8 @@ int virtio_plug(struct device **out, struct virtio_dev *dev, const struct device
 	static const struct device_ops ops = { .stop = stop_device, .destroy = destroy_device };
 	const int ret = error ? error : env->plug(env->arg, dev, wish);
 
-	dev->device = (struct device){ &ops, dev->name };
+	dev->device.ops = &ops;
+	dev->device.name = dev->name;
 	if (ret)
 		destroy_device(&dev->device);
 	else

@@ -46,6 +46,9 @@ struct virtio_ops {
 	void (*pause)(struct virtio_dev *dev);
 	int (*resume)(struct virtio_dev *dev);
 
+	/* The machine ends: after a reset(), if there was an activate(), and never to be activated again. Optional. */
+	void (*finish)(struct virtio_dev *dev);
+
 	/* Free the device, after its transport: end its threads, then virtio_destroy(). */
 	void (*destroy)(struct virtio_dev *dev);
 };

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "devices/net/filter.h"
+#include "devices/net/pcap.h"
 #include "devices/virtio/net_pair.h"
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
@@ -57,6 +58,8 @@ struct net {
 	struct counter_group group; /* of the control queue */
 	struct net_counters total;  /* of several pairs */
 	struct net_counter_groups total_groups;
+	struct ledger ledger;
+	struct pcap *pcap; /* or NULL */
 };
 
 static struct net *to_net(struct virtio_dev *dev)
@@ -300,12 +303,24 @@ static int net_activate(struct virtio_dev *dev)
 	return ret;
 }
 
+static void net_finish(struct virtio_dev *dev)
+{
+	struct net *n = to_net(dev);
+
+	for (unsigned int i = 0; i < n->nr_pairs; i++)
+		net_pair_finish(n->pair[i]);
+	n->ledger.settled = true;
+	pcap_finish(n->pcap);
+}
+
 static void net_destroy(struct virtio_dev *dev)
 {
 	struct net *n = to_net(dev);
 
 	for (unsigned int i = 0; i < n->nr_pairs; i++)
 		net_pair_destroy(n->pair[i]);
+	pcap_destroy(n->pcap);
+	ledger_close(&n->ledger);
 	net_counters_unregister(&n->total_groups);
 	counters_remove(&n->group);
 	virtio_destroy(dev);
@@ -317,7 +332,8 @@ static const struct virtio_ops net_ops = { .destroy = net_destroy,
 					   .activate = net_activate,
 					   .reset = net_reset,
 					   .pause = net_pause,
-					   .resume = net_resume };
+					   .resume = net_resume,
+					   .finish = net_finish };
 
 /* What the card can offer in front of this backend. */
 static uint64_t offered_features(const struct net *n)
@@ -346,10 +362,13 @@ static int create_pairs(struct net *n, const struct device_env *env,
 			.dev = &n->dev,
 			.be = n->be,
 			.source = n->source,
+			.pcap = n->pcap,
 			.poll_ns = from->poll_us * 1000ull,
 		};
 
 		ret = net_pair_create(&n->pair[i], env, &params);
+		if (!ret)
+			net_pair_account(n->pair[i], &n->ledger);
 	}
 	return ret;
 }
@@ -406,11 +425,16 @@ int virtio_net_create(struct device **out, const struct device_env *env, struct 
 	n->dev.device_features &= ~net_switches_off(&options->switches);
 	n->ctrl_kick = (struct loop_watch){ .fd = -1, .ready = on_ctrl_kick, .arg = n };
 	n->group = (struct counter_group){ .desc = ctrl_desc, .base = &n->ctrl };
+	ledger_init(&n->ledger, be);
+	if (!ret && options->pcap)
+		ret = pcap_create(&n->pcap, env, options->pcap, n->nr_pairs, options->snap);
+	n->dev.device.output = pcap_output(n->pcap);
 	if (!ret)
 		ret = create_pairs(n, env, options);
 	if (!ret && n->nr_pairs > 1)
 		net_counters_register(env->counters, &n->total_groups, &n->total, env->name, -1,
 				      add_up);
+	ledger_open(&n->ledger, env->counters, env->name);
 	counters_add(env->counters, &n->group, "%s.ctrl", env->name);
 	return virtio_plug(out, &n->dev, env, options->transport, ret);
 }
@@ -478,6 +502,10 @@ static const struct option keys[] = {
 	{ "poll", OPTION_NUMBER, AT(poll_us), "US", "busy-poll so many microseconds after work",
 	  .preset = "0", .max = 1000000, .why = "a second" },
 	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
+	{ "pcap", OPTION_TEXT, AT(pcap), "FILE", "capture its frames, as pcapng",
+	  .wanted = "the name of a file" },
+	{ "snap", OPTION_NUMBER, AT(snap), "N", "bytes of each frame that are captured",
+	  .preset = "262144", .min = 14, .max = PCAP_WHOLE },
 	{ 0 },
 };
 

@@ -8,14 +8,14 @@
 #define TX(field) COUNTER(struct tx_counters, field)
 
 static const struct counter_desc rx_desc[] = {
-	RX(packets), RX(bytes), RX(starved), RX(held), RX(drop_too_big), RX(drop_filtered), RX(drop_offload),
-	RX(drop_mtu), RX(drop_runt), RX(backend_errors), COUNTER_TIME(struct rx_counters, first_packet),
+	RX(packets), RX(bytes), RX(taken), RX(starved), RX(starved_lost), RX(held), RX(unread),
+	RX(drop_too_big), RX(drop_filtered), RX(drop_offload), RX(drop_mtu), RX(drop_runt), RX(backend_errors), COUNTER_TIME(struct rx_counters, first_packet),
 	COUNTER_END,
 };
 
 static const struct counter_desc tx_desc[] = {
 	TX(packets), TX(bytes), TX(blocked), TX(drop_malformed), TX(drop_bad_header), TX(drop_down),
-	TX(drop_error), COUNTER_TIME(struct tx_counters, first_packet), COUNTER_END,
+	TX(drop_error), TX(waiting), COUNTER_TIME(struct tx_counters, first_packet), COUNTER_END,
 };
 /* clang-format on */
 
@@ -58,4 +58,24 @@ void net_counters_add(struct net_counters *sum, const struct net_counters *from)
 {
 	add(rx_desc, &sum->rx, &from->rx);
 	add(tx_desc, &sum->tx, &from->tx);
+}
+
+void net_counters_account(const struct net_counters *c, struct ledger_source *to_guest,
+			  struct ledger_source *from_guest)
+{
+	*to_guest = (struct ledger_source){
+		.desc = rx_desc,
+		.base = &c->rx,
+		.in = &c->rx.taken,
+		.delivered = &c->rx.packets,
+		.unread = &c->rx.unread,
+		.starved_lost = &c->rx.starved_lost,
+		.backend_errors = &c->rx.backend_errors,
+	};
+	*from_guest = (struct ledger_source){
+		.desc = tx_desc,
+		.base = &c->tx,
+		.delivered = &c->tx.packets,
+		.waiting = &c->tx.waiting,
+	};
 }

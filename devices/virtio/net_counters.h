@@ -2,12 +2,16 @@
 #ifndef DEVICES_VIRTIO_NET_COUNTERS_H
 #define DEVICES_VIRTIO_NET_COUNTERS_H
 
+#include "devices/net/ledger.h"
 #include "vmm/base/counters.h"
 
 struct rx_counters {
 	uint64_t packets, bytes;
+	uint64_t taken;		/* frames that the backend gave */
 	uint64_t starved;	/* times that the guest had no buffer: frames wait in the backend */
+	uint64_t starved_lost;	/* frames that its queue lost meanwhile, where that is known */
 	uint64_t held;		/* frames that had to wait for a second helping of buffers */
+	uint64_t unread;	/* frames left in the backend at the machine's end */
 	uint64_t drop_too_big;	/* larger than all buffers that the guest offers */
 	uint64_t drop_filtered; /* not for the guest's addresses */
 	uint64_t drop_offload;	/* in need of an offload that the driver has not on (any longer) */
@@ -24,6 +28,7 @@ struct tx_counters {
 	uint64_t drop_bad_header; /* the backend refused the header or the size (EINVAL) */
 	uint64_t drop_down;	  /* the interface was down (EIO) or gone */
 	uint64_t drop_error;	  /* any other error of the backend */
+	uint64_t waiting;	  /* chains left in the ring when the card last stopped */
 	uint64_t first_packet;
 };
 
@@ -43,6 +48,10 @@ void net_counters_register(struct counters *machine, struct net_counter_groups *
 			   const struct net_counters *counters, const char *card, int index,
 			   void (*refresh)(struct counter_group *));
 void net_counters_unregister(struct net_counter_groups *groups);
+
+/* What a pair counts, but for what waits at the backend, as sources for the card's ledger. */
+void net_counters_account(const struct net_counters *counters, struct ledger_source *to_guest,
+			  struct ledger_source *from_guest);
 
 /* Add @from to @sum; of the times the first counts. */
 void net_counters_add(struct net_counters *sum, const struct net_counters *from);

@@ -70,6 +70,9 @@ static bool tx_one(struct net_pair *n, const struct virtq_chain *c)
 	err = netbe_is_gone(n->p.be)
 		      ? -EBADFD
 		      : n->p.be->ops->send(n->p.be, n->p.index, n->tx_iov, c->nr_out);
+	if (err != -EAGAIN)
+		pcap_frame(n->p.pcap, n->p.index, PCAP_FROM_GUEST, n->tx_iov, c->nr_out,
+			   NETBE_HDR_LEN, c->out_len - NETBE_HDR_LEN);
 	switch (err) {
 	case 0:
 		n->counters.tx.packets++;
@@ -202,6 +205,8 @@ static void stop(void *arg)
 	loop_watch(n->loop, &n->tx_kick, 0);
 	net_pair_watch_backend(n);
 	loop_timer_set(&n->rx_timer, 0);
+	net_rx_end_wait(n);
+	n->counters.tx.waiting = virtq_waiting(n->txq);
 }
 
 static void start(void *arg)
@@ -210,6 +215,7 @@ static void start(void *arg)
 
 	n->running = true;
 	n->tx_wait = false;
+	n->counters.tx.waiting = 0;
 	net_rx_look(n);
 	virtq_kicks_off(n->rxq);
 	n->error = loop_watch(n->loop, &n->rx_kick, EPOLLIN);
@@ -276,6 +282,28 @@ struct loop *net_pair_loop(struct net_pair *n)
 	return n->loop;
 }
 
+static void count_unread(void *arg)
+{
+	net_rx_count_unread(arg);
+}
+
+void net_pair_finish(struct net_pair *n)
+{
+	if (!n->p.be->inherited)
+		loop_call(n->loop, count_unread, n);
+}
+
+void net_pair_account(const struct net_pair *n, struct ledger *ledger)
+{
+	struct ledger_source to_guest, from_guest;
+
+	net_counters_account(&n->counters, &to_guest, &from_guest);
+	to_guest.waiting = &n->p.source[n->p.index].waiting;
+	to_guest.starved_since = &n->starved_since;
+	from_guest.in = &n->txq->counters.chains;
+	ledger_add(ledger, &to_guest, &from_guest);
+}
+
 void net_pair_add_counters(struct net_counters *sum, const struct net_pair *n)
 {
 	net_counters_add(sum, &n->counters);
@@ -304,6 +332,7 @@ int net_pair_create(struct net_pair **out, const struct device_env *env,
 	if (!n)
 		return -ENOMEM;
 	n->p = *params;
+	n->starved_since = LEDGER_NOT_STARVED;
 	n->rx_queue = 2 * params->index;
 	n->tx_queue = n->rx_queue + 1;
 	n->rxq = &params->dev->vq[n->rx_queue];

@@ -21,6 +21,7 @@
 
 #include "devices/net/filter.h"
 #include "devices/net/netbe.h"
+#include "devices/net/pcap.h"
 #include "devices/virtio/core.h"
 #include "devices/virtio/net_counters.h"
 
@@ -33,9 +34,10 @@ struct net_source {
 	bool paused; /* it failed: leave it alone until due */
 	uint64_t
 		due; /* by now_ns(), the end of a pause or of the wait of a held frame; 0: neither */
-	uint8_t *held;	 /* a whole frame that waits for buffers ... */
-	size_t held_len; /* ... unless 0 */
-	bool held_long;	 /* it has waited long enough */
+	uint8_t *held;	  /* a whole frame that waits for buffers ... */
+	size_t held_len;  /* ... unless 0 */
+	uint64_t waiting; /* 1 while it does, for the ledger */
+	bool held_long;	  /* it has waited long enough */
 };
 
 struct net_pair_params {
@@ -43,6 +45,7 @@ struct net_pair_params {
 	struct virtio_dev *dev;	   /* the card, for its features, its queues and its interrupts */
 	struct netbe *be;	   /* the card's */
 	struct net_source *source; /* of each of the backend's queues; the card's */
+	struct pcap *pcap;	   /* the card's, or NULL */
 	uint64_t poll_ns;	   /* busy-poll for so long after work */
 };
 
@@ -68,6 +71,12 @@ int must_check net_pair_serve(struct net_pair *pair, unsigned int sources);
 
 /* Received frames pass @filter, of which this makes a copy. Before the first start, and on every change. */
 void net_pair_set_filter(struct net_pair *pair, const struct net_filter *filter);
+
+/* Stopped for good: what is left in its queue of the backend is counted, and lost (unless others have the backend, too). */
+void net_pair_finish(struct net_pair *pair);
+
+/* Have it in the card's ledger. */
+void net_pair_account(const struct net_pair *pair, struct ledger *ledger);
 
 void net_pair_add_counters(struct net_counters *sum, const struct net_pair *pair);
 

@@ -8,6 +8,7 @@
 
 #define ETH_HEADER 14
 #define MAX_FRAME  (NETBE_HDR_LEN + ETH_HEADER + 4 + 65535u) /* the largest that a tap hands out */
+#define MAX_UNREAD (1u << 20)
 #define BUDGET	   64u /* frames one way before the other way gets its turn, and a publication */
 
 struct net_pair {
@@ -33,6 +34,7 @@ struct net_pair {
 	unsigned int sources;	    /* which of p.source are ours: a bit each */
 	unsigned int turn;	    /* which is read first */
 	bool rx_wait;		    /* no buffers: leave the backend alone until the guest kicks */
+	uint64_t starved_since;	    /* what its queues had lost by then, or LEDGER_NOT_STARVED */
 	struct loop_timer rx_timer; /* the first of what our sources wait for */
 	struct rx_window window;
 	uint8_t *spill; /* MAX_FRAME bytes: where a frame goes on that exceeds the window */
@@ -55,6 +57,12 @@ bool net_pair_lose_backend(struct net_pair *n, int err);
 
 /* Move frames from the backend to the guest; false if there was nothing to do. */
 bool net_rx_work(struct net_pair *n);
+
+/* It does not wait for buffers any longer. */
+void net_rx_end_wait(struct net_pair *n);
+
+/* Count what is left in its own queue of the backend. */
+void net_rx_count_unread(struct net_pair *n);
 
 /* The pair starts, or its sources have changed: look at them all. */
 void net_rx_look(struct net_pair *n);

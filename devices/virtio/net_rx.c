@@ -58,6 +58,8 @@ static void rx_complete(struct net_pair *n, size_t len)
 	const struct iovec *iov = rx_window_iov(&n->window, &nr_iov);
 	const uint16_t nr_chains = rx_window_give(&n->window, len);
 
+	pcap_frame(n->p.pcap, n->p.index, PCAP_TO_GUEST, iov, nr_iov, NETBE_HDR_LEN,
+		   len - NETBE_HDR_LEN);
 	count->packets++;
 	count->bytes += len - NETBE_HDR_LEN;
 	if (!count->first_packet)
@@ -94,6 +96,7 @@ static bool rx_deliver_held(struct net_pair *n, struct net_source *s)
 	if (!s->held_len)
 		return true;
 	const bool room = rx_fill(n, s->held_len);
+	s->waiting = 0; /* it is counted once, by this or by what becomes of it */
 	if (!rx_judge(n, s->held, s->held_len)) {
 		/* Another driver has come, or it has changed its mind. */
 	} else if (rx_window_room(w) >= s->held_len) {
@@ -104,6 +107,7 @@ static bool rx_deliver_held(struct net_pair *n, struct net_source *s)
 	} else if (!room || w->nr == n->rxq->size || s->held_long || (!w->mergeable && w->nr)) {
 		n->counters.rx.drop_too_big++; /* all that the guest has is not enough */
 	} else {
+		s->waiting = 1;
 		return false;
 	}
 	s->held_len = 0;
@@ -119,6 +123,7 @@ static void rx_hold(struct net_pair *n, struct net_source *s, const struct iovec
 	memcpy(s->held + in_window, n->spill, len - in_window);
 	n->counters.rx.held++;
 	s->held_len = len;
+	s->waiting = 1;
 	s->held_long = false;
 	set_due(n, s, MAX_WAIT);
 }
@@ -136,6 +141,27 @@ static void rx_pause(struct net_pair *n, struct net_source *s, int err)
 	set_due(n, s, ERROR_PAUSE);
 }
 
+/* What the backend's queues have lost, as far as that is known. */
+static uint64_t lost_in_backend(const struct net_pair *n)
+{
+	struct netbe_host host;
+
+	return n->p.be->ops->host && !n->p.be->ops->host(n->p.be, &host, false)
+		       ? host.queue_full
+		       : LEDGER_NOT_STARVED;
+}
+
+void net_rx_end_wait(struct net_pair *n)
+{
+	const uint64_t lost =
+		n->starved_since == LEDGER_NOT_STARVED ? LEDGER_NOT_STARVED : lost_in_backend(n);
+
+	if (lost != LEDGER_NOT_STARVED)
+		n->counters.rx.starved_lost += lost - n->starved_since;
+	n->starved_since = LEDGER_NOT_STARVED;
+	n->rx_wait = false;
+}
+
 /* No buffers: the frames stay with the backend until the guest kicks. False if some came just now. */
 static bool rx_starve(struct net_pair *n)
 {
@@ -144,6 +170,7 @@ static bool rx_starve(struct net_pair *n)
 	n->counters.rx.starved++;
 	n->rx_wait = true;
 	net_pair_watch_backend(n);
+	n->starved_since = lost_in_backend(n);
 	return true;
 }
 
@@ -157,6 +184,7 @@ static ssize_t rx_read(struct net_pair *n, unsigned int source, struct iovec *io
 	iov[nr_iov] = (struct iovec){ n->spill, MAX_FRAME };
 	len = n->p.be->ops->recv(n->p.be, source, iov, (int)nr_iov + 1);
 	iov[nr_iov] = behind;
+	n->counters.rx.taken += len >= 0;
 	return len;
 }
 
@@ -239,11 +267,23 @@ bool net_rx_work(struct net_pair *n)
 	return done > 0;
 }
 
+/* It goes nowhere any more. A host that goes on sending does not keep us here. */
+void net_rx_count_unread(struct net_pair *n)
+{
+	struct iovec iov = { n->spill, MAX_FRAME };
+
+	while (n->counters.rx.unread < MAX_UNREAD &&
+	       n->p.be->ops->recv(n->p.be, n->p.index, &iov, 1) >= 0) {
+		n->counters.rx.taken++;
+		n->counters.rx.unread++;
+	}
+}
+
 /* ---- events ---- */
 
 void net_rx_look(struct net_pair *n)
 {
-	n->rx_wait = false;
+	net_rx_end_wait(n);
 	for (unsigned int i = 0; i < n->p.be->pairs; i++) {
 		struct net_source *s = &n->p.source[i];
 
@@ -268,7 +308,7 @@ void net_rx_kicked(struct net_pair *n)
 {
 	if (!n->rx_wait)
 		return;
-	n->rx_wait = false;
+	net_rx_end_wait(n);
 	for (unsigned int i = 0; i < n->p.be->pairs; i++)
 		if (is_ours(n, i))
 			n->p.source[i].ready = true;
@@ -291,7 +331,7 @@ void net_rx_expired(struct net_pair *n)
 		if (s->held_len) {
 			s->held_long = true;
 			s->ready = true;
-			n->rx_wait = false;
+			net_rx_end_wait(n);
 		}
 	}
 	set_timer(n);

@@ -222,6 +222,13 @@ bool virtq_has_avail(const struct virtq *vq)
 	return vq->live && !vq->broken && READ_ONCE(vq->avail->idx) != vq->last_avail;
 }
 
+uint16_t virtq_waiting(const struct virtq *vq)
+{
+	const uint16_t n = virtq_has_avail(vq) ? READ_ONCE(vq->avail->idx) - vq->last_avail : 0;
+
+	return n < vq->size ? n : vq->size;
+}
+
 void virtq_kicks_off(struct virtq *vq)
 {
 	/* With EVENT_IDX an index that is left behind is never crossed again: nothing to do. */

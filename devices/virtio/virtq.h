@@ -101,6 +101,9 @@ bool must_check virtq_publish(struct virtq *vq);
 /* True if the driver has made chains available that were not taken. */
 bool virtq_has_avail(const struct virtq *vq);
 
+/* How many those are, as far as the ring can be believed. */
+uint16_t virtq_waiting(const struct virtq *vq);
+
 /* Ask the driver not to kick (a hint, 2.7.10). */
 void virtq_kicks_off(struct virtq *vq);
 

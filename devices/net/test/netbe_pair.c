@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/base/counters.h"
+
 #define SOCKET_BUFFER 212992 /* three frames of the largest kind, and what any user may ask for */
 
 static struct netbe_pair *to_pair(struct netbe *be)
@@ -33,13 +35,19 @@ static ssize_t pair_recv(struct netbe *be, unsigned int pair, const struct iovec
 	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
 	const int err = injected(&to_pair(be)->recv_fault);
 	ssize_t len;
+	char byte;
 
+	if (err && to_pair(be)->recv_loses && recv(be->fd[pair], &byte, 1, 0) < 0)
+		return -EAGAIN;
 	if (err)
 		return err;
 	len = recvmsg(be->fd[pair], &msg, 0);
 	if (!len)
 		return -EBADFD; /* the peer has gone */
-	return len < 0 ? -errno : len;
+	if (len < 0)
+		return -errno;
+	atomic_fetch_add(&to_pair(be)->passed, 1);
+	return len;
 }
 
 static int pair_send(struct netbe *be, unsigned int pair, const struct iovec *iov, int n)
@@ -51,6 +59,7 @@ static int pair_send(struct netbe *be, unsigned int pair, const struct iovec *io
 		return err;
 	if (sendmsg(be->fd[pair], &msg, MSG_NOSIGNAL) < 0)
 		return errno == EPIPE ? -EBADFD : -errno;
+	atomic_fetch_add(&to_pair(be)->taken, 1);
 	return 0;
 }
 
@@ -70,8 +79,25 @@ static void pair_close(struct netbe *be)
 	close(be->fd[0]);
 }
 
-static const struct netbe_ops pair_ops = { pair_recv, pair_send, NULL, pair_set_features,
-					   pair_close };
+static int pair_host(struct netbe *be, struct netbe_host *out, bool qdisc)
+{
+	struct netbe_pair *p = to_pair(be);
+
+	if (p->no_host)
+		return -ENODEV;
+	*out = (struct netbe_host){ .qdisc = qdisc ? atomic_load(&p->qdisc) : 0,
+				    .queue_full = atomic_load(&p->queue_full),
+				    .passed = atomic_load(&p->passed),
+				    .taken = atomic_load(&p->taken),
+				    .discarded = atomic_load(&p->discarded) };
+	return 0;
+}
+
+static const struct netbe_ops pair_ops = { .recv = pair_recv,
+					   .send = pair_send,
+					   .set_features = pair_set_features,
+					   .host = pair_host,
+					   .close = pair_close };
 
 void netbe_pair_init(struct netbe_pair *pair)
 {
@@ -101,4 +127,24 @@ void netbe_pair_fail(struct netbe_pair_fault *fault, int err, unsigned int n)
 {
 	atomic_store(&fault->err, err);
 	atomic_store(&fault->left, n);
+}
+
+void netbe_pair_check_ledger(const struct counters *counters)
+{
+	unsigned int books = 0;
+
+	for (struct counter_group *g = counters->first; g; g = g->next) {
+		if (!strstr(g->name, "to_guest") && !strstr(g->name, "from_guest"))
+			continue;
+		g->refresh(g);
+		for (const struct counter_desc *c = g->desc; c->name; c++) {
+			const uint64_t v = *(const uint64_t *)((const char *)g->base + c->offset);
+
+			if (!strcmp(c->name, "unexplained") && v)
+				fail_msg("%s: %llu frames unexplained", g->name,
+					 (unsigned long long)v);
+		}
+		books++;
+	}
+	assert_int_equal(books, 2);
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "devices/net/netbe.h"
+#include "vmm/base/counters.h"
 
 /* The next @left calls fail with @err (positive). Set @err first. */
 struct netbe_pair_fault {
@@ -19,7 +20,11 @@ struct netbe_pair {
 	struct netbe be;
 	int peer; /* the test's end; non-blocking */
 	struct netbe_pair_fault send_fault, recv_fault, features_fault;
+	atomic_bool recv_loses;	   /* the frame that a recv_fault hits */
 	_Atomic uint64_t features; /* what was last set */
+	/* What its host counts: the first two by itself, the others are the test's. */
+	_Atomic uint64_t passed, taken, queue_full, qdisc, discarded;
+	atomic_bool no_host; /* and it does not tell */
 	atomic_bool closed;
 };
 
@@ -29,5 +34,8 @@ void netbe_pair_destroy(struct netbe_pair *pair);
 
 /* Let the next @n calls fail. */
 void netbe_pair_fail(struct netbe_pair_fault *fault, int err, unsigned int n);
+
+/* The card has ended: each frame that one side counted the other has, too (devices/net/ledger.h). */
+void netbe_pair_check_ledger(const struct counters *counters);
 
 #endif

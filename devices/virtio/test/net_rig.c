@@ -76,6 +76,8 @@ int setup_long_rings(void **state)
 int teardown(void **state)
 {
 	(void)state;
+	d.device->ops->stop(d.device);
+	netbe_pair_check_ledger(&d.counters);
 	vdriver_destroy(&d);
 	netbe_pair_destroy(&pair);
 	return 0;

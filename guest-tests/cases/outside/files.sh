@@ -86,3 +86,28 @@ user_outputs_kept()
 		cannot 'Is a directory' --kernel "$small" --console "$tmp/log" --stats "$tmp" &&
 		[ "$(cat "$tmp/log" "$tmp/accounts")" = "$(printf 'old\nold')" ]
 }
+
+# Captures: outputs like the others.
+user_capture_elsewhere()
+{
+	[ -w /dev/net/tun ] || { why=skip; return 1; }
+	cp "$small" "$tmp/kernel" && echo old >"$tmp/capture" && truncate -s 1M "$tmp/a"
+	cannot "cannot open capture '/nonexistent/x'" --kernel "$small" --net tap=mvmcap,pcap=/nonexistent/x &&
+		cannot 'Is a directory' --kernel "$small" --net "tap=mvmcap,pcap=$tmp" &&
+		cannot "it is also the kernel" --kernel "$tmp/kernel" --net "tap=mvmcap,pcap=$tmp/kernel" &&
+		cannot "it is also the disk" --kernel "$small" --disk "$tmp/a" --net "tap=mvmcap,pcap=$tmp/a" &&
+		cannot "it is also the capture" --kernel "$small" --net "tap=mvmcap,pcap=$tmp/new" --net "tap=mvmcap2,pcap=$tmp/new" &&
+		cannot "it is also the capture" --kernel "$small" --net "tap=mvmcap,pcap=$tmp/new" --stats "$tmp/new" &&
+		cannot "'/nonexistent/x'" --kernel "$small" --net "tap=mvmcap,pcap=$tmp/capture" --stats /nonexistent/x &&
+		cannot "bad value '' for pcap" --kernel "$small" --net tap=mvmcap,pcap= &&
+		cannot "bad value '9' for snap" --kernel "$small" --net tap=mvmcap,snap=9 &&
+		[ "$(cat "$tmp/capture")" = old ] && cmp -s "$small" "$tmp/kernel"
+}
+# A FIFO that nobody reads and a device that is full hold up nothing.
+guest_capture_that_nobody_reads()
+{
+	[ -w /dev/net/tun ] || { why=skip; return 1; }
+	mkfifo "$tmp/fifo" && guest 42 s --net "tap=mvmcap,pcap=$tmp/fifo" && says 'bytes were not read' &&
+		guest 42 s --net "tap=mvmcap,pcap=/dev/full" && says "cannot write capture '/dev/full': No space left on device" &&
+		guest 42 s --net tap=mvmcap,pcap=/dev/null && [ ! -s "$tmp/err" ]
+}

@@ -1,0 +1,239 @@
+/* The drop ledger: two sets of counters, the host's and the card's, set against each other. */
+#include "devices/net/ledger.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The sums of a card's counters over its pairs. */
+struct sums {
+	uint64_t in, delivered, waiting, unread, looped, starved_lost, backend_errors;
+	bool counts_in;
+	uint64_t lost[LEDGER_MAX_ROWS], all_lost;
+	unsigned int nr_lost;
+};
+
+static uint64_t get(const uint64_t *counter)
+{
+	return counter ? __atomic_load_n(counter, __ATOMIC_RELAXED) : 0;
+}
+
+static bool is_cause(const struct counter_desc *d)
+{
+	return !strncmp(d->name, "drop_", 5);
+}
+
+static void sum_causes(const struct ledger_source *s, struct sums *sums)
+{
+	unsigned int i = 0;
+
+	for (const struct counter_desc *d = s->desc; d && d->name; d++) {
+		if (!is_cause(d))
+			continue;
+		const uint64_t n = get((const void *)((const char *)s->base + d->offset));
+
+		sums->lost[i++] += n;
+		sums->all_lost += n;
+	}
+	sums->nr_lost = MAX(sums->nr_lost, i);
+}
+
+static struct sums sum_up(const struct ledger *l, enum ledger_way way)
+{
+	struct sums sums = { 0 };
+
+	for (unsigned int i = 0; i < l->nr; i++) {
+		const struct ledger_source *s = &l->source[way][i];
+
+		sum_causes(s, &sums);
+		sums.in += get(s->in);
+		sums.counts_in |= s->in != NULL;
+		sums.looped += get(s->looped);
+		sums.delivered += get(s->delivered);
+		sums.waiting += get(s->waiting);
+		sums.unread += get(s->unread);
+		sums.starved_lost += get(s->starved_lost);
+		sums.backend_errors += get(s->backend_errors);
+	}
+	return sums;
+}
+
+static uint64_t met_its_fate(const struct sums *s)
+{
+	return s->all_lost + s->delivered + s->waiting + s->unread;
+}
+
+/*
+ * By how much @counted is off what was accounted for, @before and @after it was counted. While the card works a frame of
+ * each pair may be between the two counts.
+ */
+static uint64_t difference(const struct ledger *l, uint64_t counted, uint64_t before,
+			   uint64_t after)
+{
+	const uint64_t between = l->settled ? 0 : l->nr;
+
+	if (counted < before)
+		return before - counted;
+	return counted > after + between ? counted - after : 0;
+}
+
+/* ---- rows ---- */
+
+static void put(struct ledger_book *b, unsigned int *at, uint64_t value)
+{
+	b->row[(*at)++] = value;
+}
+
+static void put_causes(struct ledger_book *b, unsigned int *at, const struct sums *s)
+{
+	for (unsigned int i = 0; i < s->nr_lost; i++)
+		put(b, at, s->lost[i]);
+}
+
+/* Of what the backend's queue has lost, what it lost for want of the guest's buffers. */
+static uint64_t lost_starved(const struct ledger *l, const struct sums *s, uint64_t queue_full)
+{
+	uint64_t lost = s->starved_lost;
+
+	for (unsigned int i = 0; i < l->nr; i++) {
+		const uint64_t *since = l->source[LEDGER_TO_GUEST][i].starved_since;
+		const uint64_t from = since ? get(since) : LEDGER_NOT_STARVED;
+
+		if (from < queue_full)
+			lost += queue_full - from;
+	}
+	return MIN(lost, queue_full);
+}
+
+/* The order of both is that of name_rows(). */
+static void refresh_to_guest(struct ledger *l, struct ledger_book *b)
+{
+	struct sums before = sum_up(l, LEDGER_TO_GUEST), after;
+	struct netbe_host host = { 0 };
+	const bool known = l->be->ops->host && !l->be->ops->host(l->be, &host, true);
+	unsigned int at = 0;
+
+	after = sum_up(l, LEDGER_TO_GUEST);
+	if (!known)
+		host.passed = before.in;
+	const uint64_t starved = lost_starved(l, &after, host.queue_full);
+	const uint64_t off = difference(l, host.passed + after.looped, met_its_fate(&before),
+					met_its_fate(&after));
+
+	put(b, &at,
+	    host.qdisc + host.queue_full + after.backend_errors + met_its_fate(&after) + off);
+	put(b, &at, host.qdisc);
+	put(b, &at, host.queue_full - starved);
+	put(b, &at, starved);
+	put(b, &at, after.backend_errors);
+	put_causes(b, &at, &after);
+	put(b, &at, after.waiting);
+	put(b, &at, after.unread);
+	put(b, &at, after.delivered);
+	put(b, &at, off);
+	put(b, &at, known);
+}
+
+static void refresh_from_guest(struct ledger *l, struct ledger_book *b)
+{
+	struct sums before = sum_up(l, LEDGER_FROM_GUEST), after;
+	struct netbe_host host = { 0 };
+	const bool known = l->be->ops->host && !l->be->ops->host(l->be, &host, false);
+	unsigned int at = 0;
+	uint64_t off;
+
+	after = sum_up(l, LEDGER_FROM_GUEST);
+	if (known)
+		off = difference(l, host.taken + after.looped, before.delivered, after.delivered);
+	else
+		off = 0;
+	/* Chains that the ring has back without a fate. */
+	if (after.counts_in)
+		off += difference(l, after.in, before.all_lost + before.delivered,
+				  after.all_lost + after.delivered);
+	put(b, &at, after.all_lost + after.delivered + after.waiting + off);
+	put_causes(b, &at, &after);
+	put(b, &at, after.waiting);
+	put(b, &at, after.delivered);
+	put(b, &at, host.discarded);
+	put(b, &at, off);
+	put(b, &at, known);
+}
+
+static void refresh(struct counter_group *group)
+{
+	struct ledger_book *b = container_of(group, struct ledger_book, group);
+
+	if (b == &b->ledger->book[LEDGER_TO_GUEST])
+		refresh_to_guest(b->ledger, b);
+	else
+		refresh_from_guest(b->ledger, b);
+}
+
+static void name(struct ledger_book *b, const char *prefix, const char *word)
+{
+	const unsigned int i = b->nr_rows++;
+
+	snprintf(b->names[i], sizeof(b->names[i]), "%s%s", prefix, word);
+	b->desc[i] = (struct counter_desc){ b->names[i], (uint32_t)(i * sizeof(b->row[0])), false };
+}
+
+static void name_rows(struct ledger_book *b, enum ledger_way way, const struct counter_desc *causes)
+{
+	const bool to_guest = way == LEDGER_TO_GUEST;
+
+	name(b, "", "sent");
+	if (to_guest) {
+		name(b, "lost_", "qdisc");
+		name(b, "lost_", "queue_full");
+		name(b, "lost_", "no_buffer");
+		name(b, "lost_", "backend_error");
+	}
+	for (const struct counter_desc *d = causes; d && d->name; d++)
+		if (is_cause(d))
+			name(b, "lost_", d->name + 5);
+	name(b, "", "waiting");
+	if (to_guest)
+		name(b, "", "unread");
+	name(b, "", "delivered");
+	if (!to_guest)
+		name(b, "", "discarded");
+	name(b, "", "unexplained");
+	name(b, "", "host_counts");
+}
+
+/* ---- life ---- */
+
+void ledger_init(struct ledger *l, struct netbe *be)
+{
+	memset(l, 0, sizeof(*l));
+	l->be = be;
+}
+
+void ledger_add(struct ledger *l, const struct ledger_source *to_guest,
+		const struct ledger_source *from_guest)
+{
+	l->source[LEDGER_TO_GUEST][l->nr] = *to_guest;
+	l->source[LEDGER_FROM_GUEST][l->nr] = *from_guest;
+	l->nr++;
+}
+
+void ledger_open(struct ledger *l, struct counters *counters, const char *card)
+{
+	for (unsigned int way = 0; way < 2; way++) {
+		struct ledger_book *b = &l->book[way];
+
+		b->ledger = l;
+		name_rows(b, way, l->source[way][0].desc);
+		b->group = (struct counter_group){ .desc = b->desc,
+						   .base = b->row,
+						   .refresh = refresh };
+		counters_add(counters, &b->group, "%s.%s", card,
+			     way == LEDGER_TO_GUEST ? "to_guest" : "from_guest");
+	}
+}
+
+void ledger_close(struct ledger *l)
+{
+	for (unsigned int way = 0; way < 2; way++)
+		counters_remove(&l->book[way].group);
+}
