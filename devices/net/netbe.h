@@ -82,7 +82,7 @@ struct netbe_ops {
 
 struct netbe {
 	const struct netbe_ops *ops;
-	char name[32];		 /* for messages: "tap 'tap0'" */
+	char name[128];		 /* for messages: "tap 'tap0'" */
 	uint64_t features;	 /* the offloads that it is able to do, of both directions */
 	unsigned int mtu;	 /* 0: not known */
 	uint8_t mac[6];		 /* an address for a card that was given none */

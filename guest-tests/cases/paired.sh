@@ -6,6 +6,7 @@ tap=tap0
 keys= # more of the card's, of minivmm
 crr=$build/crr
 guest_pid=
+backend= # of minivmm's card, in place of the tap
 kvm_usable || skip 'no /dev/kvm that is ours to open'
 
 # vmm VMM CPUS MEMORY_MB WORDS: runs the guest kernel, with a card if there is a tap, until it ends; its console is the
@@ -17,7 +18,7 @@ vmm()
 		-device isa-debug-exit,iobase=0xf4,iosize=1)
 	case $which in
 	minivmm-*)
-		! ip link show $tap >/dev/null 2>&1 || net=(--net "tap=$tap,transport=${which#minivmm-}${keys:+,$keys}")
+		! ip link show $tap >/dev/null 2>&1 || net=(--net "${backend:-tap=$tap},transport=${which#minivmm-}${keys:+,$keys}")
 		exec "$minivmm" --kernel "$build/${IMAGE:-guest.elf}" --cpus "$cpus" --mem "${mem}M" "${net[@]}" \
 			--timeout 400s --append "virtio_mmio.device=4K@0xfeb00000:5 $words" </dev/null
 		;;
