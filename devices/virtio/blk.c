@@ -354,7 +354,7 @@ static int create(struct device **out, const struct device_env *env, const void 
 	ret = virtio_init(&blk->dev, env);
 	if (!ret)
 		ret = create_workers(blk, env->guard);
-	return virtio_plug(out, &blk->dev, env, o->transport, ret);
+	return virtio_plug(out, &blk->dev, env, &o->virtio, ret);
 }
 
 #define AT(field) offsetof(struct virtio_blk_options, field)
@@ -365,7 +365,7 @@ static const struct option keys[] = {
 	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read" },
 	{ "raw", OPTION_SWITCH, AT(raw), "on|off",
 	  "take FILE as it is, also if it is a qcow2 or other image" },
-	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
+	VIRTIO_OPTIONS(AT(virtio)),
 	{ 0 },
 };
 #undef AT

@@ -19,7 +19,7 @@ struct virtio_blk_options {
 	int fd;		  /* ... the same, open */
 	bool readonly;
 	bool raw; /* even where it looks like an image in a format */
-	unsigned int transport;
+	struct virtio_options virtio;
 };
 
 /*

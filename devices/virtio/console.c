@@ -339,5 +339,5 @@ int virtio_console_create(struct device **out, struct virtio_dev **dev,
 			{ .fd = c->vq[q].kick_fd, .ready = on_kick, .arg = &c->kick[q] }, c, q
 		};
 	*dev = &c->dev;
-	return virtio_plug(out, &c->dev, env, TRANSPORT_DEFAULT, ret);
+	return virtio_plug(out, &c->dev, env, &(struct virtio_options){ 0 }, ret);
 }

@@ -143,13 +143,17 @@ static void destroy_device(struct device *device)
 }
 
 int virtio_plug(struct device **out, struct virtio_dev *dev, const struct device_env *env,
-		enum device_transport wish, int error)
+		const struct virtio_options *options, int error)
 {
 	static const struct device_ops ops = { .stop = stop_device, .destroy = destroy_device };
-	const int ret = error ? error : env->plug(env->arg, dev, wish);
+	int ret = error;
 
 	dev->device.ops = &ops;
 	dev->device.name = dev->name;
+	if (options->packed)
+		dev->device_features |= BIT_ULL(VIRTIO_F_RING_PACKED);
+	if (!ret)
+		ret = env->plug(env->arg, dev, options->transport);
 	if (ret)
 		destroy_device(&dev->device);
 	else
@@ -228,14 +232,14 @@ uint8_t virtio_get_status(struct virtio_dev *dev)
 static void activate(struct virtio_dev *dev)
 {
 	const bool event_idx = virtio_has_feature(dev, VIRTIO_RING_F_EVENT_IDX);
+	const bool packed = virtio_has_feature(dev, VIRTIO_F_RING_PACKED);
 
 	for (unsigned int i = 0; i < dev->nr_vqs; i++) {
 		struct virtq *vq = &dev->vq[i];
 
-		if (vq->ready && virtq_start(vq, dev->mem, event_idx)) {
-			virtio_fail(
-				dev,
-				"a queue is not a power of two in size, misaligned or outside memory");
+		if (vq->ready && virtq_start(vq, dev->mem, event_idx, packed)) {
+			virtio_fail(dev,
+				    "a queue is of a wrong size, misaligned or outside memory");
 			return;
 		}
 	}

@@ -114,12 +114,26 @@ void virtio_attach(struct virtio_dev *dev, const struct virtio_transport_ops *op
 
 /* ---- for devices ---- */
 
+/* What the user may say of any virtio device, as part of its options; and the rows for it, the struct at @where. */
+struct virtio_options {
+	unsigned int transport; /* enum device_transport */
+	bool packed;
+};
+#define VIRTIO_OPTIONS(where)                                                               \
+	DEVICE_TRANSPORT_OPTION((where) + offsetof(struct virtio_options, transport), NULL, \
+				"what stands between (--transport)"),                       \
+	{                                                                                   \
+		"packed", OPTION_SWITCH, (where) + offsetof(struct virtio_options, packed), \
+			"on|off", "offer packed rings"                                      \
+	}
+
 /*
- * The last step of a kind's create: @dev becomes the machine's device *@out, behind the transport that @env chooses,
- * or that @wish says. Where that fails, or a step before it did with @error, @dev is destroyed. -errno with a message.
+ * The last step of a kind's create: @dev becomes the machine's device *@out, behind the transport that @options say
+ * or else @env chooses, and offers the rings that they say. Where that fails, or a step before it did with @error, @dev is destroyed. -errno with a message.
  */
 int must_check virtio_plug(struct device **out, struct virtio_dev *dev,
-			   const struct device_env *env, enum device_transport wish, int error);
+			   const struct device_env *env, const struct virtio_options *options,
+			   int error);
 
 static inline bool virtio_has_feature(const struct virtio_dev *dev, unsigned int bit)
 {

@@ -176,7 +176,7 @@ static int create(struct device **out, const struct device_env *env, const void 
 		ret = fuse_create(&fs->fuse, o->dir, !o->readonly);
 	if (!ret)
 		ret = create_workers(fs, o, env->guard);
-	return virtio_plug(out, &fs->dev, env, o->transport, ret);
+	return virtio_plug(out, &fs->dev, env, &o->virtio, ret);
 }
 
 /* Of the @n-th. */
@@ -213,7 +213,7 @@ static const struct option keys[] = {
 	{ "tag", OPTION_TEXT, AT(tag), "NAME", "what the guest mounts it by (fs0, fs1 ...)",
 	  .wanted = "a name" },
 	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read" },
-	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
+	VIRTIO_OPTIONS(AT(virtio)),
 	{ 0 },
 };
 #undef AT

@@ -13,7 +13,7 @@ struct virtio_fs_options {
 	const char *dir;
 	const char *tag; /* NULL: the device's name */
 	bool readonly;
-	unsigned int transport;
+	struct virtio_options virtio;
 };
 
 /* --fs. */

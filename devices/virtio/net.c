@@ -436,7 +436,7 @@ int virtio_net_create(struct device **out, const struct device_env *env, struct 
 				      add_up);
 	ledger_open(&n->ledger, env->counters, env->name);
 	counters_add(env->counters, &n->group, "%s.ctrl", env->name);
-	return virtio_plug(out, &n->dev, env, options->transport, ret);
+	return virtio_plug(out, &n->dev, env, &options->virtio, ret);
 }
 
 /* ---- --net ---- */
@@ -450,10 +450,10 @@ static int check_options(const void *values, const char *text, const void *const
 	if (!ret)
 		ret = net_switches_check(&o->switches, text);
 	if (!ret && o->model != NET_MODEL_VIRTIO &&
-	    (o->transport == TRANSPORT_MMIO || o->queues > 1 || o->poll_us ||
-	     o->queue_size != QUEUE_SIZE)) {
+	    (o->virtio.transport == TRANSPORT_MMIO || o->virtio.packed || o->queues > 1 ||
+	     o->poll_us || o->queue_size != QUEUE_SIZE)) {
 		log_error(
-			"--net %s: transport=mmio, queues=, poll= and queue-size= are of model=virtio",
+			"--net %s: transport=mmio, packed, queues=, poll= and queue-size= are of model=virtio",
 			text);
 		return -EINVAL;
 	}
@@ -501,7 +501,7 @@ static const struct option keys[] = {
 	  .why = "Linux sends frames of up to 19 buffers" },
 	{ "poll", OPTION_NUMBER, AT(poll_us), "US", "busy-poll so many microseconds after work",
 	  .preset = "0", .max = 1000000, .why = "a second" },
-	DEVICE_TRANSPORT_OPTION(AT(transport), NULL, "what stands between (--transport)"),
+	VIRTIO_OPTIONS(AT(virtio)),
 	{ "pcap", OPTION_TEXT, AT(pcap), "FILE", "capture its frames, as pcapng",
 	  .wanted = "the name of a file" },
 	{ "snap", OPTION_NUMBER, AT(snap), "N", "bytes of each frame that are captured",

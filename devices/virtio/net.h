@@ -22,7 +22,7 @@ struct virtio_net_options {
 	unsigned int queue_size;
 	unsigned int poll_us;	      /* busy-poll for at most this long after work; 0: never */
 	struct net_switches switches; /* what it offers of what there is */
-	unsigned int transport;
+	struct virtio_options virtio;
 	const char *pcap;  /* a file for a capture, or NULL */
 	unsigned int snap; /* bytes of each frame in it */
 };

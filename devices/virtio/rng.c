@@ -161,14 +161,13 @@ static int create(struct device **out, const struct device_env *env, const void 
 		ret = loop_create(&rng->loop, env->name);
 	if (!ret)
 		ret = loop_start(rng->loop, THREAD_RNG, env->guard);
-	return virtio_plug(out, &rng->dev, env, o->transport, ret);
+	return virtio_plug(out, &rng->dev, env, &o->virtio, ret);
 }
 
 static const struct option keys[] = {
 	{ "rng", OPTION_SWITCH, offsetof(struct virtio_rng_options, on), "on|off",
 	  "whether there is one", .preset = "on" },
-	DEVICE_TRANSPORT_OPTION(offsetof(struct virtio_rng_options, transport), NULL,
-				"what stands between (--transport)"),
+	VIRTIO_OPTIONS(offsetof(struct virtio_rng_options, virtio)),
 	{ 0 },
 };
 

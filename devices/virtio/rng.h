@@ -10,7 +10,7 @@
 #include "devices/virtio/core.h"
 struct virtio_rng_options {
 	bool on;
-	unsigned int transport;
+	struct virtio_options virtio;
 };
 
 /* --rng. */

@@ -1,5 +1,6 @@
 /*
- * A virtqueue as the device sees it (virtio 1.2, 2.6-2.7: split rings): verbs instead of ring pointers.
+ * A virtqueue as the device sees it (virtio 1.2, 2.6-2.8): verbs instead of ring pointers, whether the ring is split
+ * or packed.
  *
  *   virtq_pop()       take the next available chain, as host iovecs
  *   virtq_unpop()     put back the last chain taken, untouched
@@ -45,24 +46,38 @@ struct virtq {
 	/* What the driver configures, through the transport; fixed while the queue is live. */
 	uint16_t size;
 	bool ready;
-	uint64_t desc_addr, driver_addr, device_addr; /* descriptor table, avail ring, used ring */
+	uint64_t desc_addr, driver_addr, device_addr; /* descriptors, driver area, device area */
 
 	/* Resolved by virtq_start(). */
 	const struct guestmem *mem;
-	struct vring_desc *desc;
-	struct vring_avail *avail;
-	struct vring_used *used;
-	bool live, broken;
-	bool event_idx;
-	uint16_t last_avail; /* next avail entry to take */
-	uint16_t avail_idx;  /* end of the entries known to be available */
-	uint16_t used_idx;   /* next used entry to fill */
-	uint16_t published;  /* what the driver has seen of it */
+	bool live, broken, event_idx, packed;
+	bool unpublished;    /* something was pushed that the driver has not been shown */
+	uint16_t last_avail; /* where the next chain is taken from */
+	uint16_t used_idx;   /* where the next used one goes */
+	union {
+		struct { /* split: the two are free-running */
+			struct vring_desc *desc;
+			struct vring_avail *avail;
+			struct vring_used *used;
+			uint16_t avail_idx; /* end of the entries known to be available */
+			uint16_t published; /* what the driver has seen of used_idx */
+		};
+		struct { /* packed: the two are positions in the ring, each on a lap */
+			struct vring_packed_desc *ring;
+			struct vring_packed_desc_event *driver_event, *device_event;
+			bool avail_wrap, used_wrap;
+			uint16_t taken;	 /* entries in our hands */
+			uint16_t pushed; /* entries used and not published */
+			uint16_t first_used,
+				first_flags; /* where they begin, and what is to stand there */
+		};
+	};
 };
 
 /* A chain taken from the ring. The device-readable part comes first (2.7.4.2). */
 struct virtq_chain {
-	uint16_t head;
+	uint16_t head;		  /* by which the driver knows it */
+	uint16_t nr_entries;	  /* of a packed ring that it takes up */
 	uint16_t nr_out, nr_in;	  /* iovec entries the device reads from, then those it writes to */
 	uint32_t out_len, in_len; /* bytes of each */
 };
@@ -75,10 +90,11 @@ void virtq_destroy(struct virtq *vq);
 void virtq_reset(struct virtq *vq);
 
 /*
- * Make the queue live as configured: size a power of two within the maximum, rings aligned and
- * wholly in RAM. -EINVAL otherwise.
+ * Make the queue live as configured, with the ring features that were negotiated: size within the maximum and, of a
+ * split ring, a power of two; rings aligned and wholly in RAM. -EINVAL otherwise.
  */
-int must_check virtq_start(struct virtq *vq, const struct guestmem *mem, bool event_idx);
+int must_check virtq_start(struct virtq *vq, const struct guestmem *mem, bool event_idx,
+			   bool packed);
 
 /*
  * Take the next available chain; its buffers are written to iov[0..], at most @max_iov of them.
@@ -95,7 +111,7 @@ void virtq_unpop(struct virtq *vq, const struct virtq_chain *chain);
 /* Give back @chain, @written bytes of it filled in. */
 void virtq_push(struct virtq *vq, const struct virtq_chain *chain, uint32_t written);
 
-/* Show the driver all that was pushed. True if it wants an interrupt for it (2.7.7, 2.7.10). */
+/* Show the driver all that was pushed. True if it wants an interrupt for it (2.7.7, 2.7.10, 2.8.10). */
 bool must_check virtq_publish(struct virtq *vq);
 
 /* True if the driver has made chains available that were not taken. */
@@ -104,7 +120,7 @@ bool virtq_has_avail(const struct virtq *vq);
 /* How many those are, as far as the ring can be believed. */
 uint16_t virtq_waiting(const struct virtq *vq);
 
-/* Ask the driver not to kick (a hint, 2.7.10). */
+/* Ask the driver not to kick (a hint, 2.7.10, 2.8.10). */
 void virtq_kicks_off(struct virtq *vq);
 
 /* Ask for a kick on the next chain. True if chains came meanwhile: work on, no kick will come. */

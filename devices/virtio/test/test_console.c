@@ -272,6 +272,13 @@ int main(void)
 		test(without_dma_it_holds_still_and_forgets_nothing),
 		test(a_driver_at_play_is_contained),
 	};
+	const struct CMUnitTest packed[] = {
+		test(the_port_is_named_and_open),
+		test(bytes_come_out_in_order_whatever_is_taken),
+		test(input_waits_for_the_guest_and_the_guest_for_input),
+		test(a_reset_forgets_what_was_held),
+	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL) +
+	       cmocka_run_group_tests(packed, vdriver_use_packed, NULL);
 }

@@ -238,10 +238,12 @@ static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 static void test_stop_is_no_reset(void **state)
 {
 	const struct device_env env = { .name = "fake0", .mem = &d.mem, .plug = plug };
+	const struct virtio_options options = { .transport = TRANSPORT_PCI, .packed = true };
 	struct device *device = NULL;
 
 	(void)state;
-	assert_int_equal(virtio_plug(&device, &fake.dev, &env, TRANSPORT_PCI, 0), 0);
+	assert_int_equal(virtio_plug(&device, &fake.dev, &env, &options, 0), 0);
+	assert_true(fake.dev.device_features & BIT_ULL(VIRTIO_F_RING_PACKED));
 	assert_ptr_equal(device, &fake.dev.device);
 	device->ops->stop(device); /* nothing runs as yet */
 	assert_int_equal(fake.reset, 0);

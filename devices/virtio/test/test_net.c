@@ -556,6 +556,19 @@ int main(void)
 		TEST(test_resets_under_traffic, setup),
 		TEST(test_resets_under_traffic, setup_polling),
 	};
+	const struct CMUnitTest packed[] = {
+		TEST(test_sizes, setup),
+		TEST(test_sizes_no_event_idx, setup),
+		TEST(test_sizes_not_mergeable, setup_polling),
+		TEST(test_many_parts, setup),
+		TEST(test_no_buffers, setup),
+		TEST(test_holds_still_without_dma, setup),
+		TEST(test_blocked_transmit, setup),
+		TEST(test_transmit_errors, setup),
+		TEST(test_receive_errors, setup),
+		TEST(test_resets_under_traffic, setup),
+	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL) +
+	       cmocka_run_group_tests(packed, vdriver_use_packed, NULL);
 }

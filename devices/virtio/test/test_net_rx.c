@@ -511,6 +511,17 @@ int main(void)
 		TEST(test_data_valid, setup),
 		TEST(test_mtu, setup),
 	};
+	const struct CMUnitTest packed[] = {
+		TEST(test_starved, setup),
+		TEST(test_held, setup),
+		TEST(test_held_over_reset, setup),
+		TEST(test_too_big, setup),
+		TEST(test_never_fits, setup),
+		TEST(test_each_waits_in_full, setup),
+		TEST(test_never_fits_the_next_either, setup),
+		TEST(test_filtered, setup),
+	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL) +
+	       cmocka_run_group_tests(packed, vdriver_use_packed, NULL);
 }

@@ -300,6 +300,13 @@ int main(void)
 		TEST(test_queue_outside_memory),
 		TEST(test_reset_under_flood),
 	};
+	const struct CMUnitTest packed[] = {
+		TEST(test_answers),
+		TEST(test_answers_event_idx),
+		TEST(test_scattered_and_indirect),
+		TEST(test_available_before_driver_ok),
+	};
 
-	return cmocka_run_group_tests_name("virtio-rng", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("virtio-rng", tests, NULL, NULL) +
+	       cmocka_run_group_tests_name("packed", packed, vdriver_use_packed, NULL);
 }

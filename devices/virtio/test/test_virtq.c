@@ -66,7 +66,7 @@ static void start(uint16_t size, bool event_idx)
 	f.vq.desc_addr = DESC_GPA;
 	f.vq.driver_addr = AVAIL_GPA;
 	f.vq.device_addr = USED_GPA;
-	assert_int_equal(virtq_start(&f.vq, &f.mem, event_idx), 0);
+	assert_int_equal(virtq_start(&f.vq, &f.mem, event_idx, false), 0);
 }
 
 static void make_avail(uint16_t head)
@@ -131,7 +131,7 @@ static void test_start(void **state)
 		f.vq.desc_addr = cases[i].desc;
 		f.vq.driver_addr = cases[i].avail;
 		f.vq.device_addr = cases[i].used;
-		if (virtq_start(&f.vq, &f.mem, false) != cases[i].want)
+		if (virtq_start(&f.vq, &f.mem, false, false) != cases[i].want)
 			fail_msg("case %u", i);
 		assert_int_equal(f.vq.live, !cases[i].want);
 		if (!f.vq.live) {
@@ -301,7 +301,7 @@ static void test_over_4g(void **state)
 			struct vring_avail *avail = guestmem_ptr(&big, AVAIL_GPA, 64);
 
 			start(4, false);
-			assert_int_equal(virtq_start(&f.vq, &big, false), 0);
+			assert_int_equal(virtq_start(&f.vq, &big, false, false), 0);
 			desc[0] = (struct vring_desc){ 0, 1u << 31, flags | NEXT, 1 };
 			desc[1] = (struct vring_desc){ 0, 0x7fffffff, flags | NEXT, 2 };
 			desc[2] = (struct vring_desc){ 0, excess, flags, 0 };

@@ -16,6 +16,15 @@
 #define NO_DESC	  0xffff
 #define FREE_DESC 0xfffe
 
+static bool use_packed;
+
+int vdriver_use_packed(void **state)
+{
+	(void)state;
+	use_packed = true;
+	return 0;
+}
+
 static void signal_fd(int fd)
 {
 	assert_int_equal(eventfd_write(fd, 1), 0);
@@ -71,6 +80,7 @@ static void free_queue(struct vdriver_queue *vq)
 {
 	free(vq->free);
 	free(vq->next);
+	free(vq->packed.nr_entries);
 	*vq = (struct vdriver_queue){ .irq_fd = vq->irq_fd };
 }
 
@@ -158,6 +168,8 @@ void vdriver_attach(struct vdriver *d, struct virtio_dev *dev)
 {
 	assert_true(dev->nr_vqs <= VDRIVER_MAX_QUEUES);
 	d->dev = dev;
+	if (use_packed)
+		dev->device_features |= BIT_ULL(VIRTIO_F_RING_PACKED);
 	virtio_attach(dev, &transport_ops, d);
 }
 
@@ -171,7 +183,10 @@ static void add_status(struct vdriver *d, uint8_t bit)
 void vdriver_negotiate(struct vdriver *d, uint64_t features)
 {
 	features |= BIT_ULL(VIRTIO_F_VERSION_1);
+	if (use_packed)
+		features |= BIT_ULL(VIRTIO_F_RING_PACKED);
 	d->event_idx = features & BIT_ULL(VIRTIO_RING_F_EVENT_IDX);
+	d->is_packed = features & BIT_ULL(VIRTIO_F_RING_PACKED);
 	add_status(d, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	add_status(d, VIRTIO_CONFIG_S_DRIVER);
 	virtio_set_driver_features(d->dev, 0, (uint32_t)features);
@@ -191,19 +206,31 @@ void vdriver_setup_queue(struct vdriver *d, unsigned int q, uint16_t size)
 {
 	struct vdriver_queue *vq = &d->queue[q];
 	const uint64_t desc_len = size * sizeof(struct vring_desc);
-	const uint64_t avail_len = sizeof(struct vring_avail) + size * 2 + 2;
-	const uint64_t used_len =
-		sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) + 2;
+	const uint64_t avail_len = d->is_packed ? sizeof(struct vring_packed_desc_event)
+						: sizeof(struct vring_avail) + size * 2 + 2;
+	const uint64_t used_len = d->is_packed ? sizeof(struct vring_packed_desc_event)
+					       : sizeof(struct vring_used) +
+							 size * sizeof(struct vring_used_elem) + 2;
 
 	free_queue(vq);
 	drain_fd(vq->irq_fd);
 	vq->size = size;
 	vq->desc_gpa = vdriver_alloc(d, desc_len, 16);
-	vq->avail_gpa = vdriver_alloc(d, avail_len, 2);
+	vq->avail_gpa = vdriver_alloc(d, avail_len, d->is_packed ? 4 : 2);
 	vq->used_gpa = vdriver_alloc(d, used_len, 4);
-	vq->desc = guestmem_ptr(&d->mem, vq->desc_gpa, desc_len);
-	vq->avail = guestmem_ptr(&d->mem, vq->avail_gpa, avail_len);
-	vq->used = guestmem_ptr(&d->mem, vq->used_gpa, used_len);
+	if (d->is_packed) {
+		vq->packed.ring = guestmem_ptr(&d->mem, vq->desc_gpa, desc_len);
+		vq->packed.driver_event = guestmem_ptr(&d->mem, vq->avail_gpa, avail_len);
+		vq->packed.device_event = guestmem_ptr(&d->mem, vq->used_gpa, used_len);
+		vq->packed.avail_wrap = vq->packed.used_wrap = true;
+		vq->packed.nr_free = size;
+		vq->packed.nr_entries = calloc(size, sizeof(*vq->packed.nr_entries));
+		assert_non_null(vq->packed.nr_entries);
+	} else {
+		vq->desc = guestmem_ptr(&d->mem, vq->desc_gpa, desc_len);
+		vq->avail = guestmem_ptr(&d->mem, vq->avail_gpa, avail_len);
+		vq->used = guestmem_ptr(&d->mem, vq->used_gpa, used_len);
+	}
 	vq->free = calloc(size, sizeof(*vq->free));
 	vq->next = calloc(size, sizeof(*vq->next));
 	assert_true(vq->free && vq->next);
@@ -282,13 +309,98 @@ static uint16_t desc_flags(unsigned int i, unsigned int nr_out, unsigned int nr)
 			  (i + 1 < nr ? VRING_DESC_F_NEXT : 0));
 }
 
+/* ---- packed rings (2.8) ---- */
+
+#define AVAIL BIT(VRING_PACKED_DESC_F_AVAIL)
+#define USED  BIT(VRING_PACKED_DESC_F_USED)
+
+static void packed_advance(const struct vdriver_queue *vq, uint16_t *at, bool *wrap, unsigned int n)
+{
+	while (n--)
+		if (++*at == vq->size) {
+			*at = 0;
+			*wrap = !*wrap;
+		}
+}
+
+/* A chain of @nr buffers, or with @extra of one table of them. */
+static uint16_t packed_add(struct vdriver *d, unsigned int q, const struct vdriver_buf *bufs,
+			   unsigned int nr_out, unsigned int nr, uint16_t extra)
+{
+	struct vdriver_queue *vq = &d->queue[q];
+	const uint16_t id = take_desc(vq), first = vq->packed.next_avail;
+	uint16_t first_flags = 0;
+
+	if (vq->packed.nr_free < nr)
+		fail_msg("the test has used up all entries of a queue");
+	for (unsigned int i = 0; i < nr; i++) {
+		struct vring_packed_desc *e = &vq->packed.ring[vq->packed.next_avail];
+		const uint16_t flags = (uint16_t)(desc_flags(i, nr_out, nr) | extra |
+						  (vq->packed.avail_wrap ? AVAIL : USED));
+
+		e->addr = bufs[i].gpa;
+		e->len = bufs[i].len;
+		e->id = id;
+		if (i)
+			e->flags = flags;
+		else
+			first_flags = flags;
+		packed_advance(vq, &vq->packed.next_avail, &vq->packed.avail_wrap, 1);
+	}
+	__atomic_store_n(&vq->packed.ring[first].flags, first_flags, __ATOMIC_RELEASE);
+	vq->next[id] = NO_DESC;
+	vq->packed.nr_entries[id] = (uint16_t)nr;
+	vq->packed.nr_free = (uint16_t)(vq->packed.nr_free - nr);
+	vq->packed.added = (uint16_t)(vq->packed.added + nr);
+	vq->pending++;
+	return id;
+}
+
+static bool packed_kick_wanted(struct vdriver *d, struct vdriver_queue *vq)
+{
+	const struct vring_packed_desc_event *e = vq->packed.device_event;
+	const uint16_t new = vq->packed.next_avail, added = vq->packed.added;
+	const uint16_t flags = __atomic_load_n(&e->flags, __ATOMIC_ACQUIRE);
+	const uint16_t off_wrap = __atomic_load_n(&e->off_wrap, __ATOMIC_RELAXED);
+	uint16_t event = off_wrap & 0x7fff;
+
+	vq->packed.added = 0;
+	if (flags != VRING_PACKED_EVENT_FLAG_DESC)
+		return flags == VRING_PACKED_EVENT_FLAG_ENABLE;
+	assert_true(d->event_idx);
+	if (off_wrap >> 15 != vq->packed.avail_wrap)
+		event = (uint16_t)(event - vq->size);
+	return vring_need_event(event, new, (uint16_t)(new - added));
+}
+
+static bool packed_take(struct vdriver_queue *vq, struct vring_used_elem *elem)
+{
+	const struct vring_packed_desc *e = &vq->packed.ring[vq->packed.next_used];
+	const uint16_t flags = __atomic_load_n(&e->flags, __ATOMIC_ACQUIRE);
+
+	if (!(flags & AVAIL) != !(flags & USED) || !(flags & USED) == vq->packed.used_wrap)
+		return false;
+	*elem = (struct vring_used_elem){ e->id, e->len };
+	if (elem->id >= vq->size)
+		fail_msg("the device gave back chain %u of a queue of %u", elem->id, vq->size);
+	const uint16_t nr = vq->packed.nr_entries[elem->id];
+	vq->packed.nr_free = (uint16_t)(vq->packed.nr_free + nr);
+	packed_advance(vq, &vq->packed.next_used, &vq->packed.used_wrap, nr);
+	return true;
+}
+
+/* ---- chains ---- */
+
 uint16_t vdriver_add(struct vdriver *d, unsigned int q, const struct vdriver_buf *bufs,
 		     unsigned int nr_out, unsigned int nr_in)
 {
 	struct vdriver_queue *vq = &d->queue[q];
 	const unsigned int nr = nr_out + nr_in;
-	uint16_t head = take_desc(vq), at = head;
+	uint16_t head, at;
 
+	if (d->is_packed)
+		return packed_add(d, q, bufs, nr_out, nr, 0);
+	head = at = take_desc(vq);
 	for (unsigned int i = 0; i < nr; i++) {
 		uint16_t next = i + 1 < nr ? take_desc(vq) : NO_DESC;
 
@@ -307,14 +419,19 @@ uint16_t vdriver_add_indirect(struct vdriver *d, unsigned int q, const struct vd
 	struct vdriver_queue *vq = &d->queue[q];
 	const unsigned int nr = nr_out + nr_in;
 	struct vdriver_buf table = vdriver_buf(d, nr * (uint32_t)sizeof(struct vring_desc));
-	uint16_t head = take_desc(vq);
+	uint16_t head;
 
 	for (unsigned int i = 0; i < nr; i++) {
 		struct vring_desc desc = { bufs[i].gpa, bufs[i].len, desc_flags(i, nr_out, nr),
 					   (uint16_t)(i + 1) };
 
+		if (d->is_packed) /* addr and len stand where they do in a split ring */
+			desc = (struct vring_desc){ desc.addr, desc.len, 0, desc.flags };
 		memcpy(table.host + i * sizeof(desc), &desc, sizeof(desc));
 	}
+	if (d->is_packed)
+		return packed_add(d, q, &table, 1, 1, VRING_DESC_F_INDIRECT);
+	head = take_desc(vq);
 	vdriver_set_desc(d, q, head, table.gpa, table.len, VRING_DESC_F_INDIRECT, 0);
 	vq->next[head] = NO_DESC;
 	vdriver_make_avail(d, q, head);
@@ -329,12 +446,16 @@ void vdriver_force_kick(struct vdriver *d, unsigned int q)
 bool vdriver_kick(struct vdriver *d, unsigned int q)
 {
 	struct vdriver_queue *vq = &d->queue[q];
-	const uint16_t old = vq->kicked, new = vq->avail->idx;
+	uint16_t old = vq->kicked, new = 0;
 	bool wanted;
 
 	/* Publish, then read the device's wish (2.7.10). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (d->event_idx) {
+	if (!d->is_packed)
+		new = vq->avail->idx;
+	if (d->is_packed) {
+		wanted = packed_kick_wanted(d, vq);
+	} else if (d->event_idx) {
 		uint16_t *event = (uint16_t *)&vq->used->ring[vq->size];
 
 		wanted = vring_need_event(__atomic_load_n(event, __ATOMIC_RELAXED), new, old);
@@ -366,13 +487,32 @@ bool vdriver_take(struct vdriver *d, unsigned int q, struct vring_used_elem *ele
 {
 	struct vdriver_queue *vq = &d->queue[q];
 
-	if (__atomic_load_n(&vq->used->idx, __ATOMIC_ACQUIRE) == vq->last_used)
-		return false;
+	if (d->is_packed) {
+		if (!packed_take(vq, elem))
+			return false;
+	} else {
+		if (__atomic_load_n(&vq->used->idx, __ATOMIC_ACQUIRE) == vq->last_used)
+			return false;
+		*elem = vq->used->ring[vq->last_used++ % vq->size];
+	}
 	if (!vq->pending--)
 		fail_msg("the device gave back more chains than it was given");
-	*elem = vq->used->ring[vq->last_used++ % vq->size];
 	release(vq, elem->id);
 	return true;
+}
+
+static void ask_for_interrupt(const struct vdriver *d, struct vdriver_queue *vq)
+{
+	struct vring_packed_desc_event *e = vq->packed.driver_event;
+
+	if (!d->is_packed) {
+		__atomic_store_n(&vq->avail->ring[vq->size], vq->last_used, __ATOMIC_RELAXED);
+	} else if (d->event_idx) {
+		__atomic_store_n(&e->off_wrap,
+				 (uint16_t)(vq->packed.next_used | vq->packed.used_wrap << 15),
+				 __ATOMIC_RELAXED);
+		__atomic_store_n(&e->flags, VRING_PACKED_EVENT_FLAG_DESC, __ATOMIC_RELEASE);
+	}
 }
 
 struct vring_used_elem vdriver_wait(struct vdriver *d, unsigned int q)
@@ -382,7 +522,7 @@ struct vring_used_elem vdriver_wait(struct vdriver *d, unsigned int q)
 
 	while (!vdriver_take(d, q, &elem)) {
 		/* Ask for an interrupt, look again, sleep. */
-		__atomic_store_n(&vq->avail->ring[vq->size], vq->last_used, __ATOMIC_RELAXED);
+		ask_for_interrupt(d, vq);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (vdriver_take(d, q, &elem))
 			break;

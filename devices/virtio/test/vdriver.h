@@ -34,11 +34,19 @@ struct vdriver_queue {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	uint16_t last_used;   /* next used entry to take */
-	uint16_t kicked;      /* avail index at the last decision whether to kick */
-	uint16_t nr_free;     /* free descriptors ... */
-	uint16_t *free;	      /* ... and which */
-	uint16_t *next;	      /* what follows in the chain; NO_DESC: the last; FREE_DESC: free */
+	uint16_t last_used; /* next used entry to take */
+	uint16_t kicked;    /* avail index at the last decision whether to kick */
+	uint16_t nr_free;   /* free descriptors ... */
+	uint16_t *free;	    /* ... and which */
+	uint16_t *next;	    /* what follows in the chain; NO_DESC: the last; FREE_DESC: free */
+	struct {	    /* in place of the three where rings are packed */
+		struct vring_packed_desc *ring;
+		struct vring_packed_desc_event *driver_event, *device_event;
+		uint16_t next_avail, next_used, nr_free,
+			added;	      /* entries; those since the last kick */
+		uint16_t *nr_entries; /* of the chain with that id */
+		bool avail_wrap, used_wrap;
+	} packed;
 	int irq_fd;	      /* counts its interrupts */
 	unsigned int pending; /* chains made available and not taken back */
 };
@@ -56,7 +64,7 @@ struct vdriver {
 	struct device *device; /* what vdriver_create() made */
 	uint64_t next_gpa;     /* vdriver_alloc() goes on here */
 	struct virtio_dev *dev;
-	bool event_idx;
+	bool event_idx, is_packed; /* as negotiated */
 	struct vdriver_queue queue[VDRIVER_MAX_QUEUES];
 	int config_irq_fd; /* counts config interrupts */
 };
@@ -73,6 +81,12 @@ int vdriver_create(struct vdriver *d, const struct device_kind *kind, const char
 
 /* A counter of the device's: "rx", "packets" for net0.rx; "" for the device's own. */
 uint64_t vdriver_counter(struct vdriver *d, const char *group, const char *name);
+
+/*
+ * From now on devices are asked for packed rings, and drivers take them: a setup of a group of cases that keep their
+ * hands off the rings.
+ */
+int vdriver_use_packed(void **state);
 
 /* Become the transport of @dev. */
 void vdriver_attach(struct vdriver *d, struct virtio_dev *dev);
