@@ -396,7 +396,9 @@ static void test_a_stopped_card_touches_nothing(void **state)
 
 static void test_a_backend_with_several_queues_is_refused(void **state)
 {
-	const struct device_env env = { .name = "net1", .mem = &mem, .counters = &machine.counters };
+	const struct device_env env = { .name = "net1",
+					.mem = &mem,
+					.counters = &machine.counters };
 	const struct rtl8139_params params = { .cplus = true };
 	struct netbe_pair many;
 	struct device *other = NULL;

@@ -885,12 +885,9 @@ int main(void)
 		cmocka_unit_test(test_in_use),
 	};
 	const struct CMUnitTest packed[] = {
-		TEST(test_read),
-		TEST(test_write_and_flush),
-		TEST(test_odd_pieces),
-		TEST(test_odd_pieces_indirect),
-		TEST(test_parallel),
-		TEST(test_parallel_event_idx),
+		TEST(test_read),       TEST(test_write_and_flush),
+		TEST(test_odd_pieces), TEST(test_odd_pieces_indirect),
+		TEST(test_parallel),   TEST(test_parallel_event_idx),
 	};
 
 	return cmocka_run_group_tests_name("virtio-blk", tests, NULL, NULL) +
