@@ -49,6 +49,7 @@ struct job {
 	enum job_end end;
 	uint32_t end_value;
 	bool ended, told;
+	bool output_failed; /* some of the output could not be written: no success any more */
 	struct job_started started;
 
 	/* For the agent. */
@@ -117,6 +118,7 @@ size_t job_output(struct job *j, const struct iovec *iov, unsigned int n)
 /* A stream that can't be written: the command is to see it as a pipe without a reader. */
 static void lose_stream(struct job *j, int *fd, uint32_t stream, int err)
 {
+	j->output_failed |= err != EPIPE && err != EBADF; /* those are the user's choice */
 	if (err != EPIPE)
 		log_warn("cannot write the job's %s: %s", stream == 1 ? "output" : "errors",
 			 strerror(err));
@@ -179,8 +181,12 @@ static void take_frame(struct job *j)
 		j->window = MIN(j->window + u.taken, (size_t)JOB_WINDOW);
 		break;
 	case JOB_EXIT:
-		finish(j, u.exit.signal ? JOB_END_SIGNAL : JOB_END_STATUS,
-		       u.exit.signal ? u.exit.signal & 127 : u.exit.status & 255);
+		if (u.exit.signal)
+			finish(j, JOB_END_SIGNAL, u.exit.signal & 127);
+		else if (j->output_failed && !(u.exit.status & 255))
+			finish(j, JOB_END_FAILED, 0);
+		else
+			finish(j, JOB_END_STATUS, u.exit.status & 255);
 		break;
 	case JOB_FAILED:
 		for (char *c = u.text; *c;

@@ -28,7 +28,7 @@ enum job_end {
 	JOB_END_NONE,	/* no word of it */
 	JOB_END_STATUS, /* it ended, with a status */
 	JOB_END_SIGNAL, /* a signal ended it */
-	JOB_END_FAILED, /* the agent could not start it: a message has been given */
+	JOB_END_FAILED, /* it was not started, or its output not written: a message has been given */
 };
 
 struct job_ops {

@@ -225,6 +225,31 @@ static void a_reader_that_went_away_is_told_to_the_agent(void **state)
 	assert_true(job_counters(f->job)->lost_bytes >= 4);
 }
 
+/* The command thinks that it has succeeded; whoever wants its output does not. */
+static void output_that_cannot_be_written_is_no_success(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t value;
+
+	for (uint32_t status = 0; status < 2; status++) {
+		if (status) {
+			teardown(state);
+			setup(state);
+			f = *state;
+		}
+		assert_true(dup3(open("/dev/full", O_WRONLY | O_CLOEXEC), f->out[1], O_CLOEXEC) >=
+			    0);
+		messages_begin();
+		from_agent(f, JOB_OUT, "text", 4);
+		exit_with(f, 0, status);
+		await_end(f);
+		assert_string_equal(
+			messages_end(),
+			"minivmm: cannot write the job's output: No space left on device\n");
+		assert_int_equal(job_end(f->job, &value), status ? JOB_END_STATUS : JOB_END_FAILED);
+	}
+}
+
 static void input_goes_as_far_as_the_agent_takes_it(void **state)
 {
 	struct fixture *f = *state;
@@ -352,6 +377,7 @@ int main(void)
 		test(a_signal_is_no_status),
 		test(output_waits_for_its_reader),
 		test(a_reader_that_went_away_is_told_to_the_agent),
+		test(output_that_cannot_be_written_is_no_success),
 		test(input_goes_as_far_as_the_agent_takes_it),
 		test(of_a_terminal_s_sizes_the_last_is_told),
 		test(the_end_of_input_is_passed_on),

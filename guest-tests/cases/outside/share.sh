@@ -47,8 +47,8 @@ tree() # tree DIR: all that can be seen of it
 # Operation by operation the same as on the host, and the same is left.
 user_operations()
 {
-	local seed nr=${LONG:+20000}
-	for seed in $(seq "${LONG:+20}${LONG:-3}"); do
+	local seed nr=${LONG:+20000} seeds=${LONG:+20}
+	for seed in $(seq "${seeds:-3}"); do
 		fresh
 		rm -rf "$TMP/host"
 		mkdir "$TMP/host"
@@ -62,14 +62,15 @@ user_operations()
 # Many more files than descriptors: walked, read, walked again from a cold cache.
 user_many_files()
 {
-	local nr=${LONG:+1000}
+	local nr=${LONG:+1000} d
 	fresh
-	(cd "$dir" && seq "$((${nr:-20} * 1000))" | split -l 1 -a 6 -d - f && mkdir $(seq -f 'd%g' 0 99) &&
-		for i in $(seq 0 99); do find . -maxdepth 1 -name "f*$(printf %02d "$i")" -exec mv -t "d$i" {} +; done)
+	for ((d = 1; d <= ${nr:-20}; d++)); do
+		mkdir "$dir/d$d" && seq 1000 | (cd "$dir/d$d" && split -l 1 -a 3 -d - f) || return
+	done
 	SHARE_FILES=128 shared || return
 	for i in 1 2; do
 		why="round $i: $(find "$mnt" -type f -size -8c | wc -l) files, $(find "$mnt/d7" -type f -exec cat {} + | wc -l) lines"
-		[[ $why == "round $i: ${nr:-20}000 files, ${nr:-20}0 lines" ]] || return
+		[[ $why == "round $i: ${nr:-20}000 files, 1000 lines" ]] || return
 		echo 2 >/proc/sys/vm/drop_caches
 	done
 	unshared || return
