@@ -375,7 +375,7 @@ static int create_pairs(struct net *n, const struct device_env *env,
 
 static void add_up(struct counter_group *group)
 {
-	struct net *n = container_of(group, struct net, total_groups.group[0]);
+	struct net *n = container_of(net_counters_groups(group), struct net, total_groups);
 
 	n->total = (struct net_counters){ 0 };
 	for (unsigned int i = 0; i < n->nr_pairs; i++)

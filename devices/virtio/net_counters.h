@@ -43,10 +43,11 @@ struct net_counter_groups {
 	struct counter_group group[2];
 };
 
-/* @index < 0: without. Where they are to be @refresh()ed first, @groups is a member of who does it. */
+/* @index < 0: without. Who is to @refresh() them before they are read knows them by net_counters_groups(). */
 void net_counters_register(struct counters *machine, struct net_counter_groups *groups,
 			   const struct net_counters *counters, const char *card, int index,
 			   void (*refresh)(struct counter_group *));
+struct net_counter_groups *net_counters_groups(struct counter_group *group);
 void net_counters_unregister(struct net_counter_groups *groups);
 
 /* What a pair counts, but for what waits at the backend, as sources for the card's ledger. */

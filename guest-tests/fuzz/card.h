@@ -12,6 +12,9 @@ struct fuzz_card {
 	uint64_t got;  /* and from the guest */
 };
 
+/* The control queue, whose place the driver's features decide. */
+unsigned int fuzz_card_ctrl(const struct fuzz_card *c);
+
 /* The input chooses what the card offers; the driver has started. */
 void fuzz_card_create(struct fuzz_card *c, struct fuzz *f);
 

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#define CTRL 2u
-
 /* Class and command are near those that exist; what follows is as long as the input likes. */
 static void command(struct fuzz_card *c, struct fuzz *f)
 {
@@ -14,7 +12,8 @@ static void command(struct fuzz_card *c, struct fuzz *f)
 
 	bytes = fuzz_bytes(f, fuzz_int(f, 1) % (sizeof(cmd) - 2), &len);
 	memcpy(cmd + 2, bytes, len);
-	fuzz_driver_request(&c->driver, CTRL, cmd, (uint32_t)len + 2, 0, fuzz_below(f, 3));
+	fuzz_driver_request(&c->driver, fuzz_card_ctrl(c), cmd, (uint32_t)len + 2, 0,
+			    fuzz_below(f, 3));
 }
 
 void fuzz_one(struct fuzz *f)

@@ -205,12 +205,14 @@ void fuzz_access(struct fuzz *f, struct bus *bus, uint64_t base, uint64_t len)
 
 uint64_t fuzz_counters(const struct counters *machine, const char *group, const char *name)
 {
-	const struct counter_group *g = machine->first;
+	struct counter_group *g = machine->first;
 	uint64_t sum = 0;
 
 	while (g && strcmp(g->name, group))
 		g = g->next;
 	fuzz_check(g);
+	if (g->refresh)
+		g->refresh(g);
 	for (const struct counter_desc *desc = g->desc; desc->name; desc++)
 		if (!strncmp(desc->name, name, strlen(name)))
 			sum += *(const uint64_t *)((const char *)g->base + desc->offset);
@@ -219,7 +221,7 @@ uint64_t fuzz_counters(const struct counters *machine, const char *group, const 
 
 /* ---- a driver ---- */
 
-#define RAM_SIZE    (192 * KIB)
+#define RAM_SIZE    (224 * KIB)
 #define QUEUES_BASE 0x1000u /* 0 stays free for mistakes to be seen */
 #define QUEUE_SPACE 0x8000u /* a queue's three rings */
 #define AVAIL	    0x4000u

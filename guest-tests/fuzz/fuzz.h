@@ -84,7 +84,7 @@ void fuzz_access(struct fuzz *f, struct bus *bus, uint64_t base, uint64_t len);
 
 /* ---- a driver ---- */
 
-#define FUZZ_QUEUES 4u
+#define FUZZ_QUEUES 5u
 
 struct fuzz_driver {
 	struct guestmem mem;

@@ -24,6 +24,7 @@ struct loop {
 	void *work_arg;
 	char name[16];
 	struct thread thread;
+	_Atomic pthread_t runner; /* in loop_run(); 0: nobody */
 
 	pthread_mutex_t callers; /* held for the whole of loop_call(): one at a time */
 	pthread_mutex_t lock;	 /* of what follows */
@@ -205,8 +206,10 @@ static void forget_stops(struct loop *loop)
 void loop_run(struct loop *loop)
 {
 	set_running(loop, true);
+	atomic_store_explicit(&loop->runner, pthread_self(), memory_order_relaxed);
 	while (!atomic_load_explicit(&loop->stop, memory_order_acquire))
 		one_round(loop);
+	atomic_store_explicit(&loop->runner, 0, memory_order_relaxed);
 	set_running(loop, false);
 	forget_stops(loop);
 }
@@ -230,7 +233,7 @@ int loop_start(struct loop *loop, enum thread_kind kind, const struct thread_gua
 
 void loop_call(struct loop *loop, void (*fn)(void *arg), void *arg)
 {
-	if (loop->thread.started && pthread_equal(loop->thread.id, pthread_self())) {
+	if (atomic_load_explicit(&loop->runner, memory_order_relaxed) == pthread_self()) {
 		fn(arg);
 		return;
 	}

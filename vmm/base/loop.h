@@ -66,8 +66,8 @@ int must_check loop_start(struct loop *loop, enum thread_kind kind,
 
 /*
  * Run @fn on the loop's thread, between two rounds of callbacks, and wait until it has returned. Where
- * the loop does not run, @fn runs on the caller's; on the thread of loop_start() itself it runs at once. From any
- * thread; @fn calls neither this nor loop_start() for the same loop.
+ * the loop does not run, @fn runs on the caller's; in a callback of the loop it runs at once. From any thread;
+ * @fn calls neither this nor loop_start() for the same loop.
  */
 void loop_call(struct loop *loop, void (*fn)(void *arg), void *arg);
 

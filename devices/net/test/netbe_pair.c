@@ -76,7 +76,8 @@ static void pair_close(struct netbe *be)
 {
 	assert_false(to_pair(be)->closed);
 	to_pair(be)->closed = true;
-	close(be->fd[0]);
+	for (unsigned int i = 0; i < be->pairs; i++)
+		close(be->fd[i]);
 }
 
 static int pair_host(struct netbe *be, struct netbe_host *out, bool qdisc)
@@ -99,21 +100,32 @@ static const struct netbe_ops pair_ops = { .recv = pair_recv,
 					   .host = pair_host,
 					   .close = pair_close };
 
-void netbe_pair_init(struct netbe_pair *pair)
+static void add_queue(struct netbe_pair *pair)
 {
 	const int size = SOCKET_BUFFER;
 	int fd[2];
 
-	memset(pair, 0, sizeof(*pair));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd),
 			 0);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	pair->peers[pair->be.pairs] = fd[1];
+	pair->be.fd[pair->be.pairs++] = fd[0];
+}
+
+void netbe_pair_init_queues(struct netbe_pair *pair, unsigned int queues)
+{
+	memset(pair, 0, sizeof(*pair));
 	pair->be.ops = &pair_ops;
-	pair->be.pairs = 1;
-	pair->be.fd[0] = fd[0];
 	snprintf(pair->be.name, sizeof(pair->be.name), "the test's peer");
-	pair->peer = fd[1];
+	while (pair->be.pairs < queues)
+		add_queue(pair);
+	pair->peer = pair->peers[0];
+}
+
+void netbe_pair_init(struct netbe_pair *pair)
+{
+	netbe_pair_init_queues(pair, 1);
 }
 
 void netbe_pair_destroy(struct netbe_pair *pair)
@@ -121,6 +133,8 @@ void netbe_pair_destroy(struct netbe_pair *pair)
 	assert_true(pair->closed);
 	if (pair->peer >= 0)
 		close(pair->peer);
+	for (unsigned int i = 1; i < pair->be.pairs; i++)
+		close(pair->peers[i]);
 }
 
 void netbe_pair_fail(struct netbe_pair_fault *fault, int err, unsigned int n)

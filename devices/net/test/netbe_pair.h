@@ -1,6 +1,6 @@
 /*
- * A net backend for unit tests: one end of a socketpair, that fails on demand. The test holds the other
- * end, where a frame is a datagram: header first, as in devices/net/netbe.h.
+ * A net backend for unit tests: one end of a socketpair for each of its queues, that fails on demand. The test holds
+ * the other ends, where a frame is a datagram: header first, as in devices/net/netbe.h.
  */
 #ifndef DEVICES_NET_TEST_NETBE_PAIR_H
 #define DEVICES_NET_TEST_NETBE_PAIR_H
@@ -18,7 +18,8 @@ struct netbe_pair_fault {
 
 struct netbe_pair {
 	struct netbe be;
-	int peer; /* the test's end; non-blocking */
+	int peer;		    /* the test's end; non-blocking */
+	int peers[NETBE_MAX_PAIRS]; /* those of all queues; the first is @peer */
 	struct netbe_pair_fault send_fault, recv_fault, features_fault;
 	atomic_bool recv_loses;	   /* the frame that a recv_fault hits */
 	_Atomic uint64_t features; /* what was last set */
@@ -30,6 +31,7 @@ struct netbe_pair {
 
 /* The card's end is pair->be, closed by it; pair itself stays the test's. */
 void netbe_pair_init(struct netbe_pair *pair);
+void netbe_pair_init_queues(struct netbe_pair *pair, unsigned int queues);
 void netbe_pair_destroy(struct netbe_pair *pair);
 
 /* Let the next @n calls fail. */

@@ -23,14 +23,27 @@ uint8_t frame[HDR + MAX_FRAME + 70000], got[HDR + MAX_FRAME + 70000];
 static struct {
 	struct vdriver_buf part[MAX_PARTS];
 	unsigned int nr;
-} posted[VIRTQ_SIZE_MAX];
+} posted[NETBE_MAX_PAIRS][VIRTQ_SIZE_MAX];
+
+static unsigned int queues = 1, on, ctrl = CTRL;
 
 /* ---- the machine ---- */
+
+void use_pair(unsigned int i)
+{
+	on = i;
+}
+
+void use_queues(uint64_t features)
+{
+	ctrl = features & F(MQ) ? 2 * queues : CTRL;
+	mark = d.next_gpa;
+}
 
 void start(uint64_t features)
 {
 	vdriver_start(&d, features);
-	mark = d.next_gpa;
+	use_queues(features);
 }
 
 void create(uint64_t features, uint16_t queue_size, unsigned int poll_us)
@@ -44,7 +57,7 @@ void create(uint64_t features, uint16_t queue_size, unsigned int poll_us)
 void create_with(uint64_t features, const struct virtio_net_options *options)
 {
 	vdriver_init(&d, 64 * MIB);
-	netbe_pair_init(&pair);
+	netbe_pair_init_queues(&pair, queues);
 	pair.be.features = features;
 	pair.be.mtu = 1400;
 	d.env.name = "net0";
@@ -73,11 +86,21 @@ int setup_long_rings(void **state)
 	return 0;
 }
 
+int setup_queues(void **state)
+{
+	queues = 4;
+	create(OFFLOADS, 64, 0);
+	(void)state;
+	return 0;
+}
+
 int teardown(void **state)
 {
 	(void)state;
 	d.device->ops->stop(d.device);
 	netbe_pair_check_ledger(&d.counters);
+	queues = 1;
+	on = 0;
 	vdriver_destroy(&d);
 	netbe_pair_destroy(&pair);
 	return 0;
@@ -127,7 +150,7 @@ size_t make_frame(size_t len, uint32_t seed)
 
 static void peer_wait(short events)
 {
-	struct pollfd p = { .fd = pair.peer, .events = events };
+	struct pollfd p = { .fd = pair.peers[on], .events = events };
 
 	if (poll(&p, 1, VDRIVER_TIMEOUT_MS) != 1)
 		fail_msg("the card neither sends nor takes frames");
@@ -135,7 +158,7 @@ static void peer_wait(short events)
 
 void peer_send(size_t len)
 {
-	while (send(pair.peer, frame, len, 0) < 0) {
+	while (send(pair.peers[on], frame, len, 0) < 0) {
 		assert_int_equal(errno, EAGAIN);
 		peer_wait(POLLOUT);
 	}
@@ -146,7 +169,7 @@ size_t peer_recv(void)
 	ssize_t n;
 
 	peer_wait(POLLIN);
-	n = recv(pair.peer, got, sizeof(got), 0);
+	n = recv(pair.peers[on], got, sizeof(got), 0);
 	assert_true(n > 0);
 	return (size_t)n;
 }
@@ -171,11 +194,11 @@ void post(const uint32_t *split, size_t total, bool indirect)
 {
 	struct vdriver_buf part[MAX_PARTS];
 	const unsigned int nr = make_parts(part, split, total);
-	const uint16_t head = indirect ? vdriver_add_indirect(&d, RX, part, 0, nr)
-				       : vdriver_add(&d, RX, part, 0, nr);
+	const uint16_t head = indirect ? vdriver_add_indirect(&d, 2 * on, part, 0, nr)
+				       : vdriver_add(&d, 2 * on, part, 0, nr);
 
-	memcpy(posted[head].part, part, sizeof(part));
-	posted[head].nr = nr;
+	memcpy(posted[on][head].part, part, sizeof(part));
+	posted[on][head].nr = nr;
 }
 
 void post_plain(size_t total)
@@ -191,14 +214,14 @@ size_t collect(void)
 	size_t len = 0;
 
 	for (unsigned int i = 0; i < h.num_buffers; i++) {
-		const struct vring_used_elem e = vdriver_wait(&d, RX);
+		const struct vring_used_elem e = vdriver_wait(&d, 2 * on);
 		uint32_t left = e.len;
 
 		for (unsigned int p = 0; left; p++) {
-			const uint32_t n = MIN(left, posted[e.id].part[p].len);
+			const uint32_t n = MIN(left, posted[on][e.id].part[p].len);
 
-			assert_true(p < posted[e.id].nr && len + n <= sizeof(got));
-			memcpy(got + len, posted[e.id].part[p].host, n);
+			assert_true(p < posted[on][e.id].nr && len + n <= sizeof(got));
+			memcpy(got + len, posted[on][e.id].part[p].host, n);
 			len += n;
 			left -= n;
 		}
@@ -226,9 +249,9 @@ void transmit(const uint32_t *split, size_t len, bool indirect)
 	for (unsigned int i = 0; i < nr; at += part[i++].len)
 		memcpy(part[i].host, frame + at, part[i].len);
 	if (indirect)
-		vdriver_add_indirect(&d, TX, part, nr, 0);
+		vdriver_add_indirect(&d, 2 * on + 1, part, nr, 0);
 	else
-		vdriver_add(&d, TX, part, nr, 0);
+		vdriver_add(&d, 2 * on + 1, part, nr, 0);
 }
 
 void transmit_plain(size_t len)
@@ -243,12 +266,12 @@ void check_alive(void)
 	size_t len = make_frame(100, 0xa11fe);
 
 	transmit_plain(len);
-	vdriver_kick(&d, TX);
-	vdriver_wait(&d, TX);
+	vdriver_kick(&d, 2 * on + 1);
+	vdriver_wait(&d, 2 * on + 1);
 	assert_got(peer_recv(), len);
 	len = make_frame(200, 0xa11fe);
 	post_plain(2048);
-	vdriver_kick(&d, RX);
+	vdriver_kick(&d, 2 * on);
 	peer_send(len);
 	assert_got(collect(), len);
 }
@@ -264,9 +287,9 @@ uint8_t control(const uint8_t *bytes, uint32_t len, uint32_t split)
 	b[0].len = split;
 	b[1].len = len - split;
 	b[2].host[0] = 0xee;
-	vdriver_add(&d, CTRL, b, 2, 1);
-	vdriver_kick(&d, CTRL);
-	assert_int_equal(vdriver_wait(&d, CTRL).len, 1);
+	vdriver_add(&d, ctrl, b, 2, 1);
+	vdriver_kick(&d, ctrl);
+	assert_int_equal(vdriver_wait(&d, ctrl).len, 1);
 	assert_int_equal(b[2].host[1], 0);
 	return b[2].host[0];
 }

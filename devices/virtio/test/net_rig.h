@@ -37,10 +37,17 @@ void create_with(uint64_t features, const struct virtio_net_options *options);
 int setup(void **state); /* all OFFLOADS, rings of 256, no polling */
 int setup_polling(void **state);
 int setup_long_rings(void **state);
+int setup_queues(void **state); /* four queue pairs, rings of 64 */
 int teardown(void **state);
+
+/* What follows is about queue pair @i, until teardown(). */
+void use_pair(unsigned int i);
 
 /* A driver comes that takes @features. */
 void start(uint64_t features);
+
+/* A driver that was started by hand has taken @features. */
+void use_queues(uint64_t features);
 
 /* The counter "net0.GROUP", NAME; the card's thread may be counting. */
 uint64_t counter(const char *group, const char *name);

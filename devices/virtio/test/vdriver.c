@@ -109,12 +109,17 @@ uint64_t vdriver_counter(struct vdriver *d, const char *group, const char *name)
 	char full[32];
 
 	snprintf(full, sizeof(full), "%s%s%s", d->env.name, *group ? "." : "", group);
-	for (const struct counter_group *g = d->counters.first; g; g = g->next)
+	for (struct counter_group *g = d->counters.first; g; g = g->next) {
+		if (strcmp(g->name, full))
+			continue;
+		if (g->refresh)
+			g->refresh(g);
 		for (const struct counter_desc *c = g->desc; c->name; c++)
-			if (!strcmp(g->name, full) && !strcmp(c->name, name))
+			if (!strcmp(c->name, name))
 				return __atomic_load_n(
 					(const uint64_t *)((const char *)g->base + c->offset),
 					__ATOMIC_RELAXED);
+	}
 	fail_msg("no counter %s.%s", full, name);
 	return 0;
 }

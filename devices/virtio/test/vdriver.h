@@ -26,7 +26,7 @@
 #include "devices/virtio/core.h"
 
 #define VDRIVER_TIMEOUT_MS 20000
-#define VDRIVER_MAX_QUEUES 8
+#define VDRIVER_MAX_QUEUES 17
 
 struct vdriver_queue {
 	uint16_t size;
