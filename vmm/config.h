@@ -11,6 +11,7 @@
 #include "vmm/base/options.h"
 #include "vmm/base/util.h"
 #include "vmm/console.h"
+#include "vmm/pin.h"
 
 #define CONFIG_MAX_DEVICES 64
 #define CONFIG_MAX_FILES   16
@@ -25,6 +26,7 @@ struct config {
 	const char *kernel, *initrd, *append;
 	uint64_t mem; /* bytes */
 	unsigned int cpus;
+	struct pins pins;	/* as they were given */
 	unsigned int transport; /* enum device_transport, for devices that do not choose */
 	struct console_options console;
 	const char *stats;		      /* NULL, "-" or a file */

@@ -24,6 +24,22 @@ guest_inherited_descriptors()
 	kill $pid; wait $pid
 	! grep 'inherited$' <<<"$fds" && grep -q kvm-vcpu <<<"$fds" && grep -q outcome "$tmp/inherited.stats"
 }
+guest_pin_of_nobody() { vmm 125 --kernel "$small" --mem 16M --pin disk=0 && says "cannot pin 'disk': there is no such thread (there are: vcpu0 main)"; }
+guest_pin_to_nowhere() { vmm 125 --kernel "$small" --mem 16M --pin vcpu=0,1023 && says 'cannot pin thread vcpu0 to CPU 1023: it is not there'; }
+guest_pinned()
+{
+	local pid i task cpu
+	cpu=$(awk '/^Cpus_allowed_list/ { split($2, first, /[,-]/); print first[1] }' /proc/self/status)
+	timeout 60 "$minivmm" --kernel "$small" --append l --mem 16M --pin "vcpu0=$cpu" 2>"$tmp/err" </dev/null &
+	pid=$!
+	for i in $(seq 100); do
+		sleep 0.1
+		task=$(grep -lx vcpu0 /proc/"$(pgrep -P $pid)"/task/*/comm 2>/dev/null)
+		[ -n "$task" ] && grep -q "^Cpus_allowed_list:[[:space:]]$cpu\$" "${task%comm}status" && break
+	done
+	kill $pid
+	[ "$i" -lt 100 ]
+}
 guest_status_too_large() { guest 123 b && says 'status 200'; }
 guest_holes() { guest 0 m && guest 0 m --stats "$tmp/stats" && grep -q '"mmio":{"misses":2}' "$tmp/stats"; }
 guest_expect_status() { guest 126 o --expect-status && says 'without reporting a status' && guest 42 s --expect-status; }

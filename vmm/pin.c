@@ -1,0 +1,129 @@
+/* Threads on CPUs of the host. */
+#include "vmm/pin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/log.h"
+
+/* A CPU's number at *@at, which goes behind it. */
+static int parse_cpu(const char **at)
+{
+	char *end;
+	const unsigned long cpu = strtoul(*at, &end, 10);
+
+	if (**at < '0' || **at > '9' || cpu >= CPU_SETSIZE)
+		return -EINVAL;
+	*at = end;
+	return (int)cpu;
+}
+
+/* "3" or "2-5". */
+static int parse_range(cpu_set_t *cpus, const char **at)
+{
+	const int first = parse_cpu(at);
+	int last = first;
+
+	if (**at == '-') {
+		++*at;
+		last = parse_cpu(at);
+	}
+	if (first < 0 || last < first)
+		return -EINVAL;
+	for (int cpu = first; cpu <= last; cpu++)
+		CPU_SET(cpu, cpus);
+	return 0;
+}
+
+/* "net0=" begins a pin; what has no name goes on with the one before. */
+static int parse_name(struct pins *pins, const char **at)
+{
+	const size_t len = strcspn(*at, "=,");
+	struct pin *pin = &pins->pin[pins->nr];
+
+	if ((*at)[len] != '=')
+		return 0;
+	if (!len || len >= sizeof(pin->name) || pins->nr == PIN_MAX)
+		return -EINVAL;
+	*pin = (struct pin){ .used = false };
+	memcpy(pin->name, *at, len);
+	for (unsigned int i = 0; i < pins->nr; i++)
+		if (!strcmp(pins->pin[i].name, pin->name))
+			return -EINVAL;
+	pins->nr++;
+	*at += len + 1;
+	return 0;
+}
+
+int pin_parse(void *at, const char *text)
+{
+	struct pins *pins = at;
+	const unsigned int before = pins->nr;
+
+	for (;; text++) {
+		if (parse_name(pins, &text) || pins->nr == before ||
+		    parse_range(&pins->pin[pins->nr - 1].cpus, &text))
+			return -EINVAL;
+		if (*text != ',')
+			return *text ? -EINVAL : 0;
+	}
+}
+
+/* The pin of the thread by its name, else that of its kind. */
+static struct pin *find(struct pins *pins, const char *name)
+{
+	const size_t kind = strcspn(name, "0123456789");
+	struct pin *found = NULL;
+
+	for (unsigned int i = 0; i < pins->nr; i++) {
+		struct pin *p = &pins->pin[i];
+
+		if (!strcmp(p->name, name))
+			return p;
+		if (strlen(p->name) == kind && !strncmp(p->name, name, kind))
+			found = p;
+	}
+	return found;
+}
+
+int pin_thread(struct pins *pins, const char *name)
+{
+	struct pin *pin = find(pins, name);
+	const size_t len = strlen(pins->seen);
+	cpu_set_t now;
+
+	snprintf(pins->seen + len, sizeof(pins->seen) - len, "%s%s", len ? " " : "", name);
+	if (!pin)
+		return 0;
+	pin->used = true;
+	if (sched_setaffinity(0, sizeof(pin->cpus), &pin->cpus) < 0 && errno != EINVAL) {
+		const int err = errno;
+
+		log_error("cannot pin thread %s: %s", name, strerror(err));
+		return -err;
+	}
+	/* Of several CPUs the kernel takes those that there are, and says nothing. */
+	CPU_ZERO(&now);
+	sched_getaffinity(0, sizeof(now), &now);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &pin->cpus) && !CPU_ISSET(cpu, &now)) {
+			log_error(
+				"cannot pin thread %s to CPU %d: it is not there, or outside our cpuset (Cpus_allowed_list in /proc/self/status has those to choose from)",
+				name, cpu);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+int pin_check(const struct pins *pins)
+{
+	for (unsigned int i = 0; i < pins->nr; i++)
+		if (!pins->pin[i].used) {
+			log_error("cannot pin '%s': there is no such thread (there are: %s)",
+				  pins->pin[i].name, pins->seen);
+			return -EINVAL;
+		}
+	return 0;
+}

@@ -1,0 +1,33 @@
+/* Which thread runs on which CPUs of the host: --pin vcpu0=1,net0=2-3,5,disk0=0. */
+#ifndef VMM_PIN_H
+#define VMM_PIN_H
+
+#include <sched.h>
+#include <stdbool.h>
+
+#include "vmm/base/util.h"
+
+#define PIN_MAX 64u
+
+struct pin {
+	char name[16]; /* of a thread, or without its number: of all of that kind */
+	cpu_set_t cpus;
+	bool used;
+};
+
+struct pins {
+	unsigned int nr;
+	struct pin pin[PIN_MAX];
+	char seen[512]; /* names of threads, for a message */
+};
+
+/* Add what @text says to the struct pins at @at, as an option's parser does. -EINVAL. */
+int pin_parse(void *at, const char *text);
+
+/* The calling thread is named @name: put it where it is to be. -errno with a message. */
+int must_check pin_thread(struct pins *pins, const char *name);
+
+/* All threads there are have been put. -EINVAL, with a message, if one was named that is not there. */
+int must_check pin_check(const struct pins *pins);
+
+#endif
