@@ -56,7 +56,6 @@ struct machine {
 	struct stats *stats;
 	struct sandbox sandbox;
 	struct pins pins;
-	struct thread_guard guard; /* of every thread: its CPUs, then the sandbox */
 	struct guestmem mem;
 	struct kvm kvm;
 	struct bus pio, mmio;
@@ -274,7 +273,7 @@ static struct device_env device_env(struct machine *m, const char *name)
 		.name = name,
 		.mem = &m->mem,
 		.cpus = m->config->cpus,
-		.guard = &m->guard,
+		.guard = &m->pins.guard,
 		.counters = &m->counters,
 		.plug = plug,
 		.plug_pci = plug_pci,
@@ -328,9 +327,8 @@ static int add_supervisor(struct machine *m)
 	static const struct supervisor_ops ops = { .output_room = on_output_room,
 						   .input_ready = on_input_ready,
 						   .end = end };
-	const int ret =
-		supervisor_create(&m->supervisor, m->config->job, m->loop, &m->guard, &ops, m);
-		.counters = &m->counters,
+	const struct device_env env = device_env(m, "job");
+	const int ret = supervisor_create(&m->supervisor, m->config->job, m->loop, &env, &ops, m);
 
 	if (!ret)
 		m->console_options =
@@ -484,14 +482,6 @@ static void begin_outputs(struct machine *m)
 		sink_begin(stats_output(m->stats));
 }
 
-static int guard_thread(void *arg, const struct thread *thread)
-{
-	struct machine *m = arg;
-	const int ret = pin_thread(&m->pins, thread->name);
-
-	return ret ? ret : m->sandbox.guard.confine(m->sandbox.guard.arg, thread);
-}
-
 static int build(struct machine *m, uint64_t start_ns)
 {
 	static const struct guestmem_hole hole = MEMMAP_HOLE;
@@ -499,6 +489,7 @@ static int build(struct machine *m, uint64_t start_ns)
 	struct files files = { .nr = 0 };
 	int ret = sandbox_create(&m->sandbox, m->config->sandbox, &m->counters);
 
+	pin_guard(&m->pins, &m->sandbox.guard);
 	if (!ret)
 		ret = files_add_inputs(&files, m->config, kinds, ARRAY_SIZE(kinds));
 	if (ret)
@@ -541,12 +532,10 @@ static int build(struct machine *m, uint64_t start_ns)
 		ret = open_outputs(m, &files);
 	kvm_close_node(&m->kvm);
 	for (unsigned int i = 0; !ret && i < m->nr_vcpus; i++)
-		ret = vcpu_start(&m->vcpu[i], &m->guard);
-	/* The threads have inherited where the first one ran. */
+		ret = vcpu_start(&m->vcpu[i], &m->pins.guard);
+	/* The others have inherited where this thread ran until now. */
 	if (!ret)
-		ret = pin_thread(&m->pins, "main");
-	if (!ret)
-		ret = pin_check(&m->pins);
+		ret = pin_main(&m->pins);
 	/* Last: from here on nothing can be opened, mapped or started. */
 	if (!ret)
 		ret = sandbox_enter_main(&m->sandbox);
@@ -595,7 +584,6 @@ int machine_run(const struct config *config, uint64_t start_ns)
 		.config = config,
 		.kvm = { .fd = -1, .vm_fd = -1 },
 		.pins = config->pins,
-		.guard = { .confine = guard_thread, .arg = &m },
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.status = STATUS_CANNOT,
 	};

@@ -117,8 +117,26 @@ int pin_thread(struct pins *pins, const char *name)
 	return 0;
 }
 
-int pin_check(const struct pins *pins)
+static int confine(void *arg, const struct thread *thread)
 {
+	struct pins *pins = arg;
+	const int ret = pin_thread(pins, thread->name);
+
+	return ret ? ret : pins->behind->confine(pins->behind->arg, thread);
+}
+
+void pin_guard(struct pins *pins, const struct thread_guard *behind)
+{
+	pins->guard = (struct thread_guard){ .confine = confine, .arg = pins };
+	pins->behind = behind;
+}
+
+int pin_main(struct pins *pins)
+{
+	const int ret = pin_thread(pins, "main");
+
+	if (ret)
+		return ret;
 	for (unsigned int i = 0; i < pins->nr; i++)
 		if (!pins->pin[i].used) {
 			log_error("cannot pin '%s': there is no such thread (there are: %s)",

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdbool.h>
 
+#include "vmm/base/thread.h"
 #include "vmm/base/util.h"
 
 #define PIN_MAX 64u
@@ -19,6 +20,10 @@ struct pins {
 	unsigned int nr;
 	struct pin pin[PIN_MAX];
 	char seen[512]; /* names of threads, for a message */
+
+	/* Of every thread: its CPUs, then what @behind does. */
+	struct thread_guard guard;
+	const struct thread_guard *behind;
 };
 
 /* Add what @text says to the struct pins at @at, as an option's parser does. -EINVAL. */
@@ -27,7 +32,13 @@ int pin_parse(void *at, const char *text);
 /* The calling thread is named @name: put it where it is to be. -errno with a message. */
 int must_check pin_thread(struct pins *pins, const char *name);
 
-/* All threads there are have been put. -EINVAL, with a message, if one was named that is not there. */
-int must_check pin_check(const struct pins *pins);
+/* Have @pins->guard put threads, and then @behind do its part. */
+void pin_guard(struct pins *pins, const struct thread_guard *behind);
+
+/*
+ * All other threads have been put: put the first one, "main", which they would have followed. -EINVAL, with a message,
+ * if one was named that is not there.
+ */
+int must_check pin_main(struct pins *pins);
 
 #endif

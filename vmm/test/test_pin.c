@@ -100,13 +100,13 @@ static void test_thread(void **state)
 
 	(void)state;
 	messages_begin();
-	assert_int_equal(pin_check(&pins), -EINVAL); /* no thread as yet */
+	assert_int_equal(pin_main(&pins), -EINVAL); /* no thread as yet */
 	assert_int_equal(pthread_create(&thread, NULL, in_thread, &pins), 0);
 	pthread_join(thread, NULL);
-	assert_int_equal(pin_check(&pins), 0);
+	assert_int_equal(pin_main(&pins), 0);
 	said = messages_end();
 	assert_non_null(strstr(said, "cannot pin thread net0 to CPU 1023"));
-	assert_string_equal(pins.seen, "net1 nets net0");
+	assert_string_equal(pins.seen, "main net1 nets net0 main");
 }
 
 /* None of them is there. */
