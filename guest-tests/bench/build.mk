@@ -4,7 +4,7 @@ BENCH := guest-tests/bench
 CRR_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,crr load slot server netperf flood pattern opts hist pace netstat out util) \
 	$(BUILD)/vmm/base/options.o
 LAUNCH_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,launch util)
-REPORT_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,report report_html results)
+REPORT_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,report report_html report_ledger report_rank results)
 BENCH_TESTS := $(patsubst $(BENCH)/test/%.c,$(BUILD)/$(BENCH)/test/%,$(wildcard $(BENCH)/test/test_*.c))
 UNIT_TESTS += $(BENCH_TESTS)
 
@@ -34,6 +34,14 @@ run: $(BENCH_PROGS) guest
 # Long: every peer and mode; GUEST=linux: with the guest of make guest-linux. What can be set is told in $(BENCH)/bench.
 bench: $(BENCH_PROGS) guest linux-tools
 	BUILD=$(BUILD) $(BENCH)/bench
+
+# `make experiment nic-model` or `make experiment accept-rate`; SHORT=1 in seconds. What they are is told in $(BENCH)/experiment.
+EXPERIMENTS := nic-model accept-rate
+experiment: $(BENCH_PROGS) guest
+	BUILD=$(BUILD) $(BENCH)/experiment $(or $(NAME),$(filter $(EXPERIMENTS),$(MAKECMDGOALS)))
+$(EXPERIMENTS): experiment
+	@:
+.PHONY: experiment $(EXPERIMENTS)
 
 -include $(CRR_OBJS:.o=.d) $(REPORT_OBJS:.o=.d) $(BENCH_TESTS:=.d)
 

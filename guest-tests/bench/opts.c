@@ -155,6 +155,7 @@ static const struct option server_rows[] = {
 		"verify", port_verify, "5010",
 		"check a stream, and answer its end with how many bytes were right,\n64 bits wide") },
 	{ SERVICE("chargen", port_chargen, "5019", "send for as long as the client reads") },
+	{ SERVICE("http", port_http, "0", "one answer to every request; 0: not served") },
 	{ COUNT("request", request, 1, OPTS_MAX_PAYLOAD), .value = "SIZE", .preset = "1",
 	  .help = "bytes of a request" },
 	{ COUNT("response", response, 1, OPTS_MAX_PAYLOAD), .value = "SIZE", .preset = "1",
@@ -307,7 +308,7 @@ int opts_server(int argc, char **argv, struct server_opts *o)
 	if (word)
 		log_error("unexpected argument '%s'", word);
 	else if (!o->port_crr && !o->port_rr && !o->port_discard && !o->port_chargen &&
-		 !o->port_verify)
+		 !o->port_verify && !o->port_http)
 		log_error("every service is switched off, nothing to serve");
 	else
 		return 0;

@@ -58,7 +58,8 @@ struct client_opts {
 struct server_opts {
 	struct in_addr bind;
 	uint32_t threads;
-	uint32_t port_crr, port_rr, port_discard, port_chargen, port_verify; /* 0: not served */
+	uint32_t port_crr, port_rr, port_discard, port_chargen, port_verify,
+		port_http; /* 0: not served */
 	uint32_t request, response, block;
 	const char *json;
 };

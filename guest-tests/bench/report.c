@@ -18,11 +18,14 @@ const struct column report_columns[] = {
 	{ "p50_us", "p50 us", true, false, false, 1 },
 	{ "p99_us", "p99 us", true, false, false, 1 },
 	{ "p99.9_us", "p99.9 us", true, false, false, 1 },
+	{ "seconds", "seconds", true, false, false, 2 },
+	{ "max_us", "longest us", true, false, false, 0 },
 	{ "failures", "failures", true, true, false, 0 },
 	{ "tcp.RetransSegs", "retrans", true, true, false, 0 },
 	{ "drops_tap", "drops tap", true, true, true, 0 },
 	{ "drops_vmm", "drops VMM", true, true, true, 0 },
 	{ "drops_guest", "drops guest", true, true, true, 0 },
+	{ "drops_unexplained", "unexplained", true, true, true, 0 },
 	{ "exits_per_unit", "exits/unit", true, false, true, 2 },
 	{ "vmm_exits_per_unit", "exits to VMM/unit", true, false, true, 2 },
 	{ "kicks_per_unit", "kicks/unit", true, false, true, 2 },
@@ -122,7 +125,7 @@ void report_config_name(const char *config, char name[REPORT_TEXT])
 
 	snprintf(pieces, sizeof(pieces), "%s", config);
 	*name = 0;
-	while ((piece = strsep(&rest, ":@,+")) && used < REPORT_TEXT)
+	while ((piece = strsep(&rest, ":@,+%")) && used < REPORT_TEXT)
 		used += (size_t)snprintf(name + used, REPORT_TEXT - used, "%s%s", used ? ", " : "",
 					 word(piece));
 }
@@ -134,6 +137,7 @@ const char *report_test_name(const char *test)
 	} names[] = {
 		{ "start", "Start" },
 		{ "memory", "Memory" },
+		{ "ab", "ab: a page, many at once" },
 		{ "crr1", "Connections, one at a time" },
 		{ "crr", "Connections, many at once" },
 		{ "rr1", "Requests, one at a time" },
@@ -149,10 +153,16 @@ const char *report_test_name(const char *test)
 		{ "netperf-udp", "netperf UDP_STREAM, received" },
 	};
 
+	static char many[REPORT_TEXT];
+	unsigned int connections;
+
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(names[i].test, test))
 			return names[i].name;
-	return test;
+	if (sscanf(test, "crr%u", &connections) != 1)
+		return test;
+	snprintf(many, sizeof(many), "Connections, %u at a time", connections);
+	return many;
 }
 
 static void print_cell(double value, int decimals, int width)
@@ -207,6 +217,22 @@ static void print_table(const struct results *r, unsigned int base, unsigned int
 	}
 }
 
+static void begin_ledger(const struct results *r, unsigned int config, FILE *f)
+{
+	char name[REPORT_TEXT];
+
+	report_config_name(r->configs.name[config], name);
+	fprintf(f, "\nFrames of %s", name);
+}
+
+static void ledger_line(const char *label, FILE *f)
+{
+	if (label)
+		fprintf(f, "\n  %s: ", label);
+	else
+		fputc('\n', f);
+}
+
 static void print_text(const struct results *r, unsigned int base)
 {
 	const struct column *headline;
@@ -225,6 +251,7 @@ static void print_text(const struct results *r, unsigned int base)
 		if (headline && report_has_details(r, test))
 			print_table(r, base, test, headline, true, (int)width);
 	}
+	report_ledger(r, stdout, begin_ledger, ledger_line);
 	printf("\n");
 	for (unsigned int i = 0; i < r->about_count; i++) {
 		report_config_name(r->about[i].key, name);
@@ -392,24 +419,22 @@ static int read_files(struct results *r, char **paths)
 static const char usage[] =
 	"usage: report [--base CONFIG] [--html FILE] [--json FILE] [--csv FILE] RESULTS...\n"
 	"       report --told-apart [--base CONFIG] RESULTS...\n"
+	"       report --rank [--base CONFIG] RESULTS...\n"
 	"Prints results (lines config/test/round<TAB>key<TAB>value) as tables, and writes them as asked.\n"
 	"CONFIG is what the others are compared with, the first one by default. --told-apart only says, by\n"
-	"status 0 or 3, whether it is known of all of them that they differ from it.\n";
+	"status 0 or 3, whether it is known of all of them that they differ from it; --rank sorts them by how much.\n";
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "base", required_argument, NULL, 'b' },
-		{ "html", required_argument, NULL, 'h' },
-		{ "json", required_argument, NULL, 'j' },
-		{ "csv", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, '?' },
-		{ "told-apart", no_argument, NULL, 't' },
-		{ NULL, 0, NULL, 0 },
+		{ "base", required_argument, NULL, 'b' }, { "html", required_argument, NULL, 'h' },
+		{ "json", required_argument, NULL, 'j' }, { "csv", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, '?' },	  { "told-apart", no_argument, NULL, 't' },
+		{ "rank", no_argument, NULL, 'r' },	  { NULL, 0, NULL, 0 },
 	};
 	const char *base_name = NULL, *html = NULL, *json = NULL, *csv = NULL;
 	static struct results results;
-	bool only_told_apart = false;
+	bool only_told_apart = false, only_rank = false;
 	int option, base = 0, rc;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -428,6 +453,9 @@ int main(int argc, char **argv)
 			break;
 		case 't':
 			only_told_apart = true;
+			break;
+		case 'r':
+			only_rank = true;
 			break;
 		default:
 			fputs(usage, stderr);
@@ -453,6 +481,8 @@ int main(int argc, char **argv)
 	}
 	if (!rc && only_told_apart) {
 		rc = all_told_apart(&results, (unsigned int)base) ? 0 : STATUS_NOT_TOLD_APART;
+	} else if (!rc && only_rank) {
+		rc = report_rank(&results, (unsigned int)base, stdout);
 	} else if (!rc) {
 		print_text(&results, (unsigned int)base);
 		rc = write_file(&results, (unsigned int)base, html, report_html);

@@ -45,6 +45,20 @@ void report_ratio_text(const struct ratio *ratio, char text[REPORT_TEXT]);
 void report_config_name(const char *config, char name[REPORT_TEXT]);
 const char *report_test_name(const char *test);
 
+/*
+ * The drop ledger of each configuration that has one: @begin it, then a @line for each of its rows, whose text follows,
+ * and with NULL one that ends it.
+ */
+void report_ledger(const struct results *r, FILE *f,
+		   void (*begin)(const struct results *r, unsigned int config, FILE *f),
+		   void (*line)(const char *label, FILE *f));
+
+/*
+ * What the configurations do to the headlines of @base, the largest certain effect first, in lines of fields parted by
+ * tabs: effect NUMBER CONFIG TEST RATIO; matters NUMBER CONFIG RATIO TEST (three at most); best CONFIG, as it was given.
+ */
+int report_rank(const struct results *r, unsigned int base, FILE *f);
+
 /* One self-contained page: tables, bars and latency curves as inline SVG. Returns 0 or -errno. */
 int report_html(const struct results *r, unsigned int base, FILE *f);
 

@@ -241,6 +241,24 @@ static void latency_curve(const struct results *r, unsigned int test, FILE *f)
 	fputs("</p>\n", f);
 }
 
+static void begin_ledger(const struct results *r, unsigned int config, FILE *f)
+{
+	fputs("<section><h2>Frames of ", f);
+	config_name(r, config, f);
+	fputs("</h2>\n<table class=\"about\">", f);
+}
+
+static void ledger_line(const char *label, FILE *f)
+{
+	if (!label) {
+		fputs("</td></tr></table></section>\n", f);
+		return;
+	}
+	fputs("<tr><td>", f);
+	text(f, label);
+	fputs("</td><td>", f);
+}
+
 int report_html(const struct results *r, unsigned int base, FILE *f)
 {
 	const struct column *headline;
@@ -276,6 +294,7 @@ int report_html(const struct results *r, unsigned int base, FILE *f)
 			table(r, base, test, headline, true, f);
 		fputs("</section>\n", f);
 	}
+	report_ledger(r, f, begin_ledger, ledger_line);
 	fputs("</body></html>\n", f);
 	return 0;
 }

@@ -23,7 +23,11 @@
 #define STOP_MS	      50 /* how often the stop flag is looked at */
 #define SEGMENT_BYTES 1400
 
-enum service { CRR, RR, DISCARD, CHARGEN, VERIFY, UDP_RR, SERVICES };
+enum service { CRR, RR, DISCARD, CHARGEN, VERIFY, UDP_RR, HTTP, SERVICES };
+
+/* To whatever is asked: enough for a load generator, and as the paired guest answers for /health. */
+static const char http_answer[] =
+	"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nOK\n";
 
 /* What an epoll event points at: a listening socket (or the UDP one), or a connection. */
 struct conn {
@@ -55,7 +59,8 @@ struct worker {
 static uint32_t port_of(const struct server_opts *o, enum service service)
 {
 	const uint32_t ports[SERVICES] = { o->port_crr,	    o->port_rr,	    o->port_discard,
-					   o->port_chargen, o->port_verify, o->port_rr };
+					   o->port_chargen, o->port_verify, o->port_rr,
+					   o->port_http };
 
 	return ports[service];
 }
@@ -93,13 +98,16 @@ static void conn_end(struct worker *w, struct conn *c, bool error)
 /* Send what is owed. Returns false when the connection is gone. */
 static bool conn_answer(struct worker *w, struct conn *c)
 {
-	uint32_t response = w->server->o->response, left;
+	const bool http = c->service == HTTP;
+	uint32_t response = http ? sizeof(http_answer) - 1 : w->server->o->response, left;
 	ssize_t n;
 
 	while (c->owed) {
 		left = (uint32_t)((c->owed - 1) % response) + 1; /* of the one that is under way */
-		n = send(c->fd, w->pattern + (response - left) % PATTERN_PERIOD, left,
-			 MSG_NOSIGNAL);
+		n = send(c->fd,
+			 http ? http_answer + response - left
+			      : w->pattern + (response - left) % PATTERN_PERIOD,
+			 left, MSG_NOSIGNAL);
 		if (n < 0 && errno == EAGAIN)
 			return true;
 		if (n < 0) {
@@ -109,7 +117,7 @@ static bool conn_answer(struct worker *w, struct conn *c)
 		c->owed -= (uint64_t)n;
 		w->r.bytes_out += (uint64_t)n;
 	}
-	if (c->service == CRR && c->got >= w->server->o->request) {
+	if (c->service == HTTP || (c->service == CRR && c->got >= w->server->o->request)) {
 		/* The server closes first, as netserver does: TIME_WAIT stays on this side. */
 		conn_end(w, c, false);
 		return false;
@@ -124,6 +132,11 @@ static void conn_took(struct worker *w, struct conn *c, size_t n)
 	uint64_t got = c->got + n;
 
 	w->r.bytes_in += n;
+	if (c->service == HTTP) {
+		c->owed = sizeof(http_answer) - 1;
+		w->r.requests++;
+		return;
+	}
 	if (c->service == CRR) {
 		c->got = (uint32_t)got;
 		if (got >= o->request) {
@@ -356,8 +369,8 @@ static int worker_init(struct worker *w, struct server *server)
 
 static void print_ready(const struct server_opts *o)
 {
-	static const char *const names[SERVICES] = { "crr",	"rr",	  "discard",
-						     "chargen", "verify", "udp_rr" };
+	static const char *const names[SERVICES] = { "crr",    "rr",	 "discard", "chargen",
+						     "verify", "udp_rr", "http" };
 	const char *separator = "crr: serving ";
 
 	for (enum service s = 0; s < SERVICES; s++) {

@@ -1,0 +1,34 @@
+# The two experiments in their short form: that they work, say what they found, and keep what was measured at Ctrl-C.
+kvm_usable && [ -w /dev/net/tun ] || skip 'no /dev/kvm or no /dev/net/tun that is ours to open'
+mkdir "$TMP/nic" "$TMP/rate" "$TMP/part"
+
+SHORT=1 OUT=$TMP/nic "$top/guest-tests/bench/experiment" nic-model >"$TMP/text" 2>&1
+is "nic-model: status" $? 0
+check "nic-model: the answer" grep -q 'Does a guest drop packets under ab.*bare took .*minivmm:transport=pci@mode=irq took ' "$TMP/nic/answer.txt"
+check "nic-model: nothing is unexplained" grep -q 'no hop accounts for: 0\.' "$TMP/nic/answer.txt"
+check "nic-model: the way of the frames, printed" grep -q "host's interface -> tap -> minivmm -> guest: sent [1-9]" "$TMP/text"
+check "nic-model: and in its page" grep -q 'guest -&#62; minivmm -&#62; tap' "$TMP/nic/report.html"
+
+SHORT=1 OUT=$TMP/rate "$top/guest-tests/bench/experiment" accept-rate >"$TMP/text" 2>&1
+is "accept-rate: status" $? 0
+check "accept-rate: the answer" grep -q 'bare metal does [0-9.]*/s and the VM [0-9.]*/s here' "$TMP/rate/answer.txt"
+check "accept-rate: nothing is unexplained" grep -q 'no hop accounts for: 0\.' "$TMP/rate/answer.txt"
+# Two tests of four configurations beside the base.
+is "accept-rate: effects that are ranked" "$(grep -c ^effect "$TMP/rate/ranking.tsv")" 8
+grep -q 'not measured' "$TMP/text" && grep -q 'cannot be had' "$TMP/text" && failed "accept-rate: a knob" "$(grep 'cannot be had' "$TMP/text")"
+sed "s#build/guest.elf#$build/none#" "$TMP/rate/best.conf" >"$TMP/best.conf"
+"$minivmm" --config "$TMP/best.conf" 2>"$TMP/err"
+check "accept-rate: the best is a configuration" grep -q "'$build/none'" "$TMP/err"
+
+# Ctrl-C, to all of the group, once something is measured.
+SECS=1 ROUNDS=50 TESTS=crr1 CONFIGS='minivmm:transport=pci@mode=irq bare' OUT=$TMP/part setsid env --default-signal=INT \
+	"$top/guest-tests/bench/experiment" accept-rate >"$TMP/text" 2>&1 &
+pid=$!
+await 'a figure of the experiment' grep -q 'bare/crr1/1.rate' "$TMP/part/results.tsv"
+kill -INT -- -$pid
+wait $pid
+check "Ctrl-C: what was measured is reported" grep -q 'Why does accept' "$TMP/part/answer.txt"
+check "Ctrl-C: and in the page" grep -q 'data-key="rate"' "$TMP/part/report.html"
+"$top/guest-tests/bench/experiment" nonsense 2>"$TMP/err"
+is "no such experiment: status" $? 2
+check "no such experiment: one line" grep -qx "experiment: no experiment 'nonsense' (nic-model or accept-rate)" "$TMP/err"
