@@ -34,7 +34,8 @@ struct tap {
 	unsigned int mtu; /* wished for, or 0 */
 	struct ifstats stats;
 	struct ifstats_values first; /* what had been counted before */
-	uint64_t first_qdisc;
+	uint64_t last_qdisc,
+		qdisc; /* what that had dropped when last seen, and since the start: it may be replaced */
 };
 
 /* What taps of different ages can do, the best first. */
@@ -90,9 +91,10 @@ static int tap_set_features(struct netbe *be, uint64_t features)
 /* What the tap sends goes to the guest, what it receives comes from there; a frame is sent once it is read. */
 static int tap_host(struct netbe *be, struct netbe_host *out, bool qdisc)
 {
-	const struct tap *tap = container_of(be, struct tap, be);
+	struct tap *tap = container_of(be, struct tap, be);
 	const struct ifstats_values *first = &tap->first;
 	struct ifstats_values v;
+	uint64_t now;
 	int ret = ifstats_read(&tap->stats, &v);
 
 	if (ret)
@@ -101,8 +103,11 @@ static int tap_host(struct netbe *be, struct netbe_host *out, bool qdisc)
 				    .queue_full = v.tx_dropped - first->tx_dropped,
 				    .taken = v.rx_packets - first->rx_packets,
 				    .discarded = v.rx_dropped - first->rx_dropped };
-	if (qdisc && !ifstats_read_qdisc(&tap->stats, &out->qdisc))
-		out->qdisc -= tap->first_qdisc;
+	if (qdisc && !ifstats_read_qdisc(&tap->stats, &now)) {
+		tap->qdisc += now < tap->last_qdisc ? now : now - tap->last_qdisc;
+		tap->last_qdisc = now;
+	}
+	out->qdisc = tap->qdisc;
 	return 0;
 }
 
@@ -540,8 +545,8 @@ static int tap_open(struct netbe **out, const void *options, const struct netbe_
 	}
 	pick_mac(tap, given);
 	if (ifstats_read(&tap->stats, &tap->first) ||
-	    ifstats_read_qdisc(&tap->stats, &tap->first_qdisc))
-		tap->first_qdisc = 0;
+	    ifstats_read_qdisc(&tap->stats, &tap->last_qdisc))
+		tap->last_qdisc = 0;
 	*out = &tap->be;
 	return 0;
 }
