@@ -561,6 +561,23 @@ static void set_up(const char *name)
 	close(fd);
 }
 
+/* What the host counts of it can be had wherever it is, if we may ask where that is; and never of a namesake. */
+static void check_counts(struct netbe *be, bool may)
+{
+	uint8_t frame[NETBE_HDR_LEN + 60] = { 0 };
+	const struct iovec iov = { frame, sizeof(frame) };
+	struct netbe_host host;
+
+	memset(frame + NETBE_HDR_LEN, 0xff, 6);
+	for (unsigned int i = 1; i <= 3; i++) {
+		assert_int_equal(be->ops->send(be, 0, &iov, 1), 0);
+		const int ret = be->ops->host(be, &host, true);
+
+		assert_int_equal(ret < 0, !may);
+		assert_true(ret < 0 || (host.taken == i && !host.qdisc && !host.queue_full));
+	}
+}
+
 /* A descriptor means its own tap: with the right to reach it, without, with a namesake here and without. */
 static void test_elsewhere(void **state)
 {
@@ -613,6 +630,7 @@ static void test_elsewhere(void **state)
 		assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &here), 0);
 		close(fd);
 		if (be) {
+			check_counts(be, may);
 			assert_int_equal(setns(there, CLONE_NEWNET), 0);
 			assert_int_equal(mtu_of("mvaway"), may && sets_mtu ? 2000 : 4000);
 			assert_int_equal(setns(home, CLONE_NEWNET), 0);
