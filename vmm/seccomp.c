@@ -100,6 +100,7 @@ static const struct rule rules[] = {
 	/* Files of a share: by one name below a directory that is open, which Landlock holds as well. */
 	{ SYS_openat2, FS, {}, "the guest looks a name up, opens, creates" },
 	{ SYS_statx, FS, {}, "attributes" },
+	{ SYS_umask, FS, {}, "rare: the guest mounts what it may write to, whose modes are its own" },
 	{ SYS_getdents64, FS, {}, "the guest lists a directory" },
 	{ SYS_readlinkat, FS, {}, "the guest reads a link" },
 	{ SYS_mkdirat, FS, {}, "the guest makes a directory" },

@@ -23,7 +23,7 @@ struct supervisor {
 	void *arg;
 	struct job *job;
 	struct tail *tail;
-	int log_fd;
+	struct sink log;
 	bool told; /* the command has had a signal */
 	bool raw; /* standard input is a terminal, all of whose keys are the command's; to be put back */
 	struct termios saved, raw_modes;
@@ -123,16 +123,14 @@ int supervisor_create(struct supervisor **out, const struct config_job *config, 
 	s->config = config;
 	s->ops = ops;
 	s->arg = arg;
-	s->log_fd = -1;
+	s->log = SINK_NOWHERE;
 	if (config->log) {
-		s->log_fd = open(config->log, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
-		if (s->log_fd < 0) {
-			ret = -errno;
+		ret = sink_open(&s->log, config->log);
+		if (ret)
 			log_error("cannot open log '%s': %s", config->log, strerror(-ret));
-		}
 	}
 	if (!ret)
-		ret = tail_create(&s->tail, loop, s->log_fd);
+		ret = tail_create(&s->tail, loop, config->log ? &s->log : NULL);
 	if (!ret)
 		ret = job_create(&s->job, loop, env, config->in, config->out, config->err, &job_ops,
 				 s);
@@ -147,14 +145,12 @@ int supervisor_create(struct supervisor **out, const struct config_job *config, 
 
 int supervisor_log(const struct supervisor *s)
 {
-	return s->log_fd;
+	return s->log.fd;
 }
 
 void supervisor_begin(struct supervisor *s)
 {
-	/* A pipe or a terminal has nothing to empty. */
-	if (s->log_fd >= 0 && ftruncate(s->log_fd, 0) < 0 && errno != EINVAL)
-		log_warn("cannot empty log '%s': %s", s->config->log, strerror(errno));
+	sink_begin(&s->log);
 }
 
 const char *supervisor_console(const struct supervisor *s)
@@ -218,7 +214,6 @@ void supervisor_destroy(struct supervisor *s, int status)
 	if (s->tail && status == STATUS_NO_WORD)
 		tail_print(s->tail, LAST_LINES);
 	tail_destroy(s->tail);
-	if (s->log_fd >= 0)
-		close(s->log_fd);
+	sink_close(&s->log);
 	free(s);
 }

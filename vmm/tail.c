@@ -17,7 +17,9 @@
 struct tail {
 	struct loop *loop;
 	struct loop_watch watch; /* the pipe's end that is read */
-	int write_fd, log_fd;
+	int write_fd;
+	struct sink *log; /* or NULL; and how many bytes it did not take */
+	uint64_t lost;
 	char path[32];
 	char text[KEPT]; /* the bytes kept, the oldest first from @first on */
 	size_t first, len;
@@ -34,22 +36,16 @@ static void keep(struct tail *t, const char *buf, size_t n)
 	}
 }
 
-/* A log that takes no more is said once and given up: the job goes on. */
+/* A log that does not keep up, or takes no more, is said once: the job goes on. */
 static void log_all(struct tail *t, const char *buf, size_t n)
 {
-	while (t->log_fd >= 0 && n) {
-		const ssize_t done = write(t->log_fd, buf, n);
+	const size_t done = t->log ? sink_write(t->log, buf, n, 0) : n;
 
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0) {
-			log_warn("cannot write the log: %s", strerror(errno));
-			t->log_fd = -1;
-			return;
-		}
-		buf += done;
-		n -= (size_t)done;
-	}
+	if (done < n && !t->lost)
+		log_warn("the log is being lost: %s", t->log->error == EAGAIN
+							      ? "its reader does not keep up"
+							      : strerror(t->log->error));
+	t->lost += n - done;
 }
 
 /* False when there is nothing. */
@@ -71,7 +67,7 @@ static void on_output(void *arg, uint32_t events)
 	take(arg);
 }
 
-int tail_create(struct tail **out, struct loop *loop, int log_fd)
+int tail_create(struct tail **out, struct loop *loop, struct sink *log)
 {
 	struct tail *t = calloc(1, sizeof(*t));
 	int fd[2], ret = t ? 0 : -ENOMEM;
@@ -81,7 +77,7 @@ int tail_create(struct tail **out, struct loop *loop, int log_fd)
 	if (!ret) {
 		t->loop = loop;
 		t->write_fd = fd[1];
-		t->log_fd = log_fd;
+		t->log = log;
 		t->watch = (struct loop_watch){ .fd = fd[0], .ready = on_output, .arg = t };
 		snprintf(t->path, sizeof(t->path), "/proc/self/fd/%d", fd[1]);
 		ret = loop_watch(loop, &t->watch, EPOLLIN);
@@ -152,6 +148,13 @@ void tail_destroy(struct tail *t)
 {
 	if (!t)
 		return;
+	/* Nobody has looked since the machine ended. */
+	while (take(t))
+		;
+	if (t->log)
+		t->lost += sink_finish(t->log);
+	if (t->lost)
+		log_warn("%llu bytes of the log are lost", (unsigned long long)t->lost);
 	loop_watch(t->loop, &t->watch, 0);
 	close(t->watch.fd);
 	close(t->write_fd);

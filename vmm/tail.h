@@ -6,12 +6,13 @@
 #define VMM_TAIL_H
 
 #include "vmm/base/loop.h"
+#include "vmm/base/sink.h"
 #include "vmm/base/util.h"
 
 struct tail;
 
-/* @log_fd: where all of it goes, or -1; it stays the caller's. -errno with a message. */
-int must_check tail_create(struct tail **out, struct loop *loop, int log_fd);
+/* @log: where all of it goes, or NULL; it stays the caller's. -errno with a message. */
+int must_check tail_create(struct tail **out, struct loop *loop, struct sink *log);
 
 /* A path that opens the pipe's other end. */
 const char *tail_path(const struct tail *t);

@@ -95,6 +95,8 @@ static int init(struct fuse_call *c)
 	if (in->major < FUSE_KERNEL_VERSION || in->minor < 31)
 		return -EPROTO;
 	fuse_reset(c->f);
+	if (c->f->writable)
+		umask(0); /* modes are the guest's; not before what is the user's to write to has been opened */
 	out->flags = in->flags & want;
 	out->max_readahead = MIN(in->max_readahead, FUSE_MAX_TRANSFER);
 	out->max_write = FUSE_MAX_TRANSFER;
@@ -355,8 +357,6 @@ int fuse_create(struct fuse **out, const char *dir, bool writable)
 	if (!f)
 		return -ENOMEM;
 	f->writable = writable;
-	if (writable)
-		umask(0);
 	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	f->root_fd = fd;
 	ret = fd < 0 ? -errno

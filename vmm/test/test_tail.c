@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/test/messages.h"
@@ -16,6 +17,7 @@
 static struct loop *loop;
 static struct tail *tail;
 static int log_fd;
+static struct sink sink;
 
 static int setup(void **state)
 {
@@ -23,7 +25,8 @@ static int setup(void **state)
 	log_fd = memfd_create("log", MFD_CLOEXEC);
 	assert_true(log_fd >= 0);
 	assert_int_equal(loop_create(&loop, "test"), 0);
-	assert_int_equal(tail_create(&tail, loop, log_fd), 0);
+	sink_init(&sink, log_fd);
+	assert_int_equal(tail_create(&tail, loop, &sink), 0);
 	return 0;
 }
 
@@ -104,6 +107,51 @@ static void more_than_is_kept_goes_into_the_log_whole(void **state)
 	assert_int_equal(lseek(log_fd, 0, SEEK_END), len);
 }
 
+static void what_nobody_has_looked_at_is_in_the_log_at_the_end(void **state)
+{
+	char text[64] = "";
+
+	(void)state;
+	kernel_says("reboot: Power down\n");
+	tail_destroy(tail);
+	assert_int_equal(pread(log_fd, text, sizeof(text) - 1, 0), 19);
+	assert_string_equal(text, "reboot: Power down\n");
+	assert_int_equal(tail_create(&tail, loop, &sink), 0);
+}
+
+static void a_log_that_is_not_read_is_told_of_with_what_is_lost(void **state)
+{
+	char path[] = "/tmp/minivmm-test-tail", text[4096 + 1], want[128];
+	const char *said;
+	struct sink fifo;
+
+	(void)state;
+	tail_destroy(tail);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(sink_open(&fifo, path), 0);
+	assert_int_equal(fcntl(fifo.fd, F_SETPIPE_SZ, 4096), 4096);
+	assert_int_equal(tail_create(&tail, loop, &fifo), 0);
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	messages_begin();
+	for (int i = 0; i < 3; i++) {
+		kernel_says(text);
+		tail_print(tail, 1);
+	}
+	tail_destroy(tail);
+	said = messages_end();
+	assert_non_null(
+		strstr(said, "minivmm: the log is being lost: its reader does not keep up\n"));
+	/* What the pipe had taken is read by nobody either. */
+	snprintf(want, sizeof(want), "\nminivmm: %d bytes of the log are lost\n", 3 * 4096);
+	assert_string_equal(said + strlen(said) - strlen(want), want);
+	assert_null(strstr(strstr(said, "being lost") + 1, "being lost"));
+	sink_close(&fifo);
+	unlink(path);
+	assert_int_equal(tail_create(&tail, loop, &sink), 0);
+}
+
 static void nothing_said_is_nothing_told(void **state)
 {
 	(void)state;
@@ -120,6 +168,8 @@ int main(void)
 		test(the_last_lines_are_told_without_what_upsets_a_terminal),
 		test(the_reason_is_told_however_long_the_trace_behind_it_is),
 		test(more_than_is_kept_goes_into_the_log_whole),
+		test(what_nobody_has_looked_at_is_in_the_log_at_the_end),
+		test(a_log_that_is_not_read_is_told_of_with_what_is_lost),
 		test(nothing_said_is_nothing_told),
 	};
 

@@ -76,6 +76,13 @@ guest_files_below_a_share()
 		guest 42 s --fs "$shared" --console "$shared/log" --stats "$shared/stats" && says 'the console file' 2 && grep -q 'the stats file' "$tmp/err" &&
 		guest 42 s --fs "$shared,ro" --disk "$shared/disk" --stats "$shared/stats" && [ ! -s "$tmp/err" ]
 }
+# The user's umask is that of the files that minivmm makes, whatever modes a guest gives to files of a share.
+guest_umask()
+{
+	mkdir -p "$tmp/shared2" && rm -f "$tmp/private" "$tmp/private2" || return 1
+	(umask 077 && guest 42 s --fs "$tmp/shared2" --stats "$tmp/private" --console "$tmp/private2") &&
+		[ "$(stat -c %a "$tmp/private" "$tmp/private2" | sort -u)" = 600 ]
+}
 # A start that fails changes nothing.
 user_outputs_kept()
 {
