@@ -78,7 +78,7 @@ endef
 $(foreach p,$(PARTS),$(eval $(call unit_test,$(p))))
 
 # The test is a vCPU that acts while the device looks.
-$(BUILD)/devices/virtio/test/test_turns: LDFLAGS += -Wl,--wrap=virtq_pop,--wrap=virtq_kicks_on
+$(BUILD)/devices/virtio/test/test_turns: LDFLAGS += -Wl,--wrap=virtq_pop,--wrap=virtq_push,--wrap=virtq_kicks_on
 
 unit: $(UNIT_TESTS)
 	@bad=0; for t in $(UNIT_TESTS); do echo "== $$t"; timeout 300 $$t || bad=1; done; exit $$bad

@@ -157,6 +157,8 @@ static const struct subject {
 enum { HONEST, FULL, FLIP };
 static _Atomic int mode;
 static _Atomic unsigned int looks[QUEUES_MAX];
+static uint32_t taken
+	[QUEUES_MAX]; /* bits: chains that the device has; under the lock that it pops and pushes under */
 
 static void set_idx(const struct virtq *vq, uint16_t idx)
 {
@@ -168,19 +170,46 @@ int __real_virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *
 		     unsigned int max_iov);
 int __wrap_virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *iov,
 		     unsigned int max_iov);
+void __real_virtq_push(struct virtq *vq, const struct virtq_chain *chain, uint32_t written);
+void __wrap_virtq_push(struct virtq *vq, const struct virtq_chain *chain, uint32_t written);
 bool __real_virtq_kicks_on(struct virtq *vq);
 bool __wrap_virtq_kicks_on(struct virtq *vq);
 
-/* Always as full as it may be; or one chain that is there when asked for kicks, and gone when it is to be taken. */
+/* The first chain from @from on that the device does not have. */
+static uint16_t next_free(uint32_t in_hand, uint16_t from)
+{
+	while (in_hand & BIT(from % (SIZE / 2)))
+		from++;
+	return from % (SIZE / 2);
+}
+
+/*
+ * Always as full as it may be; or one chain that is there when asked for kicks, and gone when it is to be taken. No
+ * chain twice at once, whose buffers two workers would write to.
+ */
 int __wrap_virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *iov,
 		     unsigned int max_iov)
 {
+	uint32_t *in_hand = &taken[vq - dev->vq];
+	int ret;
+
 	looks[vq - dev->vq]++;
-	if (mode == FULL)
+	if (mode == FULL && vq->live) {
+		vq->avail->ring[vq->last_avail % SIZE] = 2 * next_free(*in_hand, vq->last_avail);
 		set_idx(vq, (uint16_t)(vq->used_idx + SIZE));
-	else if (mode == FLIP)
+	} else if (mode == FLIP) {
 		set_idx(vq, vq->last_avail);
-	return __real_virtq_pop(vq, chain, iov, max_iov);
+	}
+	ret = __real_virtq_pop(vq, chain, iov, max_iov);
+	if (ret > 0)
+		*in_hand |= BIT(chain->head / 2);
+	return ret;
+}
+
+void __wrap_virtq_push(struct virtq *vq, const struct virtq_chain *chain, uint32_t written)
+{
+	taken[vq - dev->vq] &= ~BIT(chain->head / 2);
+	__real_virtq_push(vq, chain, written);
 }
 
 bool __wrap_virtq_kicks_on(struct virtq *vq)
@@ -194,11 +223,10 @@ static void fill_ring(unsigned int q, const struct play *p)
 {
 	struct vdriver_queue *vq = &d.queue[q];
 
-	for (uint16_t i = 0; i < vq->size; i++) {
-		const uint16_t head = (uint16_t)(2 * i % vq->size);
+	for (uint16_t i = 0; i < vq->size / 2; i++) {
+		const uint16_t head = (uint16_t)(2 * i);
 		const struct vdriver_buf b = vdriver_buf(&d, p->out + p->in);
 
-		vq->avail->ring[i] = head;
 		if (p->fill)
 			p->fill(b.host, i);
 		if (p->out)
@@ -228,6 +256,7 @@ static void await_looks(unsigned int queues)
 
 static void play(const struct subject *s, int end)
 {
+	memset(taken, 0, sizeof(taken));
 	vdriver_start_sized(&d, s->features, SIZE);
 	for (unsigned int q = 0; q < dev->nr_vqs; q++)
 		if (s->queues & BIT(q))
