@@ -1,33 +1,16 @@
-/*
- * Virtio over PCI (virtio 1.2, 4.1), found by scanning bus 0 through ports 0xcf8 and
- * 0xcfc.
- */
+/* Virtio over PCI (virtio 1.2, 4.1). */
 #include "guest-tests/guests/paired/cpu.h"
 #include "guest-tests/guests/paired/lib.h"
-#include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/pci.h"
 #include "guest-tests/guests/paired/ring0.h"
 #include "guest-tests/guests/paired/virtio.h"
 
-#define PCI_ADDRESS	 0xcf8
-#define PCI_DATA	 0xcfc
-#define PCI_ENABLE	 0x80000000u
-#define PCI_ID		 0x00
-#define PCI_COMMAND	 0x04
-#define PCI_HEADER	 0x0c
-#define PCI_BAR		 0x10
-#define PCI_CAPABILITIES 0x34
-#define PCI_INTERRUPT	 0x3c
-#define COMMAND_IO	 0x1
-#define COMMAND_MEMORY	 0x2
-#define COMMAND_MASTER	 0x4
-#define COMMAND_NO_INTX	 0x400
-#define STATUS_CAP_LIST	 0x100000
-#define CAP_VENDOR	 0x09
-#define CAP_MSIX	 0x11
-#define MSIX_ENABLE	 0x80000000u
-#define MSIX_MASK_ALL	 0x40000000u
-#define VIRTIO_VENDOR	 0x1af4
-#define VIRTIO_MODERN	 0x1040
+#define CAP_VENDOR    0x09
+#define CAP_MSIX      0x11
+#define MSIX_ENABLE   0x80000000u
+#define MSIX_MASK_ALL 0x40000000u
+#define VIRTIO_VENDOR 0x1af4
+#define VIRTIO_MODERN 0x1040
 
 /* cfg_type of a vendor capability. */
 #define CAP_COMMON 1
@@ -51,24 +34,6 @@
 #define COMMON_QUEUE_USED      0x30
 #define COMMON_SIZE	       0x38
 #define NO_VECTOR	       0xffff
-
-static uint32_t pci_read(uint32_t device, uint32_t reg)
-{
-	cpu_out32(PCI_ADDRESS, device | (reg & 0xfc));
-	return cpu_in32(PCI_DATA);
-}
-
-static void pci_write(uint32_t device, uint32_t reg, uint32_t value)
-{
-	cpu_out32(PCI_ADDRESS, device | (reg & 0xfc));
-	cpu_out32(PCI_DATA, value);
-}
-
-/* Any byte of configuration space. */
-static uint8_t pci_read8(uint32_t device, uint32_t reg)
-{
-	return (uint8_t)(pci_read(device, reg) >> (8 * (reg & 3)));
-}
 
 static uint8_t status(struct virtio_device *dev)
 {
@@ -149,38 +114,11 @@ static const struct virtio_transport virtio_pci = {
 	.route_interrupt = route_interrupt,
 };
 
-/*
- * The address that a memory BAR holds, as firmware or the VMM has set it; 0 for an I/O BAR or none.
- */
-static uint64_t bar_address(uint32_t device, unsigned bar)
-{
-	uint32_t low;
-
-	if (bar > 5)
-		return 0;
-	low = pci_read(device, PCI_BAR + 4 * bar);
-	if (low & 1)
-		return 0;
-	if ((low & 6) == 4 && bar < 5)
-		return (uint64_t)pci_read(device, PCI_BAR + 4 * bar + 4) << 32 | (low & ~15u);
-	return low & ~15u;
-}
-
-/* Finds a structure of the device in a BAR and maps it; 0 if that cannot be. */
-static uint64_t map_structure(uint32_t device, unsigned bar, uint32_t offset, uint32_t size)
-{
-	uint64_t base = bar_address(device, bar);
-
-	if (base == 0 || machine_map_registers(base + offset, size) == NULL)
-		return 0;
-	return base + offset;
-}
-
 /* One vector for everything, set up and enabled. */
 static void enable_msix(struct virtio_device *dev, uint32_t cap)
 {
 	uint32_t where = pci_read(dev->pci_address, cap + 4);
-	uint64_t table = map_structure(dev->pci_address, where & 7, where & ~7u, 16);
+	uint64_t table = pci_map(dev->pci_address, where & 7, where & ~7u, 16);
 
 	if (table == 0)
 		return;
@@ -202,8 +140,7 @@ static bool probe(struct virtio_device *dev, uint32_t device)
 	*dev = (struct virtio_device){ .transport = &virtio_pci, .pci_address = device };
 	if (!(command & STATUS_CAP_LIST))
 		return false;
-	pci_write(device, PCI_COMMAND,
-		  (command & 0xffff) | COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER);
+	pci_enable(device);
 	uint32_t cap = pci_read8(device, PCI_CAPABILITIES) & 0xfcu;
 
 	for (int left = 48; cap != 0 && left > 0; left--) {
@@ -216,7 +153,7 @@ static bool probe(struct virtio_device *dev, uint32_t device)
 			uint32_t offset = pci_read(device, cap + 8);
 			uint32_t size = pci_read(device, cap + 12);
 			uint64_t at = type >= CAP_COMMON && type <= CAP_DEVICE
-					      ? map_structure(device, bar, offset, size)
+					      ? pci_map(device, bar, offset, size)
 					      : 0;
 
 			/*
@@ -246,22 +183,15 @@ static bool probe(struct virtio_device *dev, uint32_t device)
 
 bool virtio_pci_find(struct virtio_device *dev, uint32_t id, unsigned nth)
 {
-	for (uint32_t slot = 0; slot < 32; slot++) {
-		for (uint32_t function = 0; function < 8; function++) {
-			uint32_t device = PCI_ENABLE | slot << 11 | function << 8;
-			uint32_t ids = pci_read(device, PCI_ID);
-			/* Transitional devices have the numbers from 0x1000, network first. */
-			bool matches = (ids & 0xffff) == VIRTIO_VENDOR &&
-				       (ids >> 16 == VIRTIO_MODERN + id ||
-					(id == VIRTIO_ID_NET && ids >> 16 == 0x1000));
+	for (uint32_t device = pci_next(0); device != 0; device = pci_next(device)) {
+		uint32_t ids = pci_read(device, PCI_ID);
+		/* Transitional devices have the numbers from 0x1000, network first. */
+		bool matches = (ids & 0xffff) == VIRTIO_VENDOR &&
+			       (ids >> 16 == VIRTIO_MODERN + id ||
+				(id == VIRTIO_ID_NET && ids >> 16 == 0x1000));
 
-			if (matches && probe(dev, device) && nth-- == 0)
-				return true;
-			/* Without the multi-function bit there is only function 0. */
-			if (function == 0 &&
-			    (ids == UINT32_MAX || !(pci_read(device, PCI_HEADER) & 0x800000)))
-				break;
-		}
+		if (matches && probe(dev, device) && nth-- == 0)
+			return true;
 	}
 	return false;
 }
