@@ -10,7 +10,8 @@ backend= # of minivmm's card, in place of the tap
 kvm_usable || skip 'no /dev/kvm that is ours to open'
 
 # vmm VMM CPUS MEMORY_MB WORDS: runs the guest kernel, with a card if there is a tap, until it ends; its console is the
-# output. The status is the guest's. VMM: minivmm-pci, minivmm-mmio, microvm, q35 or q35-intx.
+# output. The status is the guest's. VMM: minivmm-pci, minivmm-mmio, minivmm-rtl8139, microvm, q35,
+# q35-intx or q35-rtl8139.
 vmm()
 {
 	local which=$1 cpus=$2 mem=$3 words=$4 status
@@ -18,9 +19,12 @@ vmm()
 		-device isa-debug-exit,iobase=0xf4,iosize=1)
 	case $which in
 	minivmm-*)
-		! ip link show $tap >/dev/null 2>&1 || net=(--net "${backend:-tap=$tap},transport=${which#minivmm-}${keys:+,$keys}")
+		net=transport=${which#minivmm-}
+		[[ $which != minivmm-rtl8139 ]] || net=model=rtl8139
+		net=(--net "${backend:-tap=$tap},$net${keys:+,$keys}")
+		ip link show $tap >/dev/null 2>&1 || net=()
 		exec "$minivmm" --kernel "$build/${IMAGE:-guest.elf}" --cpus "$cpus" --mem "${mem}M" "${net[@]}" \
-			--timeout 400s --append "virtio_mmio.device=4K@0xfeb00000:5 $words" </dev/null
+			${stats:+--stats "$stats"} --timeout 400s --append "virtio_mmio.device=4K@0xfeb00000:5 $words" </dev/null
 		;;
 	microvm)
 		qemu+=(-M microvm,acpi=off -global virtio-mmio.force-legacy=false)
@@ -30,6 +34,10 @@ vmm()
 		qemu+=(-M q35)
 		net=(-netdev "tap,id=n,ifname=$tap,script=no,downscript=no"
 			-device "virtio-net-pci,disable-legacy=on,netdev=n$([ "$which" = q35 ] || echo ,vectors=0)")
+		;;
+	q35-rtl8139)
+		qemu+=(-M q35)
+		net=(-netdev "tap,id=n,ifname=$tap,script=no,downscript=no" -device rtl8139,netdev=n)
 		;;
 	*) die "there is no VMM '$which'" ;;
 	esac

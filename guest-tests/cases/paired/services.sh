@@ -1,4 +1,4 @@
-# variants: VMMS
+# variants: VMMS minivmm-rtl8139
 # The guest's services, in both modes.
 tap 0 vnet_hdr
 head -c 20000000 /dev/urandom >"$TMP/random"

@@ -1,4 +1,5 @@
 /* The network device is reset again and again while frames come and go. */
+#include "guest-tests/guests/paired/card.h"
 #include "guest-tests/guests/paired/cases.h"
 #include "guest-tests/guests/paired/clock.h"
 #include "guest-tests/guests/paired/cmdline.h"
@@ -8,7 +9,6 @@
 #include "guest-tests/guests/paired/lib.h"
 #include "guest-tests/guests/paired/machine.h"
 #include "guest-tests/guests/paired/services.h"
-#include "guest-tests/guests/paired/virtio_net.h"
 
 #define RESETS	   50
 #define BETWEEN_US 5000
@@ -20,10 +20,10 @@ static void serve(uint64_t us, uint64_t frames)
 	uint64_t deadline = clock_us() + us, before = counters.rx_packets;
 
 	while (clock_us() < deadline && counters.rx_packets - before < frames) {
-		virtio_net_poll(ip_receive);
+		card->poll(ip_receive);
 		tcp_timers();
 		tcp_flush();
-		virtio_net_flush();
+		card->flush();
 	}
 }
 
@@ -33,13 +33,13 @@ int case_reset(void)
 	const char *address = cmdline_find(machine.cmdline, "ip=", 0, &length);
 
 	if (address == NULL || !cmdline_address(address, length, &net.address) ||
-	    !virtio_net_start(false) || !tcp_start() || !echo_start())
+	    !card_start(false) || !tcp_start() || !echo_start())
 		return 1;
 	console_print("ready reset\n");
 	serve(AFTER_US, 1); /* until somebody sends */
 	for (int i = 0; i < RESETS; i++) {
 		serve(BETWEEN_US, UINT64_MAX);
-		if (!virtio_net_restart()) {
+		if (!card->restart()) {
 			console_print("reset: the device did not start again, the %uth time\n",
 				      (uint32_t)i + 1);
 			return 2;

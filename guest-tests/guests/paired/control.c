@@ -21,6 +21,7 @@ static void control(const struct udp_datagram *datagram)
 		static char text[UDP_ANSWER_MAX];
 
 		counters.interrupts = ring0_irq_count;
+		counters.rx_missed = net_missed();
 		udp_answer(datagram, text, counters_text(text, sizeof(text)));
 	} else if (begins_with(datagram, "quit")) {
 		const char *at = (const char *)datagram->data + 4;

@@ -14,6 +14,7 @@
 	X(kicks)	/* doorbells rung */                                               \
 	X(sleeps)	/* went idle */                                                    \
 	X(interrupts)                                                                      \
+	X(rx_missed)	 /* the card had no buffer for them, and says so */                \
 	X(rx_bad_device) /* used entries that no device may write */                       \
 	X(rx_bad_frame)	 /* too short, not for us, an unknown protocol */                  \
 	X(rx_bad_checksum)                                                                 \

@@ -5,6 +5,7 @@
  * Command line: ip=A.B.C.D (default 10.0.0.2), mode=poll or mode=irq (default), case=NAME,
  * virtio_mmio.device=...
  */
+#include "guest-tests/guests/paired/card.h"
 #include "guest-tests/guests/paired/cases.h"
 #include "guest-tests/guests/paired/clock.h"
 #include "guest-tests/guests/paired/cmdline.h"
@@ -19,7 +20,6 @@
 #include "guest-tests/guests/paired/power.h"
 #include "guest-tests/guests/paired/ring0.h"
 #include "guest-tests/guests/paired/services.h"
-#include "guest-tests/guests/paired/virtio_net.h"
 
 #define STATUS_BAD_BOOT 100 /* no memory map, nonsense on the command line */
 #define STATUS_NO_NET	101
@@ -55,7 +55,7 @@ void ring3_fault(uint64_t vector, uint64_t error, uint64_t rip, uint64_t cr2)
 static void serve(bool interrupts)
 {
 	while (control_quit() < 0) {
-		uint32_t frames = virtio_net_poll(ip_receive);
+		uint32_t frames = card->poll(ip_receive);
 		uint64_t next = tcp_timers();
 		uint64_t netperf_next = netperf_timers(clock_us());
 
@@ -63,13 +63,13 @@ static void serve(bool interrupts)
 			next = netperf_next;
 		tcp_flush();
 		if (frames == 0 && interrupts)
-			virtio_net_sleep(next);
+			card->sleep(next);
 		else
-			virtio_net_flush();
+			card->flush();
 		if (frames == 0)
 			cpu_pause();
 	}
-	virtio_net_flush();
+	card->flush();
 }
 
 static int serve_network(void)
@@ -87,7 +87,7 @@ static int serve_network(void)
 		console_print("main: no ip=A.B.C.D, taking 10.0.0.2\n");
 		net.address = DEFAULT_ADDRESS;
 	}
-	if (!virtio_net_start(interrupts))
+	if (!card_start(interrupts))
 		return STATUS_NO_NET;
 	if (!tcp_start() || !echo_start() || !http_start() || !netperf_start() ||
 	    !control_start()) {
@@ -95,10 +95,11 @@ static int serve_network(void)
 		return STATUS_NO_NET;
 	}
 	ip_announce();
-	virtio_net_flush();
+	card->flush();
 	console_print("ready %s\n", interrupts ? "irq" : "poll");
 	serve(interrupts);
 	counters.interrupts = ring0_irq_count;
+	counters.rx_missed = net_missed();
 	counters_print();
 	return control_quit();
 }

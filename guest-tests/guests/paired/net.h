@@ -50,6 +50,9 @@ uint8_t *net_frame_buffer(uint32_t length);
  */
 bool net_has_room(void);
 #define NET_SMALL_FRAME 4084
+/* Frames that the card had no buffer for, where it counts them. */
+uint32_t net_missed(void);
+
 /*
  * Queues the frame in the buffer that net_frame_buffer() gave last. The device learns of it by
  * net_flush().

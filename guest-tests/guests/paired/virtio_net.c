@@ -2,6 +2,7 @@
  * Driver of the virtio network device (virtio 1.2, 5.1): one queue pair, a fixed
  * buffer behind each descriptor, never a chain.
  */
+#include "guest-tests/guests/paired/card.h"
 #include "guest-tests/guests/paired/clock.h"
 #include "guest-tests/guests/paired/console.h"
 #include "guest-tests/guests/paired/counters.h"
@@ -9,7 +10,6 @@
 #include "guest-tests/guests/paired/lib.h"
 #include "guest-tests/guests/paired/machine.h"
 #include "guest-tests/guests/paired/virtio.h"
-#include "guest-tests/guests/paired/virtio_net.h"
 
 #define F_CSUM	     0
 #define F_GUEST_CSUM 1
@@ -44,8 +44,6 @@ struct net_header {
 _Static_assert(NET_SMALL_FRAME == TX_SMALL - sizeof(struct net_header),
 	       "it fits behind its header");
 
-struct net net;
-
 static struct virtio_device device;
 static struct virtq rx, tx;
 static uint64_t features;
@@ -53,9 +51,12 @@ static uint8_t *rx_buffers, *tx_small, *tx_large;
 static uint16_t tx_free[TX_QUEUE_MAX], large_free[TX_LARGE_MAX];
 static uint16_t large_of[TX_QUEUE_MAX]; /* which large buffer a descriptor is under way with */
 static uint32_t tx_free_count, large_count, large_free_count;
-static bool tx_waiting;	   /* net_frame_buffer() had to say no */
+static bool tx_waiting;	   /* frame_buffer() had to say no */
 static bool tx_next_large; /* what it gave last */
 static bool interrupts_on;
+
+static void flush(void);
+static bool has_room(void);
 
 static bool has(unsigned feature)
 {
@@ -120,19 +121,16 @@ static void fill_queues(void)
 	for (uint16_t i = 0; i < large_count; i++)
 		large_free[large_free_count++] = i;
 	virtio_go(&device);
-	virtio_net_flush();
+	flush();
 }
 
-bool virtio_net_start(bool interrupts)
+static bool start(bool interrupts)
 {
 	static const uint8_t own_mac[6] = { 0x02, 0x6d, 0x69, 0x6e, 0x69, 0x01 };
 	interrupts_on = interrupts;
 	memcpy(net.mac, own_mac, sizeof(own_mac));
-	if (!virtio_find(&device, VIRTIO_ID_NET, 0)) {
-		console_print("net: no virtio network device in \"%s\" or on PCI\n",
-			      machine.cmdline);
+	if (!virtio_find(&device, VIRTIO_ID_NET, 0))
 		return false;
-	}
 	if (!start_device())
 		return false;
 	if (!virtq_setup(&rx, &device, QUEUE_RX, RX_QUEUE_MAX, has(VIRTIO_F_EVENT_IDX)) ||
@@ -152,7 +150,7 @@ bool virtio_net_start(bool interrupts)
 	return true;
 }
 
-bool virtio_net_restart(void)
+static bool restart(void)
 {
 	if (!start_device())
 		return false;
@@ -162,11 +160,6 @@ bool virtio_net_restart(void)
 	virtq_enable(&tx, &device, QUEUE_TX);
 	fill_queues();
 	return true;
-}
-
-uint8_t virtio_net_status(void)
-{
-	return device.transport->status(&device);
 }
 
 /* Takes the buffers of one frame; false if the device has left out some, which it must not. */
@@ -205,14 +198,14 @@ static bool take_frame(const struct virtq_used_elem *first, struct net_frame *fr
 	}
 }
 
-uint32_t virtio_net_poll(void (*receive)(struct net_frame *frame))
+static uint32_t poll(void (*receive)(struct net_frame *frame))
 {
 	struct virtq_used_elem elem;
 	struct net_frame frame;
 	uint16_t ids[NET_PIECES];
 	uint32_t frames = 0;
 
-	while (frames < BATCH && net_has_room() && virtq_take(&rx, &elem)) {
+	while (frames < BATCH && has_room() && virtq_take(&rx, &elem)) {
 		frames++;
 		if (take_frame(&elem, &frame, ids)) {
 			counters.rx_packets++;
@@ -227,7 +220,7 @@ uint32_t virtio_net_poll(void (*receive)(struct net_frame *frame))
 	return frames;
 }
 
-bool net_has_room(void)
+static bool has_room(void)
 {
 	if (tx_free_count == 0)
 		collect_sent();
@@ -241,12 +234,12 @@ static uint8_t *tx_buffer(void)
 			     : tx_small + (uint64_t)tx_free[tx_free_count - 1] * TX_SMALL;
 }
 
-uint8_t *net_frame_buffer(uint32_t length)
+static uint8_t *frame_buffer(uint32_t length)
 {
 	tx_next_large = length > NET_SMALL_FRAME;
 	if (tx_next_large && large_free_count == 0)
 		collect_sent();
-	if (!net_has_room())
+	if (!has_room())
 		return NULL;
 	if (tx_next_large && large_free_count == 0) {
 		tx_waiting = true;
@@ -255,7 +248,7 @@ uint8_t *net_frame_buffer(uint32_t length)
 	return tx_buffer() + sizeof(struct net_header);
 }
 
-void net_send(uint32_t length, const struct net_offload *offload)
+static void send(uint32_t length, const struct net_offload *offload)
 {
 	struct net_header *header = (void *)tx_buffer();
 	uint16_t id = tx_free[--tx_free_count];
@@ -293,7 +286,7 @@ static void ring(const struct irq_write *doorbell)
 	counters.kicks++;
 }
 
-void virtio_net_flush(void)
+static void flush(void)
 {
 	if (virtq_publish(&rx))
 		ring(&rx.doorbell);
@@ -303,7 +296,7 @@ void virtio_net_flush(void)
 		collect_sent();
 }
 
-void virtio_net_sleep(uint64_t deadline)
+static void sleep_until(uint64_t deadline)
 {
 	struct irq_write doorbells[2];
 	uint32_t count = 0;
@@ -334,3 +327,14 @@ void virtio_net_sleep(uint64_t deadline)
 	virtq_want_no_interrupt(&rx);
 	virtq_want_no_interrupt(&tx);
 }
+
+const struct card_driver virtio_net_driver = {
+	.start = start,
+	.restart = restart,
+	.poll = poll,
+	.flush = flush,
+	.sleep = sleep_until,
+	.frame_buffer = frame_buffer,
+	.has_room = has_room,
+	.send = send,
+};

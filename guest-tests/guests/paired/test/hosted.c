@@ -46,6 +46,11 @@ uint64_t machine_available(void)
 	return memory_left;
 }
 
+uint32_t net_missed(void)
+{
+	return 0;
+}
+
 bool net_has_room(void)
 {
 	return hosted_buffers_left > 0;
