@@ -1,6 +1,7 @@
 # What the host's half of a Linux case has (in bash, with set -e: a command that fails ends the case), beside lib.sh: WORK
 # (logs stay there), TMP, MINIVMM, KERNEL and INITRD (a stock kernel and its guest image), SMALL (the directory with the
-# kernel of `make guest-linux`, if that was made), and in PATH TOOLS (crr and what else `make` built for guests).
+# kernel of `make guest-linux`, if that was made), GENERIC (the directory with bzImage and initrd of the generic kernel, which
+# has modules for cards of hardware), and in PATH TOOLS (crr and what else `make` built for guests).
 #
 # What stands below a line `# ---- guest ----` runs in the guest, in busybox sh with guests/linux/lib.sh.
 #
