@@ -58,8 +58,8 @@ static struct desc desc_read(const uint32_t *at)
 {
 	struct desc desc = { .opts1 = __atomic_load_n(at, __ATOMIC_ACQUIRE) };
 
-	memcpy(&desc.opts2, at + 1, sizeof(desc.opts2));
-	memcpy(&desc.buffer, at + 2, sizeof(desc.buffer));
+	desc.opts2 = __atomic_load_n(at + 1, __ATOMIC_RELAXED);
+	desc.buffer = __atomic_load_n((const uint64_t *)(at + 2), __ATOMIC_RELAXED);
 	return desc;
 }
 
@@ -165,7 +165,7 @@ enum rtl8139_fate rtl8139_cplus_receive(struct rtl8139 *d, uint8_t *frame, size_
 	for (unsigned int i = p.nr; i-- > 0; result = p.opts1[i] & RX_SIZE) {
 		if (!i)
 			result |= FIRST;
-		memcpy(p.desc[i] + 1, &opts2, sizeof(opts2));
+		__atomic_store_n(p.desc[i] + 1, opts2, __ATOMIC_RELAXED);
 		__atomic_store_n(p.desc[i], result | (p.opts1[i] & EOR), __ATOMIC_RELEASE);
 	}
 	d->rx_next = p.next;

@@ -107,8 +107,8 @@ void set_desc(uint32_t ring, unsigned int n, uint32_t opts1, uint32_t opts2, uin
 {
 	uint32_t *desc = at(ring + 16 * n);
 
-	desc[1] = opts2;
-	memcpy(desc + 2, &buffer, sizeof(buffer));
+	__atomic_store_n(desc + 1, opts2, __ATOMIC_RELAXED);
+	__atomic_store_n((uint64_t *)(desc + 2), buffer, __ATOMIC_RELAXED);
 	__atomic_store_n(desc, opts1, __ATOMIC_RELEASE);
 }
 
