@@ -235,7 +235,8 @@ static void stop_device(struct device *device)
 
 static void destroy(struct rtl8139 *d)
 {
-	loop_join(d->loop);
+	if (d->loop)
+		loop_join(d->loop);
 	for (unsigned int i = 0; i < ARRAY_SIZE(d->groups); i++)
 		counters_remove(&d->groups[i]);
 	ledger_close(&d->ledger);
@@ -341,6 +342,7 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 	d->device = (struct device){ .ops = &ops, .name = env->name };
 	d->mem = env->mem;
 	d->be = be;
+	d->kick.fd = -1;
 	d->cplus = params->cplus;
 	d->features = params->features;
 	init_lock(d);
