@@ -1,10 +1,10 @@
 /*
- * RTL8139: the network card that virtual machines had before virtio (Realtek RTL8139C+ datasheet 1.6; R is for its
- * register chapter). A PCI function, 10ec:8139, with all registers in BAR 0 (I/O) and BAR 1 (memory), 256 bytes each,
+ * RTL8139: the network card that virtual machines had before virtio (Realtek RTL8139C+; registers have the
+ * names that its datasheet gives them). A PCI function, 10ec:8139, with all registers in BAR 0 (I/O) and BAR 1 (memory), 256 bytes each,
  * and INTA. model=rtl8139 is the 8139C+ (revision 0x20; Linux: 8139cp), model=rtl8139c the chip before it (revision 0x10;
  * 8139too), which has the old mode only.
  *
- * Registers (R 6): any access of 1 to 8 bytes is taken apart into those of four (rtl8139_regs.c). Each one is an exit that
+ * Registers, by offset: any access of 1 to 8 bytes is taken apart into those of four (rtl8139_regs.c). Each one is an exit that
  * minivmm serves, and there are several for each frame: that is what this card costs.
  *
  *   00 IDR   08 MAR   10 TSD / DTCCR   20 TSAD / TNPDS, THPDS   30 RBSTART   37 CR   38 CAPR   3a CBR   3c IMR   3e ISR
@@ -14,7 +14,7 @@
  * Two ways of moving frames, each direction by itself:
  *   old (rtl8139_old.c)      four transmit descriptors in registers; a receive ring of bytes, 8 to 64 KiB
  *   C+ (rtl8139_cplus.c)     rings of up to 64 descriptors in memory, with own, end of ring, first and last segment; two
- *                            for transmission. IP, TCP and UDP checksums, large send, VLAN tags (R 7)
+ *                            for transmission. IP, TCP and UDP checksums, large send, VLAN tags
  *
  * A wire cannot be told to wait: a frame that comes while the guest has no room is missed (drop_missed), counted in MPC
  * and the tally counters, and said by ISR. While the receiver is off or the function may not be a bus master, the backend

@@ -1,4 +1,4 @@
-/* RTL8139, C+ mode: rings of descriptors in memory (R 7). */
+/* RTL8139, C+ mode: rings of descriptors in memory. */
 #include <string.h>
 
 #include "devices/rtl8139_internal.h"
@@ -70,7 +70,7 @@ static unsigned int after(unsigned int n, uint32_t opts1)
 
 /* ---- receive ---- */
 
-/* What the chip finds out about checksums (R 7.3). */
+/* What the chip finds out about checksums. */
 static uint32_t judge(const uint8_t *frame, size_t len)
 {
 	struct net_packet p;
@@ -174,7 +174,7 @@ enum rtl8139_fate rtl8139_cplus_receive(struct rtl8139 *d, uint8_t *frame, size_
 
 /* ---- transmit ---- */
 
-/* The normal ring's base and the high priority one's (R 6.4). */
+/* The normal ring's base and the high priority one's. */
 static const uint32_t *ring_base(const struct rtl8139 *d, unsigned int ring)
 {
 	return &d->r.tsad[2 * ring];

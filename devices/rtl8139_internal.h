@@ -14,13 +14,13 @@
 #include "vmm/base/guestmem.h"
 #include "vmm/base/loop.h"
 
-/* CR, 0x37 (R 6.10) */
+/* CR, 0x37 */
 #define CR_RST	0x10
 #define CR_RE	0x08
 #define CR_TE	0x04
 #define CR_BUFE 0x01
 
-/* IMR 0x3c, ISR 0x3e (R 6.11, 6.12) */
+/* IMR 0x3c, ISR 0x3e */
 #define INT_ROK	  0x0001
 #define INT_TOK	  0x0004
 #define INT_TER	  0x0008
@@ -32,7 +32,7 @@
 #define INT_SERR  0x8000
 #define INT_ALL	  0xe1ff
 
-/* TCR 0x40, RCR 0x44 (R 6.13, 6.14) */
+/* TCR 0x40, RCR 0x44 */
 #define TCR_LOOPBACK 0x00060000u
 #define TCR_WRITABLE 0x030707f0u /* not the hardware's version */
 #define RCR_AAP	     0x01u	 /* accept all, those to us, multicast by hash, broadcast */
@@ -42,7 +42,7 @@
 #define RCR_WRAP     0x80u /* a frame goes on behind the end of the buffer */
 #define RCR_RBLEN    0x1800u
 
-/* CPCR, 0xe0 (R 6.33) */
+/* CPCR, 0xe0 */
 #define CPCR_TXEN   0x01
 #define CPCR_RXEN   0x02
 #define CPCR_RXCSUM 0x20
@@ -53,7 +53,7 @@
 #define POLL_NORMAL 0x40
 #define POLL_SW_INT 0x01
 
-/* TSD, 0x10 (R 6.3) */
+/* TSD, 0x10 */
 #define TSD_SIZE 0x1fffu
 #define TSD_OWN	 BIT(13)
 #define TSD_TOK	 BIT(15)
@@ -108,7 +108,7 @@ struct rtl8139_chip_counters {
 	uint64_t ring_faults; /* rings and buffers that are not in memory */
 };
 
-/* The tally counters (R 6.35), as they are dumped. */
+/* The tally counters, as they are dumped. */
 struct rtl8139_tally {
 	uint64_t tx_ok, rx_ok, tx_errors;
 	uint32_t rx_errors;

@@ -1,10 +1,10 @@
-/* RTL8139, the old mode: four transmit descriptors in registers (R 6.3, 6.4), a receive ring of bytes (R 6.6 to 6.9). */
+/* RTL8139, the old mode: four transmit descriptors in registers, a receive ring of bytes. */
 #include <string.h>
 
 #include "devices/rtl8139_internal.h"
 
 #define RX_HEADER  4u
-#define OLD_MAX	   1792u /* R 6.3: the chip sends no more */
+#define OLD_MAX	   1792u /* the chip sends no more */
 #define OLD_RX_MAX 4095u
 
 /* ---- receive ---- */

@@ -1,4 +1,4 @@
-/* RTL8139: the registers (R 6). */
+/* RTL8139: the registers. */
 #include <string.h>
 
 #include "devices/rtl8139_internal.h"
@@ -47,7 +47,7 @@ static void load_eeprom(struct rtl8139 *d)
 	d->r.config3 = d->r.config4 = d->r.config5 = 0;
 }
 
-/* What CR's RST does: the address, the multicast filter and CONFIGn stay (R 6.10). */
+/* What CR's RST does: the address, the multicast filter and CONFIGn stay. */
 static void reset(struct rtl8139 *d)
 {
 	const struct rtl8139_regs old = d->r;
@@ -84,7 +84,7 @@ void rtl8139_power_on(struct rtl8139 *d)
 	load_eeprom(d);
 }
 
-/* ---- the timer (R 6.15, 6.22): TCTR counts up from its last write; TimerInt is where it interrupts ---- */
+/* ---- the timer: TCTR counts up from its last write; TimerInt is where it interrupts ---- */
 
 static uint32_t timer_count(const struct rtl8139_regs *r)
 {
@@ -127,7 +127,7 @@ static uint32_t four(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
 	return (a & 0xff) | (b & 0xff) << 8 | (c & 0xff) << 16 | d << 24;
 }
 
-/* Transmit status of all descriptors (R 6.20). */
+/* Transmit status of all descriptors. */
 static uint32_t tx_summary(const struct rtl8139_regs *r)
 {
 	uint32_t all = 0;
@@ -306,7 +306,7 @@ static void write_eeprom_register(struct rtl8139 *d, uint8_t value)
 	d->r.cr9346 = value & (CR9346_MODE | CR9346_CS | CR9346_SK | CR9346_DI);
 }
 
-/* Dump the tally counters (R 6.35): done when the write returns. Without bus mastering it never is. */
+/* Dump the tally counters: done when the write returns. Without bus mastering it never is. */
 static void write_dump(struct rtl8139 *d, unsigned int n, uint32_t mask, uint32_t value)
 {
 	uint32_t *const reg = d->r.dtccr;

@@ -23,7 +23,7 @@ bool rtl8139_lose_backend(struct rtl8139 *d, int err)
 	return true;
 }
 
-/* The bit of MAR that a multicast address hashes to: the upper six of its CRC (R 6.2). */
+/* The bit of MAR that a multicast address hashes to: the upper six of its CRC. */
 static unsigned int hash(const uint8_t *mac)
 {
 	uint32_t crc = UINT32_MAX;
@@ -36,7 +36,7 @@ static unsigned int hash(const uint8_t *mac)
 	return crc >> 26;
 }
 
-/* What the frame is to the guest; 0: it is not for it (RCR, R 6.14). */
+/* What the frame is to the guest; 0: it is not for it (RCR). */
 static uint16_t classify(const struct rtl8139_regs *r, const uint8_t *frame)
 {
 	static const uint8_t broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };

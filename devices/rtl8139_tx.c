@@ -75,7 +75,7 @@ static void prepare(struct rtl8139 *d)
 	}
 }
 
-/* What goes does not leave the card (TCR, R 6.13). */
+/* What goes does not leave the card (TCR). */
 static int loop_back(struct rtl8139 *d, const struct iovec *iov, int n)
 {
 	const size_t len =

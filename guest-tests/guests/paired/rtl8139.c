@@ -1,5 +1,5 @@
 /*
- * Driver of the RTL8139C+ in C+ mode (datasheet 1.6; R is for its chapter of registers): two rings of 64 descriptors, INTA.
+ * Driver of the RTL8139C+ in C+ mode: two rings of 64 descriptors, INTA.
  *
  * Each access to a register is an exit. Interrupts stay enabled: ring 0 acknowledges one when it is taken, and what came
  * since is acknowledged before the rings are looked at for the last time before sleep, so that it does not wake up for
