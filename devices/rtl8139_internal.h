@@ -245,6 +245,9 @@ enum rtl8139_fate rtl8139_old_receive(struct rtl8139 *d, const uint8_t *frame, s
 enum rtl8139_fate rtl8139_cplus_receive(struct rtl8139 *d, uint8_t *frame, size_t len,
 					uint16_t flags);
 
+/* Of the old mode's buffer, in bytes. */
+uint32_t rtl8139_old_ring_size(const struct rtl8139_regs *r);
+
 /* ---- transmit: the next frame into d->out, under the lock ---- */
 
 enum rtl8139_fetch { TX_NONE, TX_FRAME, TX_MALFORMED /* given back */ };

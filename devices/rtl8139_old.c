@@ -9,7 +9,7 @@
 
 /* ---- receive ---- */
 
-static uint32_t ring_size(const struct rtl8139_regs *r)
+uint32_t rtl8139_old_ring_size(const struct rtl8139_regs *r)
 {
 	return 8192u << ((r->rcr & RCR_RBLEN) >> 11);
 }
@@ -17,7 +17,7 @@ static uint32_t ring_size(const struct rtl8139_regs *r)
 /* Bytes from @at on, around the end unless the driver has them behind it. */
 static bool put(struct rtl8139 *d, uint32_t at, const uint8_t *from, size_t len)
 {
-	const uint32_t size = ring_size(&d->r);
+	const uint32_t size = rtl8139_old_ring_size(&d->r);
 	const bool around = !(d->r.rcr & RCR_WRAP) || size == 65536;
 	const size_t first = around ? MIN(len, (size_t)(size - at)) : len;
 
@@ -29,7 +29,7 @@ enum rtl8139_fate rtl8139_old_receive(struct rtl8139 *d, const uint8_t *frame, s
 				      uint16_t flags)
 {
 	struct rtl8139_regs *r = &d->r;
-	const uint32_t size = ring_size(r), at = r->write;
+	const uint32_t size = rtl8139_old_ring_size(r), at = r->write;
 	const uint32_t need = (uint32_t)ALIGN_UP(RX_HEADER + len + FCS, 4ul);
 	const uint32_t used = (at - r->read) & (size - 1);
 	const uint16_t header[2] = { flags, (uint16_t)(len + FCS) };

@@ -339,6 +339,14 @@ static void write_tx_address(struct rtl8139 *d, unsigned int n, uint32_t mask, u
 	d->epoch++; /* what was taken from the old ring is not given back to the new */
 }
 
+/* CAPR is 16 bytes behind where the driver will read next, which some count on beyond the end. */
+static void write_read_pointer(struct rtl8139 *d, uint32_t mask, uint32_t value)
+{
+	struct rtl8139_regs *r = &d->r;
+
+	r->read = (merge(r->read - 16, mask, value) + 16) & (rtl8139_old_ring_size(r) - 1);
+}
+
 static void write_rcr(struct rtl8139 *d, uint32_t mask, uint32_t value)
 {
 	const uint32_t old = d->r.rcr;
@@ -426,7 +434,7 @@ static void write_dword(struct rtl8139 *d, unsigned int reg, uint32_t mask, uint
 		break;
 	case 0x38:
 		if (mask & 0xffff)
-			r->read = (merge(r->read - 16, mask, value) + 16) & 0xffff;
+			write_read_pointer(d, mask, value);
 		break;
 	case 0x3c:
 		merge16(&r->imr, mask, value & INT_ALL);
