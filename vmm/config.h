@@ -42,11 +42,14 @@ struct config {
 	unsigned int nr_devices;
 };
 
+struct junit;
+
 /* A job that the machine is for (vmm/run.c): its streams, and the initramfs that runs it. */
 struct config_job {
 	int in, out, err;
 	bool tty;		/* if @in is a terminal, its keys are the command's */
 	uint64_t kill_after_ms; /* between SIGTERM and the end of the machine */
+	struct junit *junit;	/* its report, or NULL */
 	const char *log;	/* all that the kernel says, or NULL */
 	const void *initramfs;
 	size_t initramfs_len;

@@ -148,6 +148,8 @@ static void write_some(struct job *j, int *fd, uint64_t *count, uint32_t stream)
 		n = MAX(n, 0);
 		*count += (uint64_t)n;
 	}
+	if (j->ops->wrote)
+		j->ops->wrote(j->arg, from, (size_t)n);
 	j->first = (j->first + (size_t)n) % OUTPUT_ROOM;
 	j->len -= (size_t)n;
 	j->frame_left -= (uint32_t)n;

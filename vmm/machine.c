@@ -28,6 +28,7 @@
 #include "vmm/base/jobproto.h"
 #include "vmm/console.h"
 #include "vmm/files.h"
+#include "vmm/junit.h"
 #include "vmm/base/irq.h"
 #include "vmm/kvm.h"
 #include "vmm/base/log.h"
@@ -190,7 +191,7 @@ static void on_signal(void *arg, int signo)
 	default:
 		if (m->supervisor && supervisor_signal(m->supervisor, (uint32_t)signo))
 			break;
-		end(m, "signal", STATUS_SIGNAL + signo);
+		end(m, OUTCOME_SIGNAL, STATUS_SIGNAL + signo);
 	}
 }
 
@@ -204,7 +205,7 @@ static void on_timeout(void *arg)
 		return;
 	}
 	log_error("timed out after %llu ms", (unsigned long long)m->config->timeout_ms);
-	end(m, "timeout", STATUS_TIMEOUT);
+	end(m, OUTCOME_TIMEOUT, STATUS_TIMEOUT);
 }
 
 /* ---- building ---- */
@@ -453,7 +454,10 @@ static void init_buses(struct machine *m)
 static int open_outputs(struct machine *m, struct files *files)
 {
 	const char *where = m->config->console.where;
-	int ret = console_open(m->console);
+	int ret = m->supervisor ? junit_add_file(m->config->job->junit, files) : 0;
+
+	if (!ret)
+		ret = console_open(m->console);
 
 	if (!ret && where)
 		ret = files_add_output(files, "console file", where,
@@ -546,12 +550,6 @@ static int build(struct machine *m, uint64_t start_ns)
 
 /* ---- running and taking down ---- */
 
-/* How long output may wait for its reader at the end, in milliseconds: not where the user wants an end now. */
-static unsigned int patience(const struct machine *m)
-{
-	return m->status == STATUS_TIMEOUT || m->status >= STATUS_SIGNAL ? 50 : 1000;
-}
-
 /* In the order of DESIGN: vCPUs, I/O threads, devices in reverse, KVM, memory. */
 static void take_down(struct machine *m)
 {
@@ -587,6 +585,7 @@ int machine_run(const struct config *config, uint64_t start_ns)
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.status = STATUS_CANNOT,
 	};
+	unsigned int patience;
 	bool built;
 
 	signals_block(&m.signals);
@@ -602,13 +601,16 @@ int machine_run(const struct config *config, uint64_t start_ns)
 	/* Workers stop before the accounts are closed, so that these are complete. */
 	for (unsigned int i = 0; i < m.nr_slots; i++)
 		m.slot[i].device->ops->stop(m.slot[i].device);
+	patience = status_patience(m.outcome);
 	if (built) {
-		serial_finish(m.serial, patience(&m));
-		stats_write(m.stats, m.outcome, m.status, patience(&m));
+		serial_finish(m.serial, patience);
+		stats_write(m.stats, m.outcome, m.status, patience);
 		stats_finish(m.stats);
 	}
 	take_down(&m);
-	log_flush(patience(&m));
+	if (config->job)
+		junit_finish(config->job->junit, m.status, patience);
+	log_flush(patience);
 	return m.status;
 }
 

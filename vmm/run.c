@@ -18,9 +18,12 @@
 #include "boot/boot.h"
 #include "vmm/base/jobproto.h"
 #include "vmm/base/log.h"
+#include "vmm/files.h"
+#include "vmm/host_kernel.h"
+#include "vmm/junit.h"
 #include "vmm/passt.h"
 #include "vmm/sandbox.h"
-#include "vmm/host_kernel.h"
+#include "vmm/status.h"
 
 #define MAX_ITEMS 256u
 #define OUT_DIR	  "/out" /* where the guest sees --out */
@@ -32,7 +35,7 @@ struct list {
 };
 
 struct run {
-	const char *root, *kernel, *out, *cwd, *user, *net, *log, *stats;
+	const char *root, *kernel, *out, *cwd, *user, *net, *log, *junit, *stats;
 	struct list shares, env;
 	uint64_t mem, timeout_ms, kill_after_ms;
 	unsigned int cpus, sandbox;
@@ -118,6 +121,9 @@ static const struct option rows[] = {
 	  .max = 365ull * 24 * 3600 * 1000 },
 	{ "tty", OPTION_SWITCH, AT(tty), NULL, "a terminal for the command" },
 	{ "log", OPTION_TEXT, AT(log), "FILE", "all that the guest's kernel says",
+	  .wanted = "a file" },
+	{ "junit", OPTION_TEXT, AT(junit), "FILE",
+	  "a report for a CI system: time, status, the last output; it\nis there whatever happens",
 	  .wanted = "a file" },
 	{ "stats", OPTION_TEXT, AT(stats), "FILE", "counters and phases as JSON at the end",
 	  .wanted = "a file or -" },
@@ -528,60 +534,101 @@ static int make_initramfs(struct config *config, const struct run *run, const st
 	return ret;
 }
 
+/* Before anything can fail: a report is written whatever happens. Not over what this run reads or writes besides. */
+static int open_report(const struct run *run, struct junit *junit)
+{
+	static char *const none[] = { (char *)"minivmm run", NULL };
+	struct files files = { .nr = 0 };
+	int ret = files_add_inherited(&files, "standard input", STDIN_FILENO, false);
+
+	if (!ret)
+		ret = files_add_inherited(&files, "standard output", STDOUT_FILENO, true);
+	if (!ret)
+		ret = files_add_inherited(&files, "standard error", STDERR_FILENO, true);
+	if (!ret)
+		ret = files_add(&files, "kernel", run->kernel, false);
+	if (!ret)
+		ret = files_add(&files, "log", run->log, true);
+	if (!ret)
+		ret = files_add(&files, "stats file", run->stats, true);
+	return ret ? ret
+		   : junit_open(junit, run->junit, run->command ? run->command : none, &files);
+}
+
+static int make_job(struct config *config, const struct option_group *const *devices,
+		    const struct run *run)
+{
+	struct text job = { 0 };
+	struct utsname host;
+	int ret;
+
+	uname(&host);
+	config->kernel = run->kernel ? run->kernel : host_kernel("", host.release);
+	if (!config->kernel)
+		return -ENOENT;
+	config->append = "console=ttyS0 quiet panic=-1";
+	config->mem = run->mem;
+	config->cpus = run->cpus;
+	config->stats = run->stats;
+	config->timeout_ms = run->timeout_ms;
+	config->sandbox = run->sandbox;
+	config->verbose = run->verbose;
+	log_set_verbose(run->verbose);
+	for (char **arg = run->command; *arg; arg++)
+		put(&job, "arg=%s", *arg);
+	put(&job, "cwd=%s", run->cwd);
+	put(&job, strchr(run->user, ':') ? "user=%s" : "user=%1$s:%1$s", run->user);
+	put_env(&job, run);
+	if (run->tty)
+		put_tty(&job);
+	ret = share_all(config, devices, run, &job);
+	if (!ret)
+		ret = add_net(config, devices, run->net, &job);
+	if (!ret && job.failed)
+		ret = -ENOMEM;
+	if (!ret)
+		ret = make_initramfs(config, run, &job);
+	if (!ret && passt.socket >= 0)
+		ret = passt_ready(&passt); /* it has had the time that the rest took */
+	if (ret)
+		run_end();
+	free(job.data);
+	return ret;
+}
+
 int run_parse(struct config *config, const struct option_group *const *devices, int argc,
 	      char **argv, enum config_action *action)
 {
 	static struct config_job streams;
-	struct text job = { 0 };
-	struct utsname host;
+	struct junit *junit = junit_create();
 	struct run run;
-	int ret;
+	int ret, opened = 0;
 
 	options_init(&group, &run);
 	config_init(config);
 	*action = CONFIG_RUN;
 	ret = parse(&run, argc, argv, action);
+	if (*action == CONFIG_RUN && run.junit && junit)
+		opened = open_report(&run, junit);
+	if (*action != CONFIG_RUN || !run.junit || opened) {
+		junit_destroy(junit);
+		junit = NULL;
+	}
 	if (ret || *action != CONFIG_RUN)
-		return ret;
-	uname(&host);
-	config->kernel = run.kernel ? run.kernel : host_kernel("", host.release);
-	if (!config->kernel)
-		return -ENOENT;
-	config->append = "console=ttyS0 quiet panic=-1";
-	config->mem = run.mem;
-	config->cpus = run.cpus;
-	config->stats = run.stats;
-	config->timeout_ms = run.timeout_ms;
-	config->sandbox = run.sandbox;
-	config->verbose = run.verbose;
-	log_set_verbose(run.verbose);
+		goto out;
 	config->job = &streams;
 	streams = (struct config_job){
 		.in = STDIN_FILENO,
 		.out = STDOUT_FILENO,
 		.err = STDERR_FILENO,
 		.kill_after_ms = run.kill_after_ms,
+		.junit = junit,
 		.log = run.log,
 		.tty = run.tty,
 	};
-	for (char **arg = run.command; *arg; arg++)
-		put(&job, "arg=%s", *arg);
-	put(&job, "cwd=%s", run.cwd);
-	put(&job, strchr(run.user, ':') ? "user=%s" : "user=%1$s:%1$s", run.user);
-	put_env(&job, &run);
-	if (run.tty)
-		put_tty(&job);
-	ret = share_all(config, devices, &run, &job);
-	if (!ret)
-		ret = add_net(config, devices, run.net, &job);
-	if (!ret && job.failed)
-		ret = -ENOMEM;
-	if (!ret)
-		ret = make_initramfs(config, &run, &job);
-	if (!ret && passt.socket >= 0)
-		ret = passt_ready(&passt); /* it has had the time that the rest took */
+	ret = opened ? opened : make_job(config, devices, &run);
+out:
 	if (ret)
-		run_end();
-	free(job.data);
+		junit_finish(junit, STATUS_CANNOT, status_patience(NULL));
 	return ret;
 }

@@ -133,20 +133,6 @@ static void print_group(FILE *f, const struct stats *s, const struct counter_gro
 	fprintf(f, "}");
 }
 
-/* What was there is overwritten and then cut off, so that a full disk takes the new as it had the old. */
-static int replace(struct stats *s, const char *text, size_t len)
-{
-	if (lseek(s->out.fd, 0, SEEK_SET) < 0)
-		return -errno;
-	if (sink_write(&s->out, text, len, 0) < len) {
-		const int err = s->out.error;
-
-		return ftruncate(s->out.fd, 0) < 0 ? -errno
-						   : -err; /* nothing, rather than a part */
-	}
-	return ftruncate(s->out.fd, (off_t)len) < 0 ? -errno : 0;
-}
-
 /* Write what is left of the last; true if nothing is. */
 static bool write_rest(struct stats *s, unsigned int ms)
 {
@@ -204,7 +190,7 @@ void stats_write(struct stats *s, const char *outcome, int status, unsigned int 
 	}
 	fprintf(f, "}\n");
 	if (fclose(f) == 0) {
-		ret = s->rewind ? replace(s, text, len) : append(s, text, len, ms);
+		ret = s->rewind ? sink_replace(&s->out, text, len) : append(s, text, len, ms);
 		if (ret)
 			log_warn("cannot write stats to '%s': %s", s->path, strerror(-ret));
 	}

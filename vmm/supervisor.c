@@ -12,6 +12,7 @@
 
 #include "vmm/base/log.h"
 #include "vmm/fault.h"
+#include "vmm/junit.h"
 #include "vmm/status.h"
 #include "vmm/tail.h"
 
@@ -61,7 +62,15 @@ static void on_end(void *arg)
 	default:
 		break;
 	}
-	s->ops->end(s->arg, "job", s->timed_out ? STATUS_TIMEOUT : status);
+	if (s->timed_out)
+		s->ops->end(s->arg, OUTCOME_TIMEOUT, STATUS_TIMEOUT);
+	else
+		s->ops->end(s->arg, "job", status);
+}
+
+static void on_wrote(void *arg, const void *bytes, size_t len)
+{
+	junit_output(((struct supervisor *)arg)->config->junit, bytes, len);
 }
 
 /* ---- the terminal ---- */
@@ -114,7 +123,7 @@ void supervisor_resize(struct supervisor *s)
 int supervisor_create(struct supervisor **out, const struct config_job *config, struct loop *loop,
 		      const struct device_env *env, const struct supervisor_ops *ops, void *arg)
 {
-	static const struct job_ops job_ops = { on_output_room, on_input_ready, on_end };
+	static const struct job_ops job_ops = { on_output_room, on_input_ready, on_end, on_wrote };
 	struct supervisor *s = calloc(1, sizeof(*s));
 	int ret = 0;
 

@@ -11,8 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/base/log.h"
-
-#define KEPT 16384u /* bytes */
+#include "vmm/base/recent.h"
 
 struct tail {
 	struct loop *loop;
@@ -21,20 +20,8 @@ struct tail {
 	struct sink *log; /* or NULL; and how many bytes it did not take */
 	uint64_t lost;
 	char path[32];
-	char text[KEPT]; /* the bytes kept, the oldest first from @first on */
-	size_t first, len;
+	struct recent kept;
 };
-
-static void keep(struct tail *t, const char *buf, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		t->text[(t->first + t->len) % KEPT] = buf[i];
-		if (t->len < KEPT)
-			t->len++;
-		else
-			t->first = (t->first + 1) % KEPT;
-	}
-}
 
 /* A log that does not keep up, or takes no more, is said once: the job goes on. */
 static void log_all(struct tail *t, const char *buf, size_t n)
@@ -56,7 +43,7 @@ static bool take(struct tail *t)
 
 	if (n <= 0)
 		return false;
-	keep(t, buf, (size_t)n);
+	recent_add(&t->kept, buf, (size_t)n);
 	log_all(t, buf, (size_t)n);
 	return true;
 }
@@ -119,14 +106,15 @@ static bool is_reason(const char *line, size_t len)
 
 void tail_print(struct tail *t, unsigned int lines)
 {
-	char text[KEPT + 1];
+	char text[RECENT_MAX + 1];
 	const char *last;
-	size_t n = 0;
+	size_t len, n = 0;
 
 	while (take(t))
 		;
-	for (size_t i = 0; i < t->len; i++) {
-		const char c = t->text[(t->first + i) % KEPT];
+	len = recent_copy(&t->kept, text);
+	for (size_t i = 0; i < len; i++) {
+		const char c = text[i];
 
 		if (c == '\n' || c == '\t' || (unsigned char)c >= ' ')
 			text[n++] = c == 0x7f ? '?' : c;
@@ -136,8 +124,7 @@ void tail_print(struct tail *t, unsigned int lines)
 	text[n] = '\0';
 	last = last_lines(text, n, lines);
 	for (const char *at = text; *at;) {
-		const size_t len = strcspn(at, "\n");
-
+		len = strcspn(at, "\n");
 		if (at >= last || is_reason(at, len))
 			log_error("guest: %.*s", (int)len, at);
 		at += len + (at[len] == '\n');

@@ -123,6 +123,18 @@ size_t sink_write(struct sink *s, const void *bytes, size_t len, unsigned int ms
 	return s->fd < 0 ? len : (size_t)(from - (const char *)bytes);
 }
 
+int sink_replace(struct sink *s, const char *text, size_t len)
+{
+	if (lseek(s->fd, 0, SEEK_SET) < 0)
+		return -errno;
+	if (sink_write(s, text, len, 0) < len) {
+		const int err = s->error;
+
+		return ftruncate(s->fd, 0) < 0 ? -errno : -err;
+	}
+	return ftruncate(s->fd, (off_t)len) < 0 ? -errno : 0;
+}
+
 uint64_t sink_finish(struct sink *s)
 {
 	struct pollfd p = { .fd = s->fd };

@@ -51,6 +51,12 @@ void sink_begin(struct sink *sink);
 /* How many of the bytes were taken, within @ms milliseconds or until a signal comes. */
 size_t sink_write(struct sink *sink, const void *bytes, size_t len, unsigned int ms);
 
+/*
+ * A plain file is to have these bytes and no others. What was there is overwritten and then cut off, so that a full
+ * disk takes the new as it had the old; where it does not, nothing is left rather than a part. -errno.
+ */
+int must_check sink_replace(struct sink *sink, const char *text, size_t len);
+
 /* Wait until it takes bytes: 0, -EAGAIN after @ms milliseconds, -EINTR when a signal came. */
 int must_check sink_wait(const struct sink *sink, unsigned int ms);
 

@@ -11,7 +11,7 @@ gives()
 	want=$1
 	shift
 	status=0
-	job -- "$@" >"$TMP/out" 2>"$TMP/err" || status=$?
+	job --junit "$TMP/job.xml" -- "$@" >"$TMP/out" 2>"$TMP/err" || status=$?
 	[ "$status" = "$want" ] || fail "status $status, not $want, of: $* ($(tail -n 1 "$TMP/err"))"
 }
 
@@ -25,7 +25,8 @@ status)
 	"$MINIVMM" doctor --kernel "$KERNEL" --mem 256M >"$TMP/doctor" || fail "doctor: $(cat "$TMP/doctor")"
 	gives 0 /bin/busybox true
 	[ ! -s "$TMP/out" ] && [ ! -s "$TMP/err" ] || fail "it said something: $(cat "$TMP/out" "$TMP/err")"
-	gives 255 /bin/busybox sh -c 'exit 255'
+	gives 255 /bin/busybox sh -c 'echo last words; exit 255'
+	grep -q '<failure type="255"' "$TMP/job.xml" && grep -q '<system-out>last words' "$TMP/job.xml" || fail "$(cat "$TMP/job.xml")"
 	gives 127 /nonexistent
 	gives 126 /etc
 	gives 137 /bin/busybox sh -c 'kill -9 $$'
@@ -79,6 +80,7 @@ ends)
 		/bin/busybox sh -c 'trap "" TERM; while :; do sleep 1; done' 2>"$TMP/err" || status=$?
 	[ "$status" = 124 ] || fail "a timeout gives $status"
 	gives 134 /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'
+	grep -q '<error type="134"' "$TMP/job.xml" && grep -q 'guest: .*Kernel panic' "$TMP/job.xml" || fail "$(cat "$TMP/job.xml")"
 	grep -q 'guest: .*Kernel panic' "$TMP/err" || fail "the kernel's reason is missing: $(cat "$TMP/err")"
 	gives 134 /bin/busybox reboot -f
 	mkfifo "$TMP/started"
