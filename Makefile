@@ -3,6 +3,8 @@
 #   make            build/minivmm (STATIC=1: without shared libraries)
 #   make check      unit tests, layers, format: the quick part
 #   make test       every test; installs what is missing where it may
+#   make install    with manual page and completion, below $(DESTDIR)$(PREFIX); make uninstall
+#   make dist       a static release as build/minivmm-VERSION.tar.gz, the same bytes wherever it is built
 #   make run        the paired guest, measured
 #   make fuzz       fuzz targets, SECS seconds each (TARGET: one); make fuzz-corpus
 #   make layers, make format, make asan, make tsan, make clean
@@ -49,6 +51,23 @@ $(BUILD)/boot/agent_program.o: boot/agent_program.S $(BUILD)/agent
 
 $(BUILD)/minivmm: $(OBJS) $(BUILD)/link-mode
 	$(CC) -o $@ $(OBJS) $(ALL_LDFLAGS)
+
+# Made from the tables of options, by a program that is linked with them.
+$(BUILD)/manual: $(BUILD)/vmm/manual/manual.o $(BUILD)/libminivmm.a $(BUILD)/link-mode
+	$(CC) -o $@ $(filter %.o %.a,$^) $(ALL_LDFLAGS)
+$(BUILD)/minivmm.1: $(BUILD)/manual $(BUILD)/version.h
+	$(BUILD)/manual man '$(VERSION)' >$@
+$(BUILD)/minivmm.bash: $(BUILD)/manual
+	$(BUILD)/manual bash >$@
+
+PREFIX ?= /usr/local
+INSTALLED := bin/minivmm share/man/man1/minivmm.1 share/bash-completion/completions/minivmm
+install: $(BUILD)/minivmm $(BUILD)/minivmm.1 $(BUILD)/minivmm.bash
+	install -D -m 755 $(BUILD)/minivmm '$(DESTDIR)$(PREFIX)/$(word 1,$(INSTALLED))'
+	install -D -m 644 $(BUILD)/minivmm.1 '$(DESTDIR)$(PREFIX)/$(word 2,$(INSTALLED))'
+	install -D -m 644 $(BUILD)/minivmm.bash '$(DESTDIR)$(PREFIX)/$(word 3,$(INSTALLED))'
+uninstall:
+	rm -f $(INSTALLED:%='$(DESTDIR)$(PREFIX)/%')
 
 $(BUILD)/libminivmm.a: $(LIB_OBJS)
 	rm -f $@; ar rcs $@ $^
@@ -117,7 +136,7 @@ tsan:
 clean:
 	rm -rf $(BUILD)
 
--include $(OBJS:.o=.d) $(UNIT_TESTS:=.d) $(TEST_HELPERS:%.c=$(BUILD)/%.d)
-.PHONY: all tools unit layers format format-check check asan tsan clean force test run bench
+-include $(OBJS:.o=.d) $(BUILD)/vmm/manual/manual.d $(UNIT_TESTS:=.d) $(TEST_HELPERS:%.c=$(BUILD)/%.d)
+.PHONY: all install uninstall dist tools unit layers format format-check check asan tsan clean force test run bench
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -67,10 +67,15 @@ static const struct option rows[] = {
 };
 #undef AT
 
-static const struct option_group machine = {
+const struct option_group config_options = {
 	.size = sizeof(struct config),
 	.of = (const struct option_rows[]){ { rows, 0 }, { 0 } },
 };
+
+const char config_exit_status[] =
+	"0 the guest powered off or reset; 1-123 the status it reported on I/O port\n"
+	"0xf4; 124 timed out; 125 minivmm could not do what was asked; 126 the guest crashed;\n"
+	"128+N minivmm was ended by signal N.";
 
 void config_help(FILE *f, const struct option_group *const *devices)
 {
@@ -79,7 +84,7 @@ void config_help(FILE *f, const struct option_group *const *devices)
 	      "       minivmm doctor [OPTION]...\n"
 	      "Boots a Linux kernel in a KVM virtual machine; run and doctor have --help of their own.\n\n",
 	      f);
-	options_help(f, &machine, "  ", true);
+	options_help(f, &config_options, "  ", true);
 	fputs("\nDevices; FIRST,KEY=VALUE,... where FIRST is the value of the first key, a switch may stand\n"
 	      "alone for KEY=on, and ,, is a comma within a value:\n\n",
 	      f);
@@ -92,10 +97,7 @@ void config_help(FILE *f, const struct option_group *const *devices)
 		options_help_entry(f, "  ", left, g->help);
 		options_help(f, g, "    ", false);
 	}
-	fputs("\nExit status: 0 the guest powered off or reset; 1-123 the status it reported on I/O port\n"
-	      "0xf4; 124 timed out; 125 minivmm could not do what was asked; 126 the guest crashed;\n"
-	      "128+N minivmm was ended by signal N.\n",
-	      f);
+	fprintf(f, "\nExit status: %s\n", config_exit_status);
 }
 
 /* ---- options, of the machine or adding a device ---- */
@@ -136,7 +138,7 @@ static int find(struct named *n, const struct option_group *const *devices, cons
 
 	while (*d && strcmp((*d)->name, name))
 		d++;
-	*n = (struct named){ options_find(&machine, name, NULL), *d };
+	*n = (struct named){ options_find(&config_options, name, NULL), *d };
 	return n->option || n->device ? 0 : unknown(devices, name);
 }
 
@@ -182,7 +184,7 @@ static int set(struct config *config, const struct named *n, const char *text)
 
 void config_init(struct config *config)
 {
-	options_init(&machine, config);
+	options_init(&config_options, config);
 }
 
 int config_add_device(struct config *config, const struct option_group *const *devices,

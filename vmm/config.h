@@ -72,6 +72,10 @@ void config_init(struct config *config);
 int must_check config_add_device(struct config *config, const struct option_group *const *devices,
 				 const char *name, const char *text);
 
+/* The machine's own options, and what its exit statuses mean. */
+extern const struct option_group config_options;
+extern const char config_exit_status[];
+
 /* The text of --help. */
 void config_help(FILE *f, const struct option_group *const *devices);
 

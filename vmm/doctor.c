@@ -50,6 +50,7 @@ static const struct option rows[] = {
 #undef AT
 
 const struct option_group doctor_options = {
+	.name = "doctor",
 	.size = sizeof(struct doctor),
 	.of = (const struct option_rows[]){ { rows, 0 }, { 0 } },
 };
@@ -296,6 +297,8 @@ static void examine(struct doctor *d)
 	tell(d, "sandbox", check_sandbox(d), false, "");
 }
 
+const char doctor_exit_status[] = "0 it can; 125 it cannot.";
+
 static void help(FILE *out)
 {
 	fputs("usage: minivmm doctor [OPTION]...\n"
@@ -303,7 +306,7 @@ static void help(FILE *out)
 	      "mends it, or note for what only other options need.\n\n",
 	      out);
 	options_help(out, &doctor_options, "  ", true);
-	fputs("\nExit status: 0 it can; 125 it cannot.\n", out);
+	fprintf(out, "\nExit status: %s\n", doctor_exit_status);
 }
 
 void doctor_this_host(struct doctor_host *host)

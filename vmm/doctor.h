@@ -31,7 +31,8 @@ void doctor_this_host(struct doctor_host *host);
 /* `minivmm doctor [OPTION]...` (argv[0] is "doctor"): the exit status, 0 or STATUS_CANNOT. */
 int doctor_main(const struct doctor_host *host, FILE *out, int argc, char **argv);
 
-/* Its options. */
+/* Its options, and what its exit statuses mean. */
 extern const struct option_group doctor_options;
+extern const char doctor_exit_status[];
 
 #endif

@@ -140,20 +140,23 @@ static const struct option rows[] = {
 };
 #undef AT
 
-static const struct option_group group = {
+const struct option_group run_options = {
+	.name = "run",
 	.size = sizeof(struct run),
 	.of = (const struct option_rows[]){ { rows, 0 }, { 0 } },
 };
+
+const char run_exit_status[] =
+	"the command's own; 124 timed out; 125 minivmm or this host could not; 126 not\n"
+	"executable; 127 not found; 128+N ended by signal N; 134 the guest ended without a word of it.";
 
 void run_help(FILE *f)
 {
 	fputs("usage: minivmm run --root DIR [OPTION]... -- COMMAND [ARGUMENT]...\n"
 	      "Runs a command in a virtual machine of its own.\n\n",
 	      f);
-	options_help(f, &group, "  ", true);
-	fputs("\nExit status: the command's own; 124 timed out; 125 minivmm or this host could not; 126 not\n"
-	      "executable; 127 not found; 128+N ended by signal N; 134 the guest ended without a word of it.\n",
-	      f);
+	options_help(f, &run_options, "  ", true);
+	fprintf(f, "\nExit status: %s\n", run_exit_status);
 }
 
 /* ---- what the job's file says ---- */
@@ -501,7 +504,7 @@ static int parse(struct run *run, int argc, char **argv, enum config_action *act
 				argv[i]);
 			ret = -EINVAL;
 		} else {
-			ret = options_next_word(&group, run, argc, argv, &i, &said);
+			ret = options_next_word(&run_options, run, argc, argv, &i, &said);
 		}
 	if (said)
 		*action = CONFIG_HELP;
@@ -604,7 +607,7 @@ int run_parse(struct config *config, const struct option_group *const *devices, 
 	struct run run;
 	int ret, opened = 0;
 
-	options_init(&group, &run);
+	options_init(&run_options, &run);
 	config_init(config);
 	*action = CONFIG_RUN;
 	ret = parse(&run, argc, argv, action);

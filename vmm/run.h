@@ -17,6 +17,10 @@ int must_check run_parse(struct config *config, const struct option_group *const
 /* Behind the end of the machine: nothing of the job is left. */
 void run_end(void);
 
+/* Its options, and what its exit statuses mean. */
+extern const struct option_group run_options;
+extern const char run_exit_status[];
+
 /* The text of `minivmm run --help`. */
 void run_help(FILE *f);
 

@@ -408,8 +408,7 @@ void options_help_entry(FILE *f, const char *indent, const char *left, const cha
 	}
 }
 
-/* What an option is where nobody gives it, if there is something to say of it. */
-static const char *default_of(const struct option *o)
+const char *option_default(const struct option *o)
 {
 	if (o->preset && *o->preset)
 		return o->preset;
@@ -420,7 +419,7 @@ void options_help(FILE *f, const struct option_group *group, const char *indent,
 {
 	for (struct option_iter i = { group }; options_next(&i);) {
 		const struct option *o = i.option;
-		const char *preset = default_of(o);
+		const char *preset = option_default(o);
 		char left[80], help[512];
 
 		snprintf(left, sizeof(left), "%s%s%s%s", dashes ? "--" : "", o->name,

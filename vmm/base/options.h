@@ -117,6 +117,9 @@ int must_check options_parse_list(const struct option_group *group, void *values
 /* Help on all rows of @group, each line behind @indent; '--' before each name if @dashes. */
 void options_help(FILE *f, const struct option_group *group, const char *indent, bool dashes);
 
+/* What an option is where nobody gives it; NULL where there is nothing to say of it. */
+const char *option_default(const struct option *option);
+
 /* One entry of it: @left, and in a column of their own @help's lines. */
 void options_help_entry(FILE *f, const char *indent, const char *left, const char *help);
 
