@@ -40,11 +40,13 @@ include $(wildcard guest-tests/*/build.mk guest-tests/*/*/*.mk)
 $(BUILD)/link-mode: force
 	@mkdir -p $(@D); echo '$(STATIC)$(SANITIZE)' | cmp -s - $@ || echo '$(STATIC)$(SANITIZE)' >$@
 
-# The agent, which minivmm carries: static and small, whatever the rest is.
+# The agent, which minivmm carries: static and small, whatever the rest is. With musl's libc (Debian: musl-tools) it is a
+# tenth of what it is with glibc's.
+AGENT_CC ?= $(firstword $(shell command -v musl-gcc) $(CC))
 AGENT_SRCS := $(wildcard boot/agent/*.c)
 $(BUILD)/agent: $(AGENT_SRCS) $(wildcard boot/agent/*.h) vmm/base/jobproto.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -Os -ffunction-sections -fdata-sections -Wl,--gc-sections -static -s -o $@ $(AGENT_SRCS)
+	$(AGENT_CC) -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -Os -ffunction-sections -fdata-sections -Wl,--gc-sections -static -s -o $@ $(AGENT_SRCS)
 $(BUILD)/boot/agent_program.o: boot/agent_program.S $(BUILD)/agent
 	@mkdir -p $(@D)
 	$(CC) -DAGENT='"$(BUILD)/agent"' -c -o $@ $<
@@ -68,6 +70,22 @@ install: $(BUILD)/minivmm $(BUILD)/minivmm.1 $(BUILD)/minivmm.bash
 	install -D -m 644 $(BUILD)/minivmm.bash '$(DESTDIR)$(PREFIX)/$(word 3,$(INSTALLED))'
 uninstall:
 	rm -f $(INSTALLED:%='$(DESTDIR)$(PREFIX)/%')
+
+# The same bytes for the same source and compilers: no paths, no dates but the commit's, nobody's names and rights.
+RELEASE := minivmm-$(VERSION)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+RELEASE_MAX := 1600000
+dist: force
+	@command -v musl-gcc >/dev/null || { echo 'make dist: this host has no musl-gcc (sudo apt-get install musl-tools)' >&2; exit 1; }
+	rm -rf $(BUILD)/dist/root
+	$(MAKE) BUILD=$(BUILD)/dist STATIC=1 SANITIZE= CFLAGS='-O2 -Wdate-time -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=.' \
+		LDFLAGS='-Wl,--gc-sections -Wl,--build-id=none -s' DESTDIR=$(BUILD)/dist/root PREFIX=/$(RELEASE) install
+	cp -r README.md LICENSE configs $(BUILD)/dist/root/$(RELEASE)
+	@size=$$(stat -c %s $(BUILD)/dist/minivmm); echo "minivmm: $$size bytes, with an agent of $$(stat -c %s $(BUILD)/dist/agent)"; \
+		[ $$size -le $(RELEASE_MAX) ] || { echo 'make dist: that is more than $(RELEASE_MAX)' >&2; exit 1; }
+	tar -C $(BUILD)/dist/root --sort=name --format=ustar --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner \
+		--mode=u+rwX,go+rX,go-w,-s -c $(RELEASE) | gzip -9n >$(BUILD)/$(RELEASE).tar.gz
+	@sha256sum $(BUILD)/$(RELEASE).tar.gz
 
 $(BUILD)/libminivmm.a: $(LIB_OBJS)
 	rm -f $@; ar rcs $@ $^

@@ -534,6 +534,8 @@ static int make_initramfs(struct config *config, const struct run *run, const st
 	ret = boot_agent_initramfs(&config->job->initramfs, &config->job->initramfs_len,
 				   *dir ? dir : NULL, strcmp(run->net, "none") != 0, job->data,
 				   job->len);
+	if (!ret)
+		log_info("initramfs of %zu bytes", config->job->initramfs_len);
 	return ret;
 }
 

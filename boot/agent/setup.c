@@ -176,7 +176,7 @@ void mount_shares(const struct job *job)
 
 /* ---- the network ---- */
 
-static void set(int s, unsigned long what, struct ifreq *r, const char *to, in_addr_t address)
+static void set(int s, unsigned int what, struct ifreq *r, const char *to, in_addr_t address)
 {
 	const struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = address };
 

@@ -44,7 +44,10 @@ stdio)
 	# A reader that goes away ends a writer, as in any pipe; a closed output is no hang.
 	job -- /bin/busybox yes 2>"$TMP/err" | head -c 100000 >"$TMP/out"
 	[ "$(wc -c <"$TMP/out")" = 100000 ] || fail 'the reader got too little'
-	job --stats "$TMP/stats" -- /bin/busybox echo lost >&- 2>"$TMP/err" <&- || fail 'with a closed output'
+	job --stats "$TMP/stats" --verbose -- /bin/busybox echo lost >&- 2>"$TMP/err" <&- || fail 'with a closed output'
+	bytes=$(sed -n 's/^minivmm: initramfs of \([0-9]*\) bytes$/\1/p' "$TMP/err")
+	echo "initramfs: $bytes bytes"
+	[ "$bytes" -le 2000000 ] || fail "an initramfs of $bytes bytes"
 	grep -q '"job":{.*"lost_bytes":5}' "$TMP/stats" || fail 'what was lost is not in the accounts'
 	;;
 files)
