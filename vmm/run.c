@@ -161,40 +161,15 @@ void run_help(FILE *f)
 
 /* ---- what the job's file says ---- */
 
-struct text {
-	char *data;
-	size_t len, room;
-	bool failed;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *fmt, ...)
+/* One string, with its 0. */
+__attribute__((format(printf, 2, 3))) static void put(FILE *job, const char *fmt, ...)
 {
 	va_list ap;
-	char *line;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&line, fmt, ap);
+	vfprintf(job, fmt, ap);
 	va_end(ap);
-	if (n < 0) {
-		t->failed = true;
-		return;
-	}
-	if (t->len + (size_t)n + 1 > t->room) {
-		const size_t room = 2 * (t->len + (size_t)n + 1);
-		char *data = realloc(t->data, room);
-
-		if (!data) {
-			t->failed = true;
-			free(line);
-			return;
-		}
-		t->data = data;
-		t->room = room;
-	}
-	memcpy(t->data + t->len, line, (size_t)n + 1); /* with its 0 */
-	t->len += (size_t)n + 1;
-	free(line);
+	putc(0, job);
 }
 
 static bool has_env(const struct run *run, const char *name)
@@ -209,34 +184,34 @@ static bool has_env(const struct run *run, const char *name)
 }
 
 /* Nothing of this process's own goes in unasked; what every program counts on does, unless it is given. */
-static void put_env(struct text *t, const struct run *run)
+static void put_env(FILE *job, const struct run *run)
 {
 	const char *term = getenv("TERM");
 
 	if (!has_env(run, "PATH"))
-		put(t, "env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+		put(job, "env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	if (!has_env(run, "HOME"))
-		put(t, "env=HOME=/");
+		put(job, "env=HOME=/");
 	if (run->out && !has_env(run, "OUT"))
-		put(t, "env=OUT=" OUT_DIR);
+		put(job, "env=OUT=" OUT_DIR);
 	if (run->tty && term && !has_env(run, "TERM"))
-		put(t, "env=TERM=%s", term);
+		put(job, "env=TERM=%s", term);
 	for (unsigned int i = 0; i < run->env.nr; i++) {
 		const char *e = run->env.item[i], *value = getenv(e);
 
 		if (strchr(e, '='))
-			put(t, "env=%s", e);
+			put(job, "env=%s", e);
 		else if (value)
-			put(t, "env=%s=%s", e, value);
+			put(job, "env=%s=%s", e, value);
 	}
 }
 
-static void put_tty(struct text *t)
+static void put_tty(FILE *job)
 {
 	struct winsize size = { .ws_row = 24, .ws_col = 80 };
 
 	ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-	put(t, "tty=%hux%hu", size.ws_row, size.ws_col);
+	put(job, "tty=%hux%hu", size.ws_row, size.ws_col);
 }
 
 /* ---- directories ---- */
@@ -317,7 +292,7 @@ static int check_place(const struct list *places, const char *guest)
 struct shares {
 	struct config *config;
 	const struct option_group *const *devices;
-	struct text *job;
+	FILE *job;
 	unsigned int nr;
 	struct list places; /* taken */
 };
@@ -363,7 +338,7 @@ static int share_text(struct shares *s, const char *text)
 }
 
 static int share_all(struct config *config, const struct option_group *const *devices,
-		     const struct run *run, struct text *job)
+		     const struct run *run, FILE *job)
 {
 	struct shares s = { .config = config,
 			    .devices = devices,
@@ -429,7 +404,7 @@ static bool is_address(const char *text, bool prefix)
 
 /* A tap: the card's keys are the machine's, the addresses the guest's. */
 static int add_tap(struct config *config, const struct option_group *const *devices,
-		   const char *net, struct text *job)
+		   const char *net, FILE *job)
 {
 	char *list = strdup(net), *ip, *gw, *dns;
 	int ret = list ? 0 : -ENOMEM;
@@ -463,8 +438,7 @@ static int add_tap(struct config *config, const struct option_group *const *devi
 	return ret;
 }
 
-static int add_passt(struct config *config, const struct option_group *const *devices,
-		     struct text *job)
+static int add_passt(struct config *config, const struct option_group *const *devices, FILE *job)
 {
 	char list[96];
 	const int ret = passt_start(&passt);
@@ -477,7 +451,7 @@ static int add_passt(struct config *config, const struct option_group *const *de
 }
 
 static int add_net(struct config *config, const struct option_group *const *devices,
-		   const char *net, struct text *job)
+		   const char *net, FILE *job)
 {
 	if (!strcmp(net, "none"))
 		return 0;
@@ -522,7 +496,8 @@ static int parse(struct run *run, int argc, char **argv, enum config_action *act
 	return 0;
 }
 
-static int make_initramfs(struct config *config, const struct run *run, const struct text *job)
+static int make_initramfs(struct config *config, const struct run *run, const void *job,
+			  size_t job_len)
 {
 	char release[128], dir[PATH_MAX];
 	int ret = boot_kernel_release(config->kernel, release, sizeof(release));
@@ -532,8 +507,7 @@ static int make_initramfs(struct config *config, const struct run *run, const st
 	host_modules(dir, "", config->kernel, release);
 	log_info("kernel %s, modules %s", release, *dir ? dir : "built in");
 	ret = boot_agent_initramfs(&config->job->initramfs, &config->job->initramfs_len,
-				   *dir ? dir : NULL, strcmp(run->net, "none") != 0, job->data,
-				   job->len);
+				   *dir ? dir : NULL, strcmp(run->net, "none") != 0, job, job_len);
 	if (!ret)
 		log_info("initramfs of %zu bytes", config->job->initramfs_len);
 	return ret;
@@ -544,27 +518,35 @@ static int open_report(const struct run *run, struct junit *junit)
 {
 	static char *const none[] = { (char *)"minivmm run", NULL };
 	struct files files = { .nr = 0 };
-	int ret = files_add_inherited(&files, "standard input", STDIN_FILENO, false);
+	const int ret = files_add_inherited(&files, "standard input", STDIN_FILENO, false) ?:
+			files_add_inherited(&files, "standard output", STDOUT_FILENO, true) ?:
+			files_add_inherited(&files, "standard error", STDERR_FILENO, true) ?:
+			files_add(&files, "kernel", run->kernel, false) ?:
+			files_add(&files, "log", run->log, true) ?:
+			files_add(&files, "stats file", run->stats, true);
 
-	if (!ret)
-		ret = files_add_inherited(&files, "standard output", STDOUT_FILENO, true);
-	if (!ret)
-		ret = files_add_inherited(&files, "standard error", STDERR_FILENO, true);
-	if (!ret)
-		ret = files_add(&files, "kernel", run->kernel, false);
-	if (!ret)
-		ret = files_add(&files, "log", run->log, true);
-	if (!ret)
-		ret = files_add(&files, "stats file", run->stats, true);
-	return ret ? ret
-		   : junit_open(junit, run->junit, run->command ? run->command : none, &files);
+	return ret ?: junit_open(junit, run->junit, run->command ? run->command : none, &files);
+}
+
+/* What the job's file says, but for its directories and network. */
+static void put_command(FILE *job, const struct run *run)
+{
+	for (char **arg = run->command; *arg; arg++)
+		put(job, "arg=%s", *arg);
+	put(job, "cwd=%s", run->cwd);
+	put(job, strchr(run->user, ':') ? "user=%s" : "user=%1$s:%1$s", run->user);
+	put_env(job, run);
+	if (run->tty)
+		put_tty(job);
 }
 
 static int make_job(struct config *config, const struct option_group *const *devices,
 		    const struct run *run)
 {
-	struct text job = { 0 };
 	struct utsname host;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *job;
 	int ret;
 
 	uname(&host);
@@ -579,25 +561,22 @@ static int make_job(struct config *config, const struct option_group *const *dev
 	config->sandbox = run->sandbox;
 	config->verbose = run->verbose;
 	log_set_verbose(run->verbose);
-	for (char **arg = run->command; *arg; arg++)
-		put(&job, "arg=%s", *arg);
-	put(&job, "cwd=%s", run->cwd);
-	put(&job, strchr(run->user, ':') ? "user=%s" : "user=%1$s:%1$s", run->user);
-	put_env(&job, run);
-	if (run->tty)
-		put_tty(&job);
-	ret = share_all(config, devices, run, &job);
+	job = open_memstream(&text, &len);
+	if (!job)
+		return -ENOMEM;
+	put_command(job, run);
+	ret = share_all(config, devices, run, job);
 	if (!ret)
-		ret = add_net(config, devices, run->net, &job);
-	if (!ret && job.failed)
+		ret = add_net(config, devices, run->net, job);
+	if (fclose(job) && !ret)
 		ret = -ENOMEM;
 	if (!ret)
-		ret = make_initramfs(config, run, &job);
+		ret = make_initramfs(config, run, text, len);
 	if (!ret && passt.socket >= 0)
 		ret = passt_ready(&passt); /* it has had the time that the rest took */
 	if (ret)
 		run_end();
-	free(job.data);
+	free(text);
 	return ret;
 }
 
