@@ -16,7 +16,8 @@ static const uint8_t code[] = { 0x0f, 0xef, 0xc0, 0xe6, 0x80 };
 int arch_kernel_mode_native(const struct kvm *kvm, const struct guestmem *mem)
 {
 	static const struct boot_entry entry = { .rip = CODE_AT };
-	struct vcpu vcpu = { .kvm = kvm, .mem = mem };
+	struct counters counters = { NULL };
+	struct vcpu vcpu = { .kvm = kvm, .mem = mem, .accounts = &counters, .fd = -1 };
 	int ret = guestmem_write(mem, CODE_AT, code, sizeof(code));
 
 	if (!ret)
