@@ -32,6 +32,8 @@ slurm_starts()
 		ReturnToService=2
 		MinJobAge=3600
 		SlurmdParameters=config_overrides
+		SelectType=select/cons_tres
+		SelectTypeParameters=CR_CPU
 		KillWait=10
 		NodeName=$(uname -n) NodeAddr=127.0.0.1 CPUs=4
 		PartitionName=ci Nodes=$(uname -n) Default=YES
