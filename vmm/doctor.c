@@ -31,6 +31,7 @@ struct doctor {
 	char said[1024]; /* the last message that would have been an error */
 	char found[512]; /* what a check found */
 	char release[128], modules[PATH_MAX];
+	char *own_kernel; /* where none was asked for */
 
 	const char *kernel, *net; /* the options */
 	uint64_t mem;
@@ -125,7 +126,7 @@ static int check_kernel(struct doctor *d)
 	int ret;
 
 	if (!d->kernel)
-		d->kernel = host_kernel(d->host->root, d->host->release);
+		d->kernel = d->own_kernel = host_kernel(d->host->root, d->host->release);
 	if (!d->kernel)
 		return -ENOENT;
 	ret = boot_kernel_release(d->kernel, d->release, sizeof(d->release));
@@ -344,5 +345,6 @@ int doctor_main(const struct doctor_host *host, FILE *out, int argc, char **argv
 	log_set_hook(keep, &d);
 	examine(&d);
 	log_set_hook(NULL, NULL);
+	free(d.own_kernel);
 	return d.failed ? STATUS_CANNOT : STATUS_ENDED;
 }

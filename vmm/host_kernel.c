@@ -9,7 +9,7 @@
 
 #include "vmm/base/log.h"
 
-const char *host_kernel(const char *root, const char *release)
+char *host_kernel(const char *root, const char *release)
 {
 	char *path;
 

@@ -9,10 +9,10 @@
 #include "vmm/base/util.h"
 
 /*
- * The kernel image of @release, as it lies below @root ("" but in tests): a path that lives as long as the process, or
- * NULL with a message.
+ * The kernel image of @release, as it lies below @root ("" but in tests): a path, allocated, or NULL with a
+ * message.
  */
-const char *host_kernel(const char *root, const char *release);
+char *host_kernel(const char *root, const char *release);
 
 /* Where @kernel's modules are: beside it, as a package has them, or below @root; "" where there are none. */
 void host_modules(char dir[PATH_MAX], const char *root, const char *kernel, const char *release);
