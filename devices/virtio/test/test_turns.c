@@ -194,11 +194,9 @@ int __wrap_virtq_pop(struct virtq *vq, struct virtq_chain *chain, struct iovec *
 	int ret;
 
 	looks[vq - dev->vq]++;
-	if (mode == FULL && vq->live) {
+	if (mode != HONEST && vq->live) {
 		vq->avail->ring[vq->last_avail % SIZE] = 2 * next_free(*in_hand, vq->last_avail);
-		set_idx(vq, (uint16_t)(vq->used_idx + SIZE));
-	} else if (mode == FLIP) {
-		set_idx(vq, vq->last_avail);
+		set_idx(vq, mode == FULL ? (uint16_t)(vq->used_idx + SIZE) : vq->last_avail);
 	}
 	ret = __real_virtq_pop(vq, chain, iov, max_iov);
 	if (ret > 0)
