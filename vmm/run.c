@@ -1,7 +1,6 @@
 /* `minivmm run`: from its command line to a machine. */
 #include "vmm/run.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +20,7 @@
 #include "vmm/files.h"
 #include "vmm/host_kernel.h"
 #include "vmm/junit.h"
-#include "vmm/passt.h"
+#include "vmm/run_internal.h"
 #include "vmm/sandbox.h"
 #include "vmm/status.h"
 
@@ -161,8 +160,7 @@ void run_help(FILE *f)
 
 /* ---- what the job's file says ---- */
 
-/* One string, with its 0. */
-__attribute__((format(printf, 2, 3))) static void put(FILE *job, const char *fmt, ...)
+void run_put(FILE *job, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -189,20 +187,21 @@ static void put_env(FILE *job, const struct run *run)
 	const char *term = getenv("TERM");
 
 	if (!has_env(run, "PATH"))
-		put(job, "env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+		run_put(job,
+			"env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	if (!has_env(run, "HOME"))
-		put(job, "env=HOME=/");
+		run_put(job, "env=HOME=/");
 	if (run->out && !has_env(run, "OUT"))
-		put(job, "env=OUT=" OUT_DIR);
+		run_put(job, "env=OUT=" OUT_DIR);
 	if (run->tty && term && !has_env(run, "TERM"))
-		put(job, "env=TERM=%s", term);
+		run_put(job, "env=TERM=%s", term);
 	for (unsigned int i = 0; i < run->env.nr; i++) {
 		const char *e = run->env.item[i], *value = getenv(e);
 
 		if (strchr(e, '='))
-			put(job, "env=%s", e);
+			run_put(job, "env=%s", e);
 		else if (value)
-			put(job, "env=%s=%s", e, value);
+			run_put(job, "env=%s=%s", e, value);
 	}
 }
 
@@ -211,7 +210,7 @@ static void put_tty(FILE *job)
 	struct winsize size = { .ws_row = 24, .ws_col = 80 };
 
 	ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-	put(job, "tty=%hux%hu", size.ws_row, size.ws_col);
+	run_put(job, "tty=%hux%hu", size.ws_row, size.ws_col);
 }
 
 /* ---- directories ---- */
@@ -314,7 +313,7 @@ static int share(struct shares *s, const char *host, char *guest, bool writable)
 	snprintf(tag, sizeof(tag), "share%u", s->nr++);
 	ret = add_fs(s->config, s->devices, host, tag, writable);
 	s->places.item[s->places.nr++] = guest;
-	put(s->job, "fs=%s:%s:%s", tag, writable ? "rw" : "ro", guest);
+	run_put(s->job, "fs=%s:%s:%s", tag, writable ? "rw" : "ro", guest);
 	return ret;
 }
 
@@ -347,7 +346,7 @@ static int share_all(struct config *config, const struct option_group *const *de
 	static char out[] = OUT_DIR;
 	int ret = add_fs(config, devices, run->root, "root", false);
 
-	put(job, "fs=root:ro:/");
+	run_put(job, "fs=root:ro:/");
 	for (unsigned int i = 0; !ret && i < run->shares.nr; i++)
 		ret = share_text(&s, run->shares.item[i]);
 	if (!ret && run->out) {
@@ -359,109 +358,6 @@ static int share_all(struct config *config, const struct option_group *const *de
 		}
 	}
 	return ret;
-}
-
-/* ---- network ---- */
-
-/* Where it was started, the machine has one end. */
-static struct passt passt = { .socket = -1, .words = -1 };
-
-/* Cuts `KEY=VALUE` out of the list @text; the value, "" where it is not there, NULL for want of memory. */
-static char *take_key(char *text, const char *key)
-{
-	const size_t n = strlen(key);
-	char *end, *value;
-
-	for (char *s = text; *s; s = *end ? end + 1 : end) {
-		for (end = s; *end && (*end != ',' || end[1] == ','); end++)
-			end += *end == ',';
-		if (strncmp(s, key, n) || s[n] != '=')
-			continue;
-		value = strndup(s + n + 1, (size_t)(end - s) - n - 1);
-		if (s > text)
-			memmove(s - 1, end, strlen(end) + 1);
-		else
-			memmove(s, end + (*end == ','), strlen(end) + 1 - (*end == ','));
-		return value;
-	}
-	return strdup("");
-}
-
-/* "", an address, or, with @prefix, one with the length of its network. */
-static bool is_address(const char *text, bool prefix)
-{
-	char address[INET_ADDRSTRLEN] = "", end;
-	struct in_addr in;
-	unsigned int bits;
-
-	if (!*text)
-		return true;
-	if (prefix)
-		return sscanf(text, "%15[0-9.]/%2u%c", address, &bits, &end) == 2 && bits >= 1 &&
-		       bits <= 32 && inet_pton(AF_INET, address, &in) == 1;
-	return inet_pton(AF_INET, text, &in) == 1;
-}
-
-/* A tap: the card's keys are the machine's, the addresses the guest's. */
-static int add_tap(struct config *config, const struct option_group *const *devices,
-		   const char *net, FILE *job)
-{
-	char *list = strdup(net), *ip, *gw, *dns;
-	int ret = list ? 0 : -ENOMEM;
-
-	if (ret)
-		return ret;
-	ip = take_key(list, "ip");
-	gw = take_key(list, "gw");
-	dns = take_key(list, "dns");
-	if (!ip || !gw || !dns)
-		ret = -ENOMEM;
-	else if (!is_address(ip, true))
-		ret = option_bad_value("ip", ip,
-				       "an address with the length of its network, as 10.0.0.2/24");
-	else if (!is_address(gw, false))
-		ret = option_bad_value("gw", gw, "an address, as 10.0.0.1");
-	else if (!is_address(dns, false))
-		ret = option_bad_value("dns", dns, "an address, as 10.0.0.1");
-	else if (*gw && !*ip) {
-		log_error("--net %s: gw= needs ip=", net);
-		ret = -EINVAL;
-	}
-	if (!ret)
-		ret = config_add_device(config, devices, "net", list);
-	if (!ret)
-		put(job, "net=%s:%s:%s", ip, gw, dns);
-	free(ip);
-	free(gw);
-	free(dns);
-	free(list);
-	return ret;
-}
-
-static int add_passt(struct config *config, const struct option_group *const *devices, FILE *job)
-{
-	char list[96];
-	const int ret = passt_start(&passt);
-
-	if (ret)
-		return ret;
-	put(job, "net=" PASST_ADDRESS "/" PASST_PREFIX ":" PASST_GATEWAY ":" PASST_RESOLVER);
-	snprintf(list, sizeof(list), "stream=%d,mtu=" PASST_MTU ",host-loopback=off", passt.socket);
-	return config_add_device(config, devices, "net", list);
-}
-
-static int add_net(struct config *config, const struct option_group *const *devices,
-		   const char *net, FILE *job)
-{
-	if (!strcmp(net, "none"))
-		return 0;
-	return strcmp(net, "passt") ? add_tap(config, devices, net, job)
-				    : add_passt(config, devices, job);
-}
-
-void run_end(void)
-{
-	passt_end(&passt);
 }
 
 /* ---- the command line ---- */
@@ -532,9 +428,9 @@ static int open_report(const struct run *run, struct junit *junit)
 static void put_command(FILE *job, const struct run *run)
 {
 	for (char **arg = run->command; *arg; arg++)
-		put(job, "arg=%s", *arg);
-	put(job, "cwd=%s", run->cwd);
-	put(job, strchr(run->user, ':') ? "user=%s" : "user=%1$s:%1$s", run->user);
+		run_put(job, "arg=%s", *arg);
+	run_put(job, "cwd=%s", run->cwd);
+	run_put(job, strchr(run->user, ':') ? "user=%s" : "user=%1$s:%1$s", run->user);
 	put_env(job, run);
 	if (run->tty)
 		put_tty(job);
@@ -567,13 +463,13 @@ static int make_job(struct config *config, const struct option_group *const *dev
 	put_command(job, run);
 	ret = share_all(config, devices, run, job);
 	if (!ret)
-		ret = add_net(config, devices, run->net, job);
+		ret = run_net_add(config, devices, run->net, job);
 	if (fclose(job) && !ret)
 		ret = -ENOMEM;
 	if (!ret)
 		ret = make_initramfs(config, run, text, len);
-	if (!ret && passt.socket >= 0)
-		ret = passt_ready(&passt); /* it has had the time that the rest took */
+	if (!ret)
+		ret = run_net_ready(); /* it has had the time that the rest took */
 	if (ret)
 		run_end();
 	free(text);

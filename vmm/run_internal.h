@@ -1,0 +1,19 @@
+/* The parts of `minivmm run`; inside them only. */
+#ifndef VMM_RUN_INTERNAL_H
+#define VMM_RUN_INTERNAL_H
+
+#include <stdio.h>
+
+#include "vmm/config.h"
+
+/* One string of the job's file, with its 0. */
+void run_put(FILE *job, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The network @net of the option: a card, or none, and what the job's file says of it. -errno with a message. */
+int must_check run_net_add(struct config *config, const struct option_group *const *devices,
+			   const char *net, FILE *job);
+
+/* Wait until what was started for it carries frames. -errno with a message. */
+int must_check run_net_ready(void);
+
+#endif
