@@ -389,7 +389,11 @@ static int create_device(struct device **out, const struct device_env *env, cons
 	const struct virtio_net_options *o = options;
 	struct rtl8139_params params = { .cplus = o->model == NET_MODEL_RTL8139 };
 	static const uint8_t none[6];
-	const struct netbe_wish wish = { .pairs = 1, .mtu = o->mtu };
+	const struct netbe_wish wish = {
+		.pairs = 1,
+		.mtu = o->mtu,
+		.mac = memcmp(o->mac, none, sizeof(none)) ? o->mac : NULL,
+	};
 	struct netbe *be;
 	int ret;
 

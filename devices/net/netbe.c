@@ -12,7 +12,7 @@
 #include "vmm/base/log.h"
 
 /* All kinds there are. */
-#define KINDS(X) X(tap) X(stream)
+#define KINDS(X) X(tap) X(stream) X(macvtap)
 
 #define DECLARE(name)                                \
 	extern const struct netbe_kind netbe_##name; \

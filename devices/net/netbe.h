@@ -102,6 +102,7 @@ struct netbe_wish {
 	unsigned int pairs; /* 1 to NETBE_MAX_PAIRS queue pairs */
 	bool exactly;	    /* the user said so: fewer will not do */
 	unsigned int mtu;   /* or 0: whatever it has */
+	const uint8_t *mac; /* the address that the card will have; NULL: the backend's */
 };
 
 /*

@@ -1,12 +1,11 @@
 /* A tap interface as net backend (the kernel's Documentation/networking/tuntap.rst). */
-#include "devices/net/tap.h"
+#include "devices/net/tap_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "devices/net/ifstats.h"
-#include "devices/net/rtattr.h"
 #include "vmm/base/log.h"
 
 #ifndef TUN_F_USO4 /* Linux 6.2 */
@@ -24,19 +21,8 @@
 #define TUN_F_USO6 0x40
 #endif
 
-#define TUN_NODE  "/dev/net/tun"
-#define OUR_NETNS "/proc/self/ns/net"
-#define MAX_FD	  (1u << 20)
-
-struct tap {
-	struct netbe be;
-	char ifname[IFNAMSIZ];
-	unsigned int mtu; /* wished for, or 0 */
-	struct ifstats stats;
-	struct ifstats_values first; /* what had been counted before */
-	uint64_t last_qdisc,
-		qdisc; /* what that had dropped when last seen, and since the start: it may be replaced */
-};
+#define TUN_NODE "/dev/net/tun"
+#define MAX_FD	 (1u << 20)
 
 /* What taps of different ages can do, the best first. */
 static const unsigned int offload_sets[] = {
@@ -113,9 +99,18 @@ static int tap_host(struct netbe *be, struct netbe_host *out, bool qdisc)
 
 static void tap_close(struct netbe *be)
 {
-	ifstats_close(&container_of(be, struct tap, be)->stats);
+	struct tap *tap = container_of(be, struct tap, be);
+	char byte;
+
+	ifstats_close(&tap->stats);
 	for (unsigned int i = 0; i < be->pairs; i++)
 		close(be->fd[i]);
+	if (tap->life[0] >= 0) {
+		close(tap->life[0]);
+		while (read(tap->life[1], &byte, 1) < 0 && errno == EINTR)
+			;
+		close(tap->life[1]);
+	}
 	free(be);
 }
 
@@ -285,13 +280,15 @@ static int negotiate(struct tap *tap)
 	unsigned int best = 0;
 	int len = NETBE_HDR_LEN;
 
-	if (ioctl(tap->be.fd[0], TUNSETVNETHDRSZ, &len) < 0) {
-		int err = errno;
+	/* A tap has one for all of its queues, a macvtap one for each. */
+	for (unsigned int i = 0; i < tap->be.pairs; i++)
+		if (ioctl(tap->be.fd[i], TUNSETVNETHDRSZ, &len) < 0) {
+			int err = errno;
 
-		log_error("%s does not take a header of %d bytes: TUNSETVNETHDRSZ: %s",
-			  tap->be.name, len, strerror(err));
-		return -err;
-	}
+			log_error("%s does not take a header of %d bytes: TUNSETVNETHDRSZ: %s",
+				  tap->be.name, len, strerror(err));
+			return -err;
+		}
 	for (unsigned int i = 0; i < ARRAY_SIZE(offload_sets) && !best; i++)
 		if (!set_offload(&tap->be, offload_sets[i]))
 			best = offload_sets[i];
@@ -301,206 +298,6 @@ static int negotiate(struct tap *tap)
 	/* None until the guest says what it copes with. */
 	set_offload(&tap->be, 0);
 	return 0;
-}
-
-/* ---- the interface, which its name tells only within its network namespace ---- */
-
-/* And its counters, where they can be had: the tap carries frames without. */
-static int open_socket(struct tap *tap)
-{
-	if (ifstats_open(&tap->stats, tap->ifname))
-		ifstats_close(&tap->stats);
-	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-}
-
-static int get_mtu(int sock, const char *ifname)
-{
-	struct ifreq ifr = { 0 };
-
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
-	return ioctl(sock, SIOCGIFMTU, &ifr) < 0 ? 0 : ifr.ifr_mtu;
-}
-
-static bool same_netns(int ns)
-{
-	struct stat a, b;
-
-	return fstat(ns, &a) == 0 && stat(OUR_NETNS, &b) == 0 && a.st_ino == b.st_ino &&
-	       a.st_dev == b.st_dev;
-}
-
-/* Has our interface of that name the address of the tap behind the descriptor? */
-static bool same_address(const struct tap *tap, int sock)
-{
-	struct ifreq theirs = { 0 }, ours = { 0 };
-
-	memcpy(ours.ifr_name, tap->ifname, sizeof(ours.ifr_name));
-	return ioctl(tap->be.fd[0], SIOCGIFHWADDR, &theirs) == 0 &&
-	       ioctl(sock, SIOCGIFHWADDR, &ours) == 0 &&
-	       !memcmp(theirs.ifr_hwaddr.sa_data, ours.ifr_hwaddr.sa_data, 6);
-}
-
-/* A socket keeps the namespace that its maker was in. -EXDEV if there is no way back. */
-static int open_socket_in(struct tap *tap, int ns)
-{
-	const int home = open(OUR_NETNS, O_RDONLY | O_CLOEXEC);
-	int sock = -1;
-
-	if (home < 0)
-		return -1;
-	if (setns(ns, CLONE_NEWNET) == 0) {
-		sock = open_socket(tap);
-		if (setns(home, CLONE_NEWNET) < 0) {
-			log_error("cannot return to the network namespace: %s", strerror(errno));
-			close(sock);
-			sock = -EXDEV;
-		}
-	}
-	close(home);
-	return sock;
-}
-
-/*
- * A socket in whose namespace the tap's name means the tap, or -1 where that cannot be had. A descriptor
- * from the user may be of a tap elsewhere, with a namesake here.
- */
-static int socket_beside(struct tap *tap, bool given)
-{
-	const int ns = given ? ioctl(tap->be.fd[0], TUNGETDEVNETNS) : -1;
-	int sock;
-
-	if (ns >= 0 && !same_netns(ns)) {
-		sock = open_socket_in(tap, ns);
-	} else {
-		sock = open_socket(tap);
-		/* Only an administrator is told the namespace; then the address must do. */
-		if (given && ns < 0 && sock >= 0 && !same_address(tap, sock)) {
-			close(sock);
-			ifstats_close(&tap->stats);
-			sock = -1;
-		}
-	}
-	if (ns >= 0)
-		close(ns);
-	return sock;
-}
-
-/* How many have a queue of the tap open; 0: not known (before Linux 4.17, or no tap of this kind). */
-static uint32_t open_queues(const struct tap *tap, int sock)
-{
-	struct {
-		struct nlmsghdr h;
-		struct ifinfomsg info;
-		struct rtattr name;
-		char ifname[IFNAMSIZ];
-	} ask = {
-		.h = { sizeof(ask), RTM_GETLINK, NLM_F_REQUEST, 1, 0 },
-		.name = { RTA_LENGTH(IFNAMSIZ), IFLA_IFNAME },
-	};
-	union {
-		struct nlmsghdr h;
-		uint8_t room[16384];
-	} answer;
-	ssize_t len;
-
-	memcpy(ask.ifname, tap->ifname, sizeof(ask.ifname));
-	if (send(sock, &ask, sizeof(ask), 0) < 0)
-		return 0;
-	len = recv(sock, &answer, sizeof(answer), 0);
-	if (len < (ssize_t)NLMSG_LENGTH(sizeof(ask.info)) || answer.h.nlmsg_type != RTM_NEWLINK)
-		return 0;
-	const struct rtattr *link =
-		rtattr_find(answer.room + NLMSG_LENGTH(sizeof(ask.info)),
-			    (int)len - (int)NLMSG_LENGTH(sizeof(ask.info)), IFLA_LINKINFO);
-	const struct rtattr *kind = rtattr_find_in(link, IFLA_INFO_KIND);
-	const struct rtattr *nr =
-		rtattr_find_in(rtattr_find_in(link, IFLA_INFO_DATA), IFLA_TUN_NUM_QUEUES);
-	uint32_t n = 0;
-
-	if (kind && nr && !strncmp(RTA_DATA(kind), "tun", RTA_PAYLOAD(kind)))
-		memcpy(&n, RTA_DATA(nr), sizeof(n));
-	return n;
-}
-
-static int cannot(const struct tap *tap, const char *what, const char *with)
-{
-	const int err = errno;
-
-	log_error("cannot %s: %s%s%s: %s", what, tap->be.name, with ? ", bridge " : "",
-		  with ? with : "", strerror(err));
-	return -err;
-}
-
-static int set_mtu(const struct tap *tap, int sock, unsigned int mtu)
-{
-	struct ifreq ifr = { .ifr_mtu = (int)mtu };
-
-	memcpy(ifr.ifr_name, tap->ifname, sizeof(ifr.ifr_name));
-	return ioctl(sock, SIOCSIFMTU, &ifr) < 0 ? cannot(tap, "set its MTU", NULL) : 0;
-}
-
-static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_options *config)
-{
-	struct ifreq br = { .ifr_ifindex = (int)if_nametoindex(tap->ifname) };
-	const int old = get_mtu(sock, tap->ifname), mtu = get_mtu(sock, config->bridge);
-	int ret = 0;
-
-	/* A bridge has the MTU of its smallest port: a new one must not pull it down. */
-	if (!tap->mtu && mtu && mtu != old)
-		ret = set_mtu(tap, sock, (unsigned int)mtu);
-	snprintf(br.ifr_name, sizeof(br.ifr_name), "%s", config->bridge);
-	if (ret || ioctl(sock, SIOCBRADDIF, &br) == 0)
-		return ret;
-	if (errno != EBUSY)
-		return cannot(tap, "put it on the bridge", config->bridge);
-	log_warn("%s is on a bridge already; left there", tap->be.name);
-	return tap->mtu ? 0 : set_mtu(tap, sock, (unsigned int)old);
-}
-
-static int bring_up(const struct tap *tap, int sock, bool made)
-{
-	struct ifreq ifr = { 0 };
-
-	memcpy(ifr.ifr_name, tap->ifname, sizeof(ifr.ifr_name));
-	if (ioctl(sock, SIOCGIFFLAGS, &ifr) < 0 || ifr.ifr_flags & IFF_UP)
-		return 0;
-	if (!made) {
-		log_warn("%s is down: no frame will pass (ip link set %s up)", tap->be.name,
-			 tap->ifname);
-		return 0;
-	}
-	ifr.ifr_flags |= IFF_UP;
-	return ioctl(sock, SIOCSIFFLAGS, &ifr) < 0 ? cannot(tap, "bring it up", NULL) : 0;
-}
-
-static int configure_interface(struct tap *tap, const struct netbe_tap_options *config, bool made)
-{
-	const int sock = socket_beside(tap, config->fds.nr > 0);
-	int ret = 0;
-
-	if (sock < 0 && (tap->mtu || sock == -EXDEV)) {
-		log_error(
-			"cannot set the MTU of %s: it is in a network namespace out of reach (set it there, without mtu=)",
-			tap->be.name);
-		return -EXDEV;
-	}
-	if (sock < 0)
-		return 0; /* it still carries frames */
-	if (open_queues(tap, sock) > tap->be.pairs) {
-		log_error(
-			"%s is open in another program too, and each would get a part of its frames (give each machine a tap of its own: ip tuntap add NAME mode tap)",
-			tap->be.name);
-		ret = -EBUSY;
-	}
-	if (!ret && tap->mtu)
-		ret = set_mtu(tap, sock, tap->mtu);
-	if (!ret && config->bridge)
-		ret = join_bridge(tap, sock, config);
-	if (!ret)
-		ret = bring_up(tap, sock, made);
-	tap->be.mtu = (unsigned int)get_mtu(sock, tap->ifname);
-	close(sock);
-	return ret;
 }
 
 /* A name tells a tap within a namespace, and is often used again for the next; else its own address does. */
@@ -518,9 +315,22 @@ static void pick_mac(struct tap *tap, bool given)
 	netbe_pick_mac(&tap->be, *key ? key : NULL);
 }
 
-static int tap_open(struct netbe **out, const void *options, const struct netbe_wish *wish)
+/*
+ * A macvtap passes frames for its own address alone, so that is the card's; and its counters are not a tap's, as it
+ * counts what goes to the guest as received.
+ */
+static void take_address(struct tap *tap)
 {
-	const struct netbe_tap_options *config = options;
+	struct ifreq ifr = { 0 };
+
+	if (ioctl(tap->be.fd[0], SIOCGIFHWADDR, &ifr) == 0)
+		memcpy(tap->be.mac, ifr.ifr_hwaddr.sa_data, sizeof(tap->be.mac));
+	ifstats_close(&tap->stats);
+}
+
+static int open_tap(struct netbe **out, const struct netbe_tap_options *config,
+		    const struct netbe_wish *wish, const int *life)
+{
 	/* With a bridge and no name the kernel picks one; it is free by then. */
 	const char *name = config->tap ? config->tap : "mvm%d";
 	const bool given = config->fds.nr, made = !given && !if_nametoindex(name);
@@ -531,24 +341,42 @@ static int tap_open(struct netbe **out, const void *options, const struct netbe_
 		return -ENOMEM;
 	tap->be.ops = &tap_ops;
 	tap->mtu = wish->mtu;
-	tap->be.inherited = given;
+	tap->be.inherited = given && !life;
 	tap->stats = IFSTATS_NONE;
+	memcpy(tap->life, life ? life : (const int[2]){ -1, -1 }, sizeof(tap->life));
 	ret = given ? adopt(tap, &config->fds, wish) : attach(tap, name, wish);
-	snprintf(tap->be.name, sizeof(tap->be.name), "tap '%s'", tap->ifname);
+	snprintf(tap->be.name, sizeof(tap->be.name), "%s '%s'", life ? "macvtap" : "tap",
+		 tap->ifname);
 	if (!ret)
 		ret = negotiate(tap);
 	if (!ret)
-		ret = configure_interface(tap, config, made);
+		ret = tap_link_configure(tap, config, made);
 	if (ret) {
 		tap_close(&tap->be);
 		return ret;
 	}
-	pick_mac(tap, given);
+	if (life)
+		take_address(tap);
+	else
+		pick_mac(tap, given);
 	if (ifstats_read(&tap->stats, &tap->first) ||
 	    ifstats_read_qdisc(&tap->stats, &tap->last_qdisc))
 		tap->last_qdisc = 0;
 	*out = &tap->be;
 	return 0;
+}
+
+static int tap_open(struct netbe **out, const void *options, const struct netbe_wish *wish)
+{
+	return open_tap(out, options, wish, NULL);
+}
+
+int netbe_tap_adopt(struct netbe **out, const struct tap_fds *fds, const struct netbe_wish *wish,
+		    const int life[2])
+{
+	const struct netbe_tap_options options = { .fds = *fds };
+
+	return open_tap(out, &options, wish, life);
 }
 
 static unsigned int tap_wanted(const void *options)

@@ -24,4 +24,11 @@ extern const struct option netbe_tap_keys[];
  */
 extern const struct netbe_kind netbe_tap;
 
+/*
+ * The queues of a macvtap, which are the backend's also where this fails, as life[] is: when the backend has closed
+ * life[0], life[1] is to end. -errno with a message.
+ */
+int must_check netbe_tap_adopt(struct netbe **out, const struct tap_fds *fds,
+			       const struct netbe_wish *wish, const int life[2]);
+
 #endif

@@ -468,11 +468,13 @@ static int check_options(const void *values, const char *text, const void *const
 
 static int create(struct device **out, const struct device_env *env, const void *options)
 {
+	static const uint8_t none[6];
 	const struct virtio_net_options *o = options;
 	const struct netbe_wish wish = {
 		.pairs = o->queues ? o->queues : MIN(env->cpus, NETBE_MAX_PAIRS),
 		.exactly = o->queues,
 		.mtu = o->mtu,
+		.mac = memcmp(o->mac, none, sizeof(none)) ? o->mac : NULL,
 	};
 	struct netbe *be;
 	int ret;

@@ -1,0 +1,216 @@
+/* A tap's interface, which its name tells only within its network namespace. */
+#include "devices/net/tap_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "devices/net/rtattr.h"
+#include "vmm/base/log.h"
+
+/* And its counters, where they can be had: the tap carries frames without. */
+static int open_socket(struct tap *tap)
+{
+	if (ifstats_open(&tap->stats, tap->ifname))
+		ifstats_close(&tap->stats);
+	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+}
+
+static int get_mtu(int sock, const char *ifname)
+{
+	struct ifreq ifr = { 0 };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
+	return ioctl(sock, SIOCGIFMTU, &ifr) < 0 ? 0 : ifr.ifr_mtu;
+}
+
+static bool same_netns(int ns)
+{
+	struct stat a, b;
+
+	return fstat(ns, &a) == 0 && stat(OUR_NETNS, &b) == 0 && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
+}
+
+/* Has our interface of that name the address of the tap behind the descriptor? */
+static bool same_address(const struct tap *tap, int sock)
+{
+	struct ifreq theirs = { 0 }, ours = { 0 };
+
+	memcpy(ours.ifr_name, tap->ifname, sizeof(ours.ifr_name));
+	return ioctl(tap->be.fd[0], SIOCGIFHWADDR, &theirs) == 0 &&
+	       ioctl(sock, SIOCGIFHWADDR, &ours) == 0 &&
+	       !memcmp(theirs.ifr_hwaddr.sa_data, ours.ifr_hwaddr.sa_data, 6);
+}
+
+/* A socket keeps the namespace that its maker was in. -EXDEV if there is no way back. */
+static int open_socket_in(struct tap *tap, int ns)
+{
+	const int home = open(OUR_NETNS, O_RDONLY | O_CLOEXEC);
+	int sock = -1;
+
+	if (home < 0)
+		return -1;
+	if (setns(ns, CLONE_NEWNET) == 0) {
+		sock = open_socket(tap);
+		if (setns(home, CLONE_NEWNET) < 0) {
+			log_error("cannot return to the network namespace: %s", strerror(errno));
+			close(sock);
+			sock = -EXDEV;
+		}
+	}
+	close(home);
+	return sock;
+}
+
+/*
+ * A socket in whose namespace the tap's name means the tap, or -1 where that cannot be had. A descriptor
+ * from the user may be of a tap elsewhere, with a namesake here.
+ */
+static int socket_beside(struct tap *tap, bool given)
+{
+	const int ns = given ? ioctl(tap->be.fd[0], TUNGETDEVNETNS) : -1;
+	int sock;
+
+	if (ns >= 0 && !same_netns(ns)) {
+		sock = open_socket_in(tap, ns);
+	} else {
+		sock = open_socket(tap);
+		/* Only an administrator is told the namespace; then the address must do. */
+		if (given && ns < 0 && sock >= 0 && !same_address(tap, sock)) {
+			close(sock);
+			ifstats_close(&tap->stats);
+			sock = -1;
+		}
+	}
+	if (ns >= 0)
+		close(ns);
+	return sock;
+}
+
+/* How many have a queue of the tap open; 0: not known (before Linux 4.17, or no tap of this kind). */
+static uint32_t open_queues(const struct tap *tap, int sock)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg info;
+		struct rtattr name;
+		char ifname[IFNAMSIZ];
+	} ask = {
+		.h = { sizeof(ask), RTM_GETLINK, NLM_F_REQUEST, 1, 0 },
+		.name = { RTA_LENGTH(IFNAMSIZ), IFLA_IFNAME },
+	};
+	union {
+		struct nlmsghdr h;
+		uint8_t room[16384];
+	} answer;
+	ssize_t len;
+
+	memcpy(ask.ifname, tap->ifname, sizeof(ask.ifname));
+	if (send(sock, &ask, sizeof(ask), 0) < 0)
+		return 0;
+	len = recv(sock, &answer, sizeof(answer), 0);
+	if (len < (ssize_t)NLMSG_LENGTH(sizeof(ask.info)) || answer.h.nlmsg_type != RTM_NEWLINK)
+		return 0;
+	const struct rtattr *link =
+		rtattr_find(answer.room + NLMSG_LENGTH(sizeof(ask.info)),
+			    (int)len - (int)NLMSG_LENGTH(sizeof(ask.info)), IFLA_LINKINFO);
+	const struct rtattr *kind = rtattr_find_in(link, IFLA_INFO_KIND);
+	const struct rtattr *nr =
+		rtattr_find_in(rtattr_find_in(link, IFLA_INFO_DATA), IFLA_TUN_NUM_QUEUES);
+	uint32_t n = 0;
+
+	if (kind && nr && !strncmp(RTA_DATA(kind), "tun", RTA_PAYLOAD(kind)))
+		memcpy(&n, RTA_DATA(nr), sizeof(n));
+	return n;
+}
+
+static int cannot(const struct tap *tap, const char *what, const char *with)
+{
+	const int err = errno;
+
+	log_error("cannot %s: %s%s%s: %s", what, tap->be.name, with ? ", bridge " : "",
+		  with ? with : "", strerror(err));
+	return -err;
+}
+
+static int set_mtu(const struct tap *tap, int sock, unsigned int mtu)
+{
+	struct ifreq ifr = { .ifr_mtu = (int)mtu };
+
+	memcpy(ifr.ifr_name, tap->ifname, sizeof(ifr.ifr_name));
+	return ioctl(sock, SIOCSIFMTU, &ifr) < 0 ? cannot(tap, "set its MTU", NULL) : 0;
+}
+
+static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_options *config)
+{
+	struct ifreq br = { .ifr_ifindex = (int)if_nametoindex(tap->ifname) };
+	const int old = get_mtu(sock, tap->ifname), mtu = get_mtu(sock, config->bridge);
+	int ret = 0;
+
+	/* A bridge has the MTU of its smallest port: a new one must not pull it down. */
+	if (!tap->mtu && mtu && mtu != old)
+		ret = set_mtu(tap, sock, (unsigned int)mtu);
+	snprintf(br.ifr_name, sizeof(br.ifr_name), "%s", config->bridge);
+	if (ret || ioctl(sock, SIOCBRADDIF, &br) == 0)
+		return ret;
+	if (errno != EBUSY)
+		return cannot(tap, "put it on the bridge", config->bridge);
+	log_warn("%s is on a bridge already; left there", tap->be.name);
+	return tap->mtu ? 0 : set_mtu(tap, sock, (unsigned int)old);
+}
+
+static int bring_up(const struct tap *tap, int sock, bool made)
+{
+	struct ifreq ifr = { 0 };
+
+	memcpy(ifr.ifr_name, tap->ifname, sizeof(ifr.ifr_name));
+	if (ioctl(sock, SIOCGIFFLAGS, &ifr) < 0 || ifr.ifr_flags & IFF_UP)
+		return 0;
+	if (!made) {
+		log_warn("%s is down: no frame will pass (ip link set %s up)", tap->be.name,
+			 tap->ifname);
+		return 0;
+	}
+	ifr.ifr_flags |= IFF_UP;
+	return ioctl(sock, SIOCSIFFLAGS, &ifr) < 0 ? cannot(tap, "bring it up", NULL) : 0;
+}
+
+int tap_link_configure(struct tap *tap, const struct netbe_tap_options *config, bool made)
+{
+	const int sock = socket_beside(tap, config->fds.nr > 0);
+	int ret = 0;
+
+	if (sock < 0 && (tap->mtu || sock == -EXDEV)) {
+		log_error(
+			"cannot set the MTU of %s: it is in a network namespace out of reach (set it there, without mtu=)",
+			tap->be.name);
+		return -EXDEV;
+	}
+	if (sock < 0)
+		return 0; /* it still carries frames */
+	if (open_queues(tap, sock) > tap->be.pairs) {
+		log_error(
+			"%s is open in another program too, and each would get a part of its frames (give each machine a tap of its own: ip tuntap add NAME mode tap)",
+			tap->be.name);
+		ret = -EBUSY;
+	}
+	if (!ret && tap->mtu)
+		ret = set_mtu(tap, sock, tap->mtu);
+	if (!ret && config->bridge)
+		ret = join_bridge(tap, sock, config);
+	if (!ret)
+		ret = bring_up(tap, sock, made);
+	tap->be.mtu = (unsigned int)get_mtu(sock, tap->ifname);
+	close(sock);
+	return ret;
+}
