@@ -7,9 +7,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "guest-tests/bench/load.h"
 #include "guest-tests/bench/pattern.h"
 #include "guest-tests/bench/util.h"
-#include "guest-tests/bench/worker.h"
+#include "guest-tests/bench/slot.h"
 
 #define SWEEP_NS 50000000u /* how often timeouts and the stop flag are looked at */
 #define BACKOFF_NS \

@@ -11,7 +11,7 @@
 
 #include "guest-tests/bench/pattern.h"
 #include "guest-tests/bench/util.h"
-#include "guest-tests/bench/worker.h"
+#include "guest-tests/bench/slot.h"
 
 #define STREAM_BURST  8	 /* sends or receives per event: the clock is looked at in between */
 #define SOURCE_TRIES  64 /* busy source ports skipped per connection */

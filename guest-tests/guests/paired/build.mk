@@ -45,7 +45,7 @@ GUESTS += $(BUILD)/guest.elf $(BUILD)/guest.bzImage
 
 # The stack alone, as a program on the host: on a tap behind a bad line, and in unit tests. Always with the sanitizers.
 GK_STACK := $(addprefix $(GK)/,checksum.c chunk.c cmdline.c console.c control.c counters.c fragment.c \
-	echo.c http.c ip.c netperf.c tcp.c tcp_cookie.c tcp_in.c tcp_out.c tcp_timer.c udp.c test/hosted.c)
+	echo.c http.c ip.c netperf.c tcp.c tcp_cookie.c tcp_in.c tcp_out.c tcp_timer.c tcp_wheel.c udp.c test/hosted.c)
 GK_HOST_CFLAGS := -I. -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-strict-aliasing \
 	-fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all $(WARNINGS)
 GK_STACK_OBJS := $(GK_STACK:%.c=$(BUILD)/%.host.o)

@@ -287,7 +287,7 @@ static uint8_t commit(uint16_t queue, void (*spoil)(struct virtq *q), uint64_t l
 	return status;
 }
 
-int case_hostile(void)
+static int case_hostile(void)
 {
 	uint32_t noticed = 0, total = 0;
 	size_t length;
@@ -334,3 +334,4 @@ int case_hostile(void)
 	console_print("hostile: noticed=%u of=%u\n", noticed, total);
 	return 0;
 }
+GUEST_CASE("hostile", case_hostile);

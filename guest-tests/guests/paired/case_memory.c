@@ -36,7 +36,7 @@ static void mark(uint64_t address)
 	*at = address ^ 0x5a5a5a5aa5a5a5a5ull;
 }
 
-int case_memory(void)
+static int case_memory(void)
 {
 	uint64_t total = 0, last = 0;
 
@@ -71,6 +71,7 @@ int case_memory(void)
 	console_print("memory: total=%lu end=%lx\n", total, last);
 	return total > 0 ? 0 : 2;
 }
+GUEST_CASE("memory", case_memory);
 
 static bool in_map(uint64_t address)
 {
@@ -99,7 +100,7 @@ static bool empty_port(uint16_t port)
 	       cpu_in32(port) == UINT32_MAX;
 }
 
-int case_holes(void)
+static int case_holes(void)
 {
 	static const uint64_t addresses[] = { 0xf0000000, 0xfc000000, 0xfe000000, 0xff000000 };
 	static const uint16_t ports[] = { 0x2a0, 0x5f0, 0xe00, 0x8000, 0xfff0 };
@@ -129,3 +130,4 @@ int case_holes(void)
 		}
 	return 0;
 }
+GUEST_CASE("holes", case_holes);

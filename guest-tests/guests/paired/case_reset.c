@@ -27,7 +27,7 @@ static void serve(uint64_t us, uint64_t frames)
 	}
 }
 
-int case_reset(void)
+static int case_reset(void)
 {
 	size_t length;
 	const char *address = cmdline_find(machine.cmdline, "ip=", 0, &length);
@@ -51,3 +51,4 @@ int case_reset(void)
 	console_print("reset: %lu frames behind the last\n", counters.rx_packets - before);
 	return counters.rx_packets - before >= 3 ? 0 : 3;
 }
+GUEST_CASE("reset", case_reset);

@@ -19,7 +19,8 @@
 /* smp.S: real-mode code, copied to SMP_PAGE; counts itself in and leaves its APIC id. */
 extern const uint8_t smp_start[], smp_end[], smp_count[], smp_ids[];
 
-int case_smp(void)
+/* host: for cpus in 1 2 7; do no_madt || guest 0 $cpus 64 case=smp "smp: started=$cpus"; done */
+static int case_smp(void)
 {
 	static uint32_t wanted[CPUS_MAX];
 	uint32_t cpus = acpi_processors(wanted, CPUS_MAX), self = irq_apic_id();
@@ -62,3 +63,4 @@ int case_smp(void)
 	}
 	return 0;
 }
+GUEST_CASE("smp", case_smp);

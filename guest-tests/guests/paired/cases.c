@@ -1,4 +1,4 @@
-/* The small guest tests: their table, and those of a few lines. */
+/* The small guest tests: the way to them, and those of a few lines. */
 #include "guest-tests/guests/paired/cases.h"
 #include "guest-tests/guests/paired/clock.h"
 #include "guest-tests/guests/paired/cmdline.h"
@@ -30,23 +30,27 @@ static int case_exit(void)
 	}
 	return (int)status;
 }
+GUEST_CASE("exit", case_exit);
 
 static _Noreturn int case_crash(void)
 {
 	power_crash();
 }
+GUEST_CASE("crash", case_crash);
 
 static int case_fault(void)
 {
 	/* Above everything that is mapped: reported by the kernel, as status 102. */
 	return *(volatile uint8_t *)(511ull << 30);
 }
+GUEST_CASE("fault", case_fault);
 
 static _Noreturn int case_hang(void)
 {
 	for (;;)
 		cpu_pause();
 }
+GUEST_CASE("hang", case_hang);
 
 static int case_reboot(void)
 {
@@ -55,7 +59,9 @@ static int case_reboot(void)
 	console_print("reboot: still here\n");
 	return 1;
 }
+GUEST_CASE("reboot", case_reboot);
 
+/* host: guest 0 1 64 case=serial "$(printf '%b' "$(printf '\\x%x' {33..126})")" */
 static int case_serial(void)
 {
 	char line[96];
@@ -79,10 +85,12 @@ static int case_serial(void)
 	}
 	return 0;
 }
+GUEST_CASE("serial", case_serial);
 
 /*
  * The clock runs, never back, and the local APIC's timer wakes a sleeping processor, not too early.
  */
+/* host: guest 0 1 64 case=timer tsc_hz= */
 static int case_timer(void)
 {
 	uint64_t before = clock_us();
@@ -111,16 +119,9 @@ static int case_timer(void)
 	console_print("timer: tsc_hz=%lu\n", clock_tsc_hz());
 	return 0;
 }
+GUEST_CASE("timer", case_timer);
 
-static const struct {
-	const char *name;
-	int (*run)(void);
-} cases[] = {
-	{ "exit", case_exit },	 { "crash", case_crash },     { "fault", case_fault },
-	{ "hang", case_hang },	 { "reboot", case_reboot },   { "serial", case_serial },
-	{ "timer", case_timer }, { "memory", case_memory },   { "holes", case_holes },
-	{ "smp", case_smp },	 { "hostile", case_hostile }, { "reset", case_reset },
-};
+extern const struct guest_case cases_begin[], cases_end[]; /* guest.lds */
 
 int cases_run(void)
 {
@@ -129,9 +130,9 @@ int cases_run(void)
 
 	if (name == NULL)
 		return -1;
-	for (uint32_t i = 0; i < ARRAY_SIZE(cases); i++)
-		if (length == strlen(cases[i].name) && memcmp(name, cases[i].name, length) == 0)
-			return cases[i].run();
+	for (const struct guest_case *c = cases_begin; c < cases_end; c++)
+		if (length == strlen(c->name) && memcmp(name, c->name, length) == 0)
+			return c->run();
 	console_print("cases: there is no such case in \"%s\"\n", machine.cmdline);
 	return CASE_UNKNOWN;
 }

@@ -6,8 +6,9 @@
 #define FRAGMENT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "guest-tests/guests/paired/ip.h"
+#include "guest-tests/guests/paired/net.h"
 
 /* One fragment: what its IP header says of it. */
 struct fragment {

@@ -7,8 +7,6 @@
 #include "guest-tests/guests/paired/fragment.h"
 #include "guest-tests/guests/paired/ip.h"
 #include "guest-tests/guests/paired/lib.h"
-#include "guest-tests/guests/paired/tcp.h"
-#include "guest-tests/guests/paired/udp.h"
 
 #define ETH_SOURCE 6
 #define ETH_TYPE   12
@@ -39,6 +37,8 @@
 
 #define ICMP_HEADER 8
 #define ICMP_ECHO   8
+
+static ip_receiver receivers[256]; /* by protocol */
 
 static uint8_t *out_frame; /* of the datagram between ip_begin() and ip_send() */
 static uint16_t out_id;
@@ -205,6 +205,11 @@ static void receive_icmp(const struct ip_peer *from, const struct net_frame *fra
 	ip_send(length, IP_NO_CHECKSUM, 0, 0);
 }
 
+void ip_serve(uint8_t protocol, ip_receiver receive)
+{
+	receivers[protocol] = receive;
+}
+
 /* True when the fragment has completed its datagram, which frame then holds. */
 static bool receive_fragment(const uint8_t *ip, struct net_frame *frame)
 {
@@ -247,10 +252,8 @@ static void receive_ip(struct net_frame *frame, const uint8_t *source_mac)
 	ip_frame_skip(frame, header);
 	if (get_be16(ip + IP_FRAGMENT) & IP_SPLIT_MASK && !receive_fragment(ip, frame))
 		return;
-	if (protocol == IP_TCP)
-		tcp_receive(&from, frame);
-	else if (protocol == IP_UDP)
-		udp_receive(&from, frame);
+	if (receivers[protocol] != NULL)
+		receivers[protocol](&from, frame);
 	else if (protocol == IP_ICMP)
 		receive_icmp(&from, frame);
 	else

@@ -21,8 +21,12 @@ struct ip_peer {
 	uint8_t mac[6];
 };
 
-/* Takes a received frame apart and answers it or hands it to UDP or TCP. */
+/* Takes a received frame apart and answers it or hands it to whoever serves its protocol. */
 void ip_receive(struct net_frame *frame);
+
+/* From now on the payload of this protocol's datagrams goes to @receive. */
+typedef void (*ip_receiver)(const struct ip_peer *from, struct net_frame *frame);
+void ip_serve(uint8_t protocol, ip_receiver receive);
 
 /* Tells the network where this address lives (a gratuitous ARP request). */
 void ip_announce(void);

@@ -25,7 +25,7 @@ static struct tcp_conn *output_first, **output_last = &output_first;
 static struct tcp_conn *wait_first, *wait_last; /* TIME_WAIT, oldest first */
 static uint64_t secret;
 
-bool tcp_start(void)
+bool tcp_make_table(void)
 {
 	uint64_t memory = machine_available();
 	uint64_t count = memory / 4 / sizeof(struct tcp_conn);
@@ -64,7 +64,7 @@ uint64_t tcp_hash(uint64_t a, uint64_t b)
 
 uint32_t tcp_now_ms(void)
 {
-	return (uint32_t)(clock_us() / TCP_US_PER_MS);
+	return (uint32_t)(clock_us() / 1000);
 }
 
 static uint64_t ports(uint16_t peer_port, uint16_t port)
@@ -210,7 +210,7 @@ void tcp_establish(struct tcp_conn *conn, uint32_t window)
 	conn->retries = 0;
 	conn->snd_una = conn->snd_nxt;
 	conn->snd_wnd = conn->max_wnd = window;
-	tcp_set_timer(conn, 0);
+	tcp_timer_set(&conn->timer, 0);
 	counters.tcp_accepted++;
 	conn->service->opened(conn);
 }
@@ -227,18 +227,6 @@ static void leave_wait_list(struct tcp_conn *conn)
 		wait_last = conn->wait_prev;
 }
 
-static void leave_output_list(struct tcp_conn *conn)
-{
-	struct tcp_conn **at = &output_first;
-
-	while (*at != conn)
-		at = &(*at)->output_next;
-	*at = conn->output_next;
-	if (output_last == &conn->output_next)
-		output_last = at;
-	conn->on_output = false;
-}
-
 void tcp_drop(struct tcp_conn *conn)
 {
 	struct tcp_conn **at = bucket(conn->peer.address, conn->peer_port, conn->port);
@@ -249,9 +237,8 @@ void tcp_drop(struct tcp_conn *conn)
 		conn->service->gone(conn);
 	tcp_leave_half_open(conn);
 	conn->state = TCP_FREE;
-	tcp_stop_timer(conn);
-	if (conn->on_output)
-		leave_output_list(conn);
+	tcp_timer_remove(&conn->timer);
+	tcp_leave_output(conn);
 	free_data(conn);
 	while (*at != conn)
 		at = &(*at)->hash_next;
@@ -273,7 +260,7 @@ void tcp_enter_time_wait(struct tcp_conn *conn)
 	else
 		wait_first = conn;
 	wait_last = conn;
-	tcp_set_timer(conn, TCP_TIME_WAIT);
+	tcp_timer_set(&conn->timer, TCP_TIME_WAIT);
 }
 
 void tcp_want_output(struct tcp_conn *conn)
@@ -286,18 +273,23 @@ void tcp_want_output(struct tcp_conn *conn)
 	output_last = &conn->output_next;
 }
 
-void tcp_flush(void)
+struct tcp_conn *tcp_next_output(void)
 {
-	while (output_first != NULL) {
-		struct tcp_conn *conn = output_first;
+	return output_first;
+}
 
-		if (!tcp_output(conn))
-			return; /* the ring is full: go on when it is not */
-		if (conn->on_output)
-			leave_output_list(conn);
-		if (conn->aborted)
-			tcp_drop(conn);
-	}
+void tcp_leave_output(struct tcp_conn *conn)
+{
+	struct tcp_conn **at = &output_first;
+
+	if (!conn->on_output)
+		return;
+	while (*at != conn)
+		at = &(*at)->output_next;
+	*at = conn->output_next;
+	if (output_last == &conn->output_next)
+		output_last = at;
+	conn->on_output = false;
 }
 
 uint32_t tcp_send_room(const struct tcp_conn *conn)
@@ -341,7 +333,7 @@ uint32_t tcp_send(struct tcp_conn *conn, const void *data, uint32_t length)
 	if (taken < length) {
 		conn->wants_room = true;
 		if (conn->snd_end == conn->snd_una) /* no acknowledgement will come to tell */
-			tcp_set_timer(conn, TCP_MEMORY_RETRY);
+			tcp_timer_set(&conn->timer, TCP_MEMORY_RETRY);
 	}
 	tcp_want_output(conn);
 	return taken;

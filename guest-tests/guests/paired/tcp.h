@@ -38,8 +38,6 @@ bool tcp_start(void);
 /* Serves a port; a service of NULL ends it (connections stay). False when too many are served. */
 bool tcp_listen(uint16_t port, const struct tcp_service *service);
 
-void tcp_receive(const struct ip_peer *from, struct net_frame *frame);
-
 /* Sends what the last batch has made ready: data, acknowledgements. */
 void tcp_flush(void);
 

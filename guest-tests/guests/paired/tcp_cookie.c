@@ -1,14 +1,7 @@
-/*
- * SYN cookies: while too many connections are half open, all that a SYN says is kept
- * in the initial sequence number of its answer, and the connection is made when the peer shows it
- * again (RFC 4987, 3.6).
- *
- * A cookie is 5 bits of time, 3 bits of MSS and 24 bits of keyed hash. Scaling and time stamps are
- * given up.
- */
+/* SYN cookies. */
 #include "guest-tests/guests/paired/clock.h"
 #include "guest-tests/guests/paired/lib.h"
-#include "guest-tests/guests/paired/tcp_internal.h"
+#include "guest-tests/guests/paired/tcp_cookie.h"
 
 #define PERIOD_US	64000000ull
 #define PERIODS_GOOD	2

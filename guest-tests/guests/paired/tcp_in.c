@@ -1,7 +1,8 @@
 /* A TCP segment arrives (RFC 9293, 3.10.7; RFC 7323 time stamps; RFC 6582 recovery). */
 #include "guest-tests/guests/paired/counters.h"
 #include "guest-tests/guests/paired/lib.h"
-#include "guest-tests/guests/paired/tcp_internal.h"
+#include "guest-tests/guests/paired/tcp_cookie.h"
+#include "guest-tests/guests/paired/tcp_out.h"
 
 #define DUPLICATES_TO_RECOVER 3
 
@@ -53,7 +54,7 @@ static void open_passively(const struct ip_peer *from, const struct tcp_segment 
 	if (conn == NULL)
 		return;
 	tcp_send_syn_ack(conn);
-	tcp_set_timer(conn, conn->rto);
+	tcp_timer_set(&conn->timer, conn->rto);
 }
 
 /* A segment for no connection that is known. Returns the connection that a cookie brings back. */
@@ -112,7 +113,7 @@ static void in_time_wait(struct tcp_conn *conn, const struct ip_peer *from,
 		}
 	}
 	if (segment->flags & TCP_FIN)
-		tcp_set_timer(conn, TCP_TIME_WAIT);
+		tcp_timer_set(&conn->timer, TCP_TIME_WAIT);
 	conn->ack_now = true;
 	tcp_want_output(conn);
 }
@@ -190,7 +191,7 @@ static void acknowledged(struct tcp_conn *conn, const struct tcp_segment *segmen
 	}
 	conn->duplicates = 0;
 	free_acknowledged(conn);
-	tcp_set_timer(conn, conn->snd_una != conn->snd_max ? conn->rto : 0);
+	tcp_timer_set(&conn->timer, conn->snd_una != conn->snd_max ? conn->rto : 0);
 	tcp_want_output(conn);
 }
 
@@ -212,7 +213,7 @@ static void duplicate(struct tcp_conn *conn)
 		conn->ssthresh = max_u32(under_way / 2, 2u * conn->mss);
 		tcp_retransmit(conn, conn->mss);
 		conn->cwnd = conn->ssthresh + DUPLICATES_TO_RECOVER * conn->mss;
-		tcp_set_timer(conn, conn->rto);
+		tcp_timer_set(&conn->timer, conn->rto);
 		tcp_want_output(conn);
 	}
 }
@@ -237,7 +238,7 @@ static bool receive_ack(struct tcp_conn *conn, const struct tcp_segment *segment
 		if (conn->snd_wnd == 0 && window != 0 && segment->ack == conn->snd_una) {
 			conn->snd_nxt = conn->snd_una;
 			conn->rto = min_u32(conn->rto, TCP_RTO_INITIAL);
-			tcp_set_timer(conn, 0);
+			tcp_timer_set(&conn->timer, 0);
 		}
 		conn->snd_wnd = window;
 		conn->snd_wl1 = segment->seq;
@@ -363,7 +364,7 @@ static bool fin_acknowledged(struct tcp_conn *conn)
 {
 	if (conn->state == TCP_FIN_WAIT_1) {
 		conn->state = TCP_FIN_WAIT_2;
-		tcp_set_timer(conn, TCP_LINGER);
+		tcp_timer_set(&conn->timer, TCP_LINGER);
 	} else if (conn->state == TCP_CLOSING) {
 		tcp_enter_time_wait(conn);
 		return false;
@@ -519,7 +520,7 @@ static void receive_known(struct tcp_conn *conn, struct tcp_segment *segment,
 		receive_fin(conn);
 }
 
-void tcp_receive(const struct ip_peer *from, struct net_frame *frame)
+static void receive(const struct ip_peer *from, struct net_frame *frame)
 {
 	const uint8_t *tcp = frame->data[0];
 	struct tcp_segment segment;
@@ -552,4 +553,10 @@ void tcp_receive(const struct ip_peer *from, struct net_frame *frame)
 	}
 	if (conn != NULL && !conn->aborted)
 		receive_known(conn, &segment, frame);
+}
+
+bool tcp_start(void)
+{
+	ip_serve(IP_TCP, receive);
+	return tcp_make_table();
 }

@@ -1,17 +1,19 @@
 /*
- * What TCP's own files share.
+ * What TCP's own files share: the connection. Each file sees those above it.
  *
+ *   tcp_wheel.c   timers
  *   tcp.c         connections: table, life, services
- *   tcp_in.c      a segment arrives
- *   tcp_out.c     segments are made
- *   tcp_timer.c   the timer wheel and what happens when a timer is due
  *   tcp_cookie.c  connections begun without keeping state, for SYN floods
+ *   tcp_out.c     segments are made
+ *   tcp_timer.c   what happens when a timer is due
+ *   tcp_in.c      a segment arrives
  */
 #ifndef TCP_INTERNAL_H
 #define TCP_INTERNAL_H
 
 #include "guest-tests/guests/paired/chunk.h"
 #include "guest-tests/guests/paired/tcp.h"
+#include "guest-tests/guests/paired/tcp_wheel.h"
 
 #define TCP_HEADER	   20
 #define TCP_FIN		   0x01
@@ -38,7 +40,6 @@
 #define TCP_SEND_QUEUE	 (512u * 1024)
 #define TCP_INITIAL_CWND 10u /* segments: RFC 6928 */
 
-#define TCP_US_PER_MS	 1000ull
 #define TCP_RTO_INITIAL	 1000u /* milliseconds, RFC 6298 */
 #define TCP_RTO_MIN	 200u
 #define TCP_RTO_MAX	 60000u
@@ -84,7 +85,6 @@ struct tcp_segment {
 
 struct tcp_conn {
 	struct tcp_conn *hash_next;
-	struct tcp_conn *timer_next, **timer_link;
 	struct tcp_conn *output_next;
 	struct tcp_conn *wait_next, *wait_prev; /* in TIME_WAIT, by age */
 	const struct tcp_service *service;
@@ -120,8 +120,7 @@ struct tcp_conn {
 	uint32_t measure_seq, measure_start;
 	uint32_t stamp_recent;
 
-	uint64_t timer;	     /* when it is due; 0: never */
-	uint64_t timer_slot; /* when the wheel will look: at or before timer */
+	struct tcp_timer timer;
 
 	struct chunk *send_first, *send_last; /* from snd_una on */
 	struct chunk *send_at;		      /* holds snd_nxt, or NULL: look from the first */
@@ -131,7 +130,8 @@ struct tcp_conn {
 	struct tcp_words words;
 };
 
-/* tcp.c */
+/* Takes memory for connections and data. False if there is far too little. */
+bool tcp_make_table(void);
 struct tcp_conn *tcp_find(uint32_t address, uint16_t peer_port, uint16_t port);
 const struct tcp_service *tcp_service_on(uint16_t port);
 /* A new connection in the table, in state SYN_RECEIVED; NULL (counted) without memory. */
@@ -142,8 +142,10 @@ void tcp_drop(struct tcp_conn *conn);
 void tcp_enter_time_wait(struct tcp_conn *conn);
 /* The connection is established: tells the service. */
 void tcp_establish(struct tcp_conn *conn, uint32_t window);
-/* Puts it into the list for tcp_flush(). */
+/* Puts it into the list for tcp_flush(); the first of that list, or NULL; and out of it, if it is in it. */
 void tcp_want_output(struct tcp_conn *conn);
+struct tcp_conn *tcp_next_output(void);
+void tcp_leave_output(struct tcp_conn *conn);
 bool tcp_too_many_half_open(void);
 uint32_t tcp_initial_seq(uint32_t address, uint16_t peer_port, uint16_t port);
 /* A keyed hash. */
@@ -152,29 +154,5 @@ uint32_t tcp_now_ms(void);
 /* Bytes to be taken now, by service and memory. */
 uint32_t tcp_receive_room(struct tcp_conn *conn);
 void tcp_leave_half_open(struct tcp_conn *conn);
-
-/* tcp_out.c */
-/*
- * Sends what may be sent, or at least an acknowledgement if one is due. False while nothing can be
- * sent at all.
- */
-bool tcp_output(struct tcp_conn *conn);
-/* Sends one segment from the first unacknowledged byte on, whatever the windows say. */
-void tcp_retransmit(struct tcp_conn *conn, uint32_t length);
-/* Has our answer to a SYN sent, as soon as there is a buffer for it. */
-void tcp_send_syn_ack(struct tcp_conn *conn);
-/* Segments outside of any connection. */
-void tcp_send_reset(const struct ip_peer *to, const struct tcp_segment *cause, uint32_t length);
-void tcp_send_cookie(const struct ip_peer *to, const struct tcp_segment *syn, uint32_t cookie);
-
-/* tcp_timer.c */
-/* Sets the timer to so many milliseconds from now, or stops it with 0. */
-void tcp_set_timer(struct tcp_conn *conn, uint32_t ms);
-void tcp_stop_timer(struct tcp_conn *conn);
-
-/* tcp_cookie.c */
-uint32_t tcp_cookie_make(const struct ip_peer *peer, const struct tcp_segment *syn);
-/* Whether an acknowledgement answers a cookie; then it says which MSS the cookie holds. */
-bool tcp_cookie_check(const struct ip_peer *peer, const struct tcp_segment *ack, uint16_t *mss);
 
 #endif

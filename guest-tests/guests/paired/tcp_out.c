@@ -1,7 +1,7 @@
 /* TCP segments are made. */
 #include "guest-tests/guests/paired/counters.h"
 #include "guest-tests/guests/paired/lib.h"
-#include "guest-tests/guests/paired/tcp_internal.h"
+#include "guest-tests/guests/paired/tcp_out.h"
 
 #define TCP_CHECKSUM 16
 #define TCP_URGENT   18
@@ -84,8 +84,8 @@ static uint32_t current_window(struct tcp_conn *conn)
 	}
 	conn->rcv_edge = conn->rcv_nxt + told;
 	/* Closed with nobody to open it: look again by time. */
-	if (told < conn->mss && conn->timer == 0)
-		tcp_set_timer(conn, TCP_MEMORY_RETRY);
+	if (told < conn->mss && conn->timer.due == 0)
+		tcp_timer_set(&conn->timer, TCP_MEMORY_RETRY);
 	return told;
 }
 
@@ -195,7 +195,10 @@ static bool emit_syn_ack(struct tcp_conn *conn)
 	return true;
 }
 
-bool tcp_output(struct tcp_conn *conn)
+/*
+ * Sends what may be sent, or at least an acknowledgement if one is due. False while nothing can be sent at all.
+ */
+static bool output(struct tcp_conn *conn)
 {
 	if (conn->aborted)
 		return emit(conn, conn->snd_nxt, 0, TCP_RST | TCP_ACK);
@@ -228,13 +231,26 @@ bool tcp_output(struct tcp_conn *conn)
 		conn->snd_nxt += length + fin;
 		if (seq_before(conn->snd_max, conn->snd_nxt))
 			conn->snd_max = conn->snd_nxt;
-		if (conn->timer == 0)
-			tcp_set_timer(conn, conn->rto);
+		if (conn->timer.due == 0)
+			tcp_timer_set(&conn->timer, conn->rto);
 	}
 	/* Something queued and nothing under way: the window is closed, and the timer probes it. */
-	if (conn->timer == 0 && seq_before(conn->snd_nxt, conn->snd_end))
-		tcp_set_timer(conn, conn->rto);
+	if (conn->timer.due == 0 && seq_before(conn->snd_nxt, conn->snd_end))
+		tcp_timer_set(&conn->timer, conn->rto);
 	return !conn->ack_now || emit(conn, conn->snd_nxt, 0, TCP_ACK);
+}
+
+void tcp_flush(void)
+{
+	struct tcp_conn *conn;
+
+	while ((conn = tcp_next_output()) != NULL) {
+		if (!output(conn))
+			return; /* the ring is full: go on when it is not */
+		tcp_leave_output(conn);
+		if (conn->aborted)
+			tcp_drop(conn);
+	}
 }
 
 void tcp_retransmit(struct tcp_conn *conn, uint32_t length)

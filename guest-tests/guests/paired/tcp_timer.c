@@ -1,67 +1,7 @@
-/*
- * The timer wheel, and what happens when a connection's timer is due.
- *
- * A timer that moves to a later time stays where it is in the wheel; when the wheel comes by, it is
- * put further on. So the retransmission timer, moved by every acknowledgement, costs a store.
- */
-#include "guest-tests/guests/paired/clock.h"
+/* What happens when a connection's timer is due. */
 #include "guest-tests/guests/paired/counters.h"
 #include "guest-tests/guests/paired/lib.h"
-#include "guest-tests/guests/paired/tcp_internal.h"
-
-#define SLOT_US	 10000ull
-#define SLOTS	 512u
-#define LOOK_OUT 64u /* slots to look through for the next timer */
-
-static struct tcp_conn *wheel[SLOTS];
-static uint64_t wheel_at; /* the slot to be run next, counted from the clock's start */
-
-static void put_in_wheel(struct tcp_conn *conn)
-{
-	uint64_t slot = conn->timer / SLOT_US + 1;
-
-	if (slot < wheel_at + 1)
-		slot = wheel_at + 1;
-	if (slot >= wheel_at + SLOTS)
-		slot = wheel_at + SLOTS - 1;
-	struct tcp_conn **head = &wheel[slot % SLOTS];
-
-	conn->timer_slot = slot;
-	conn->timer_next = *head;
-	conn->timer_link = head;
-	if (*head != NULL)
-		(*head)->timer_link = &conn->timer_next;
-	*head = conn;
-}
-
-static void take_from_wheel(struct tcp_conn *conn)
-{
-	if (conn->timer_link == NULL)
-		return;
-	*conn->timer_link = conn->timer_next;
-	if (conn->timer_next != NULL)
-		conn->timer_next->timer_link = conn->timer_link;
-	conn->timer_link = NULL;
-}
-
-void tcp_set_timer(struct tcp_conn *conn, uint32_t ms)
-{
-	if (ms == 0) {
-		conn->timer = 0;
-		return;
-	}
-	conn->timer = clock_us() + ms * TCP_US_PER_MS;
-	if (conn->timer_link != NULL && conn->timer_slot <= conn->timer / SLOT_US + 1)
-		return;
-	take_from_wheel(conn);
-	put_in_wheel(conn);
-}
-
-void tcp_stop_timer(struct tcp_conn *conn)
-{
-	conn->timer = 0;
-	take_from_wheel(conn);
-}
+#include "guest-tests/guests/paired/tcp_out.h"
 
 /* No answer in time: back off and go back to the first unacknowledged byte (RFC 6298, RFC 5681). */
 static void retransmission_timeout(struct tcp_conn *conn)
@@ -100,12 +40,13 @@ static void retransmission_timeout(struct tcp_conn *conn)
 		conn->snd_nxt = conn->snd_una;
 		tcp_want_output(conn);
 	}
-	tcp_set_timer(conn, conn->rto);
+	tcp_timer_set(&conn->timer, conn->rto);
 }
 
-static void run_timer(struct tcp_conn *conn)
+static void run_timer(struct tcp_timer *timer)
 {
-	conn->timer = 0;
+	struct tcp_conn *conn = container_of(timer, struct tcp_conn, timer);
+
 	if (conn->state == TCP_SYN_RECEIVED) {
 		if (++conn->retries > TCP_SYN_RETRIES) {
 			tcp_drop(conn);
@@ -113,7 +54,7 @@ static void run_timer(struct tcp_conn *conn)
 		}
 		conn->rto *= 2;
 		tcp_send_syn_ack(conn);
-		tcp_set_timer(conn, conn->rto);
+		tcp_timer_set(&conn->timer, conn->rto);
 	} else if (conn->state == TCP_TIME_WAIT_STATE) {
 		tcp_drop(conn);
 	} else if (conn->snd_una != conn->snd_max || seq_before(conn->snd_una, conn->snd_end)) {
@@ -134,23 +75,5 @@ static void run_timer(struct tcp_conn *conn)
 
 uint64_t tcp_timers(void)
 {
-	uint64_t now = clock_us(), now_slot = now / SLOT_US;
-
-	for (; wheel_at <= now_slot; wheel_at++) {
-		struct tcp_conn *conn;
-
-		while ((conn = wheel[wheel_at % SLOTS]) != NULL) {
-			if (!net_has_room())
-				return now + SLOT_US; /* a timer may have to send */
-			take_from_wheel(conn);
-			if (conn->timer != 0 && conn->timer <= now)
-				run_timer(conn);
-			else if (conn->timer != 0)
-				put_in_wheel(conn);
-		}
-	}
-	for (uint64_t slot = wheel_at; slot < wheel_at + LOOK_OUT; slot++)
-		if (wheel[slot % SLOTS] != NULL)
-			return slot * SLOT_US;
-	return now + LOOK_OUT * SLOT_US;
+	return tcp_wheel_turn(run_timer);
 }

@@ -13,24 +13,7 @@ static struct {
 	udp_service service;
 } services[UDP_SERVICES];
 
-bool udp_listen(uint16_t port, udp_service service)
-{
-	uint32_t slot = UDP_SERVICES;
-
-	for (uint32_t i = 0; i < UDP_SERVICES; i++) {
-		if (services[i].service != NULL && services[i].port == port)
-			slot = i;
-		else if (services[i].service == NULL && slot == UDP_SERVICES)
-			slot = i;
-	}
-	if (slot == UDP_SERVICES)
-		return false;
-	services[slot].port = port;
-	services[slot].service = service;
-	return true;
-}
-
-void udp_receive(const struct ip_peer *from, struct net_frame *frame)
+static void receive(const struct ip_peer *from, struct net_frame *frame)
 {
 	const uint8_t *udp = frame->data[0];
 
@@ -60,6 +43,24 @@ void udp_receive(const struct ip_peer *from, struct net_frame *frame)
 		}
 	}
 	counters.udp_no_port++;
+}
+
+bool udp_listen(uint16_t port, udp_service service)
+{
+	uint32_t slot = UDP_SERVICES;
+
+	for (uint32_t i = 0; i < UDP_SERVICES; i++) {
+		if (services[i].service != NULL && services[i].port == port)
+			slot = i;
+		else if (services[i].service == NULL && slot == UDP_SERVICES)
+			slot = i;
+	}
+	if (slot == UDP_SERVICES)
+		return false;
+	services[slot].port = port;
+	services[slot].service = service;
+	ip_serve(IP_UDP, receive);
+	return true;
 }
 
 void udp_answer(const struct udp_datagram *to, const void *data, uint32_t length)

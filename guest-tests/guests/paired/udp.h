@@ -17,8 +17,6 @@ struct udp_datagram {
 
 typedef void (*udp_service)(const struct udp_datagram *datagram);
 
-void udp_receive(const struct ip_peer *from, struct net_frame *frame);
-
 /* Serves a port; NULL ends it. False when too many are served. */
 bool udp_listen(uint16_t port, udp_service service);
 

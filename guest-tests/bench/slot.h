@@ -1,13 +1,14 @@
-/* What the load's own files share: a worker thread and its slots, each of which keeps a connection busy. */
-#ifndef BENCH_WORKER_H
-#define BENCH_WORKER_H
+/* A worker thread of the load and its slots, each of which keeps a connection busy. */
+#ifndef BENCH_SLOT_H
+#define BENCH_SLOT_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guest-tests/bench/load.h"
+#include "guest-tests/bench/load_result.h"
+#include "guest-tests/bench/opts.h"
 #include "guest-tests/bench/pace.h"
 
 enum slot_state { IDLE, SENDING, RECEIVING, CLOSING, STREAMING };
