@@ -61,7 +61,7 @@ struct machine {
 	struct kvm kvm;
 	struct bus pio, mmio;
 	struct counters counters;
-	struct counter_group pio_group, mmio_group, log_group;
+	struct counter_group log_group;
 	struct irqchip *irqchip;
 	struct loop *loop; /* the main loop: signals, timer, console */
 	struct signals signals;
@@ -85,8 +85,6 @@ struct machine {
 	const char *outcome; /* NULL while it runs */
 	int status;
 };
-
-static const struct counter_desc bus_counter_desc[] = { COUNTER(struct bus, misses), COUNTER_END };
 
 /* ---- the end; from any thread ---- */
 
@@ -122,23 +120,15 @@ static void on_power(void *arg, enum power_event what, uint8_t status)
 {
 	struct machine *m = arg;
 
-	switch (what) {
-	case POWER_OFF:
-		end_unreported(m, "power-off");
-		break;
-	case POWER_RESET:
-		end_unreported(m, "reset");
-		break;
-	case POWER_STATUS:
-		if (m->supervisor) {
-			end(m, "status", supervisor_reported(m->supervisor, status));
-			break;
-		}
+	if (what != POWER_STATUS) {
+		end_unreported(m, what == POWER_OFF ? "power-off" : "reset");
+	} else if (m->supervisor) {
+		end(m, "status", supervisor_reported(m->supervisor, status));
+	} else {
 		if (status > STATUS_GUEST_MAX)
 			log_warn("the guest reported status %u; given as %d", status,
 				 STATUS_GUEST_MAX);
 		end(m, "status", MIN(status, STATUS_GUEST_MAX));
-		break;
 	}
 }
 
@@ -248,8 +238,6 @@ static int plug_pci(void *arg, struct pci_func *func)
 static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 {
 	struct machine *m = arg;
-	struct virtio_mmio *mmio;
-	struct virtio_pci *pci;
 	int ret;
 
 	if ((wish ? wish : m->config->transport) == TRANSPORT_MMIO) {
@@ -259,13 +247,13 @@ static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 				MEMMAP_VIRTIO_MMIO_MAX);
 			return -ENOSPC;
 		}
-		ret = virtio_mmio_create(&mmio, dev, memmap_virtio_mmio_base(m->nr_mmio),
+		ret = virtio_mmio_create(dev, memmap_virtio_mmio_base(m->nr_mmio),
 					 memmap_virtio_mmio_gsi(m->nr_mmio), &m->mmio, m->irqchip);
 		m->nr_mmio += !ret;
 		return ret;
 	}
 	ret = need_pci(m);
-	return ret ? ret : virtio_pci_create(&pci, dev, m->pci);
+	return ret ? ret : virtio_pci_create(dev, m->pci);
 }
 
 static struct device_env device_env(struct machine *m, const char *name)
@@ -441,13 +429,11 @@ static void init_buses(struct machine *m)
 	m->pio.kvm_doorbell = kvm_doorbell_pio;
 	m->mmio.kvm_doorbell = kvm_doorbell_mmio;
 	m->pio.kvm_arg = m->mmio.kvm_arg = &m->kvm;
-	m->pio_group = (struct counter_group){ .desc = bus_counter_desc, .base = &m->pio };
-	m->mmio_group = (struct counter_group){ .desc = bus_counter_desc, .base = &m->mmio };
 	m->log_group =
 		(struct counter_group){ .desc = log_counter_desc, .base = log_get_counters() };
 	counters_add(&m->counters, &m->log_group, "log");
-	counters_add(&m->counters, &m->pio_group, "pio");
-	counters_add(&m->counters, &m->mmio_group, "mmio");
+	bus_add_counters(&m->pio, &m->counters, "pio");
+	bus_add_counters(&m->mmio, &m->counters, "mmio");
 }
 
 /* Last of all files, and left as they are while something can still go wrong. */
@@ -496,22 +482,16 @@ static int build(struct machine *m, uint64_t start_ns)
 	pin_guard(&m->pins, &m->sandbox.guard);
 	if (!ret)
 		ret = files_add_inputs(&files, m->config, kinds, ARRAY_SIZE(kinds));
-	if (ret)
-		return ret;
-	if (m->config->stats) {
+	if (!ret && m->config->stats)
 		ret = stats_create(&m->stats, &m->counters, m->config->stats, start_ns);
-		if (ret)
-			return ret;
-	}
-	ret = guestmem_init(&m->mem, m->config->mem, &hole);
-	if (ret)
-		return ret;
+	if (!ret)
+		ret = guestmem_init(&m->mem, m->config->mem, &hole);
 	stats_phase(m->stats, PHASE_MEMORY);
-	ret = kvm_create(&m->kvm, m->config->kvm_fd, &m->mem);
-	if (ret)
-		return ret;
+	if (!ret)
+		ret = kvm_create(&m->kvm, m->config->kvm_fd, &m->mem);
 	m->sandbox.vm_fd = m->kvm.vm_fd;
-	ret = irqchip_create(&m->irqchip, m->kvm.vm_fd);
+	if (!ret)
+		ret = irqchip_create(&m->irqchip, m->kvm.vm_fd);
 	if (!ret)
 		ret = arch_irq_pins(m->irqchip);
 	if (!ret)

@@ -68,6 +68,13 @@ void virtio_attach(struct virtio_dev *dev, const struct virtio_transport_ops *op
 	dev->transport = transport;
 }
 
+void virtio_detach(struct virtio_dev *dev)
+{
+	if (dev->transport_ops && dev->transport_ops->destroy)
+		dev->transport_ops->destroy(dev->transport);
+	dev->transport_ops = NULL;
+}
+
 /* Status is read and NEEDS_RESET is set by threads that do not hold the mutex. */
 static uint8_t status(const struct virtio_dev *dev)
 {
@@ -135,9 +142,7 @@ static void destroy_device(struct device *device)
 {
 	struct virtio_dev *dev = container_of(device, struct virtio_dev, device);
 
-	if (dev->transport_ops && dev->transport_ops->destroy)
-		dev->transport_ops->destroy(dev->transport);
-	dev->transport_ops = NULL;
+	virtio_detach(dev);
 	stop(dev);
 	dev->ops->destroy(dev);
 }
@@ -332,87 +337,50 @@ void virtio_write_config(struct virtio_dev *dev, uint64_t offset, uint32_t len, 
 	pthread_mutex_unlock(&dev->lock);
 }
 
+/* The address that @reg is a half of, and which half: the shift of its bits; NULL for a register that is none. */
+static uint64_t *ring_address(struct virtq *vq, enum virtio_queue_reg reg, unsigned int *shift)
+{
+	uint64_t *const address[] = { &vq->desc_addr, &vq->driver_addr, &vq->device_addr };
+	const unsigned int half = reg - VIRTIO_QUEUE_DESC_LO;
+
+	*shift = half % 2 * 32;
+	return half < 2 * ARRAY_SIZE(address) ? address[half / 2] : NULL;
+}
+
 uint32_t virtio_get_queue(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_reg reg)
 {
+	const uint64_t *address;
+	unsigned int shift;
 	uint32_t v = 0;
 
 	if (queue >= dev->nr_vqs)
 		return 0;
 	pthread_mutex_lock(&dev->lock);
-	const struct virtq *vq = &dev->vq[queue];
-	switch (reg) {
-	case VIRTIO_QUEUE_SIZE_MAX:
+	struct virtq *vq = &dev->vq[queue];
+	address = ring_address(vq, reg, &shift);
+	if (address)
+		v = (uint32_t)(*address >> shift);
+	else if (reg == VIRTIO_QUEUE_SIZE_MAX)
 		v = vq->size_max;
-		break;
-	case VIRTIO_QUEUE_SIZE:
+	else if (reg == VIRTIO_QUEUE_SIZE)
 		v = vq->size;
-		break;
-	case VIRTIO_QUEUE_READY:
+	else if (reg == VIRTIO_QUEUE_READY)
 		v = vq->ready;
-		break;
-	case VIRTIO_QUEUE_DESC_LO:
-		v = (uint32_t)vq->desc_addr;
-		break;
-	case VIRTIO_QUEUE_DESC_HI:
-		v = (uint32_t)(vq->desc_addr >> 32);
-		break;
-	case VIRTIO_QUEUE_DRIVER_LO:
-		v = (uint32_t)vq->driver_addr;
-		break;
-	case VIRTIO_QUEUE_DRIVER_HI:
-		v = (uint32_t)(vq->driver_addr >> 32);
-		break;
-	case VIRTIO_QUEUE_DEVICE_LO:
-		v = (uint32_t)vq->device_addr;
-		break;
-	case VIRTIO_QUEUE_DEVICE_HI:
-		v = (uint32_t)(vq->device_addr >> 32);
-		break;
-	}
 	pthread_mutex_unlock(&dev->lock);
 	return v;
 }
 
-static void set_low(uint64_t *addr, uint32_t value)
-{
-	*addr = (*addr & ~0xffffffffull) | value;
-}
-
-static void set_high(uint64_t *addr, uint32_t value)
-{
-	*addr = (*addr & 0xffffffffull) | (uint64_t)value << 32;
-}
-
 static void set_queue(struct virtq *vq, enum virtio_queue_reg reg, uint32_t value)
 {
-	switch (reg) {
-	case VIRTIO_QUEUE_SIZE_MAX:
-		break;
-	case VIRTIO_QUEUE_SIZE:
+	unsigned int shift;
+	uint64_t *address = ring_address(vq, reg, &shift);
+
+	if (address)
+		*address = (*address & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
+	else if (reg == VIRTIO_QUEUE_SIZE)
 		vq->size = (uint16_t)MIN(value, 0xffffu); /* judged when it starts */
-		break;
-	case VIRTIO_QUEUE_READY:
+	else if (reg == VIRTIO_QUEUE_READY)
 		vq->ready = value & 1;
-		break;
-	case VIRTIO_QUEUE_DESC_LO:
-		set_low(&vq->desc_addr, value);
-		break;
-	case VIRTIO_QUEUE_DESC_HI:
-		set_high(&vq->desc_addr, value);
-		break;
-	case VIRTIO_QUEUE_DRIVER_LO:
-		set_low(&vq->driver_addr, value);
-		break;
-	case VIRTIO_QUEUE_DRIVER_HI:
-		set_high(&vq->driver_addr, value);
-		break;
-	case VIRTIO_QUEUE_DEVICE_LO:
-		set_low(&vq->device_addr, value);
-		break;
-	case VIRTIO_QUEUE_DEVICE_HI:
-		set_high(&vq->device_addr, value);
-		break;
-	}
 }
 
 void virtio_set_queue(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_reg reg,

@@ -112,6 +112,9 @@ void virtio_destroy(struct virtio_dev *dev);
 /* The transport introduces itself; before the guest runs. */
 void virtio_attach(struct virtio_dev *dev, const struct virtio_transport_ops *ops, void *transport);
 
+/* The end of its transport: the guest no longer runs and the device is quiet, or can be made so without it. */
+void virtio_detach(struct virtio_dev *dev);
+
 /* ---- for devices ---- */
 
 /* What the user may say of any virtio device, as part of its options; and the rows for it, the struct at @where. */

@@ -25,31 +25,25 @@ struct virtio_mmio {
 	unsigned int doorbells;	   /* added so far */
 };
 
-/* The register behind an offset, for those that are a queue's. */
+/* The register behind an offset, for those that are a queue's; else -1. */
 static int queue_reg(uint64_t offset)
 {
-	switch (offset) {
-	case VIRTIO_MMIO_QUEUE_NUM_MAX:
-		return VIRTIO_QUEUE_SIZE_MAX;
-	case VIRTIO_MMIO_QUEUE_NUM:
-		return VIRTIO_QUEUE_SIZE;
-	case VIRTIO_MMIO_QUEUE_READY:
-		return VIRTIO_QUEUE_READY;
-	case VIRTIO_MMIO_QUEUE_DESC_LOW:
-		return VIRTIO_QUEUE_DESC_LO;
-	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
-		return VIRTIO_QUEUE_DESC_HI;
-	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
-		return VIRTIO_QUEUE_DRIVER_LO;
-	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
-		return VIRTIO_QUEUE_DRIVER_HI;
-	case VIRTIO_MMIO_QUEUE_USED_LOW:
-		return VIRTIO_QUEUE_DEVICE_LO;
-	case VIRTIO_MMIO_QUEUE_USED_HIGH:
-		return VIRTIO_QUEUE_DEVICE_HI;
-	default:
-		return -1;
-	}
+	static const uint16_t offsets[] = {
+		[VIRTIO_QUEUE_SIZE_MAX] = VIRTIO_MMIO_QUEUE_NUM_MAX,
+		[VIRTIO_QUEUE_SIZE] = VIRTIO_MMIO_QUEUE_NUM,
+		[VIRTIO_QUEUE_READY] = VIRTIO_MMIO_QUEUE_READY,
+		[VIRTIO_QUEUE_DESC_LO] = VIRTIO_MMIO_QUEUE_DESC_LOW,
+		[VIRTIO_QUEUE_DESC_HI] = VIRTIO_MMIO_QUEUE_DESC_HIGH,
+		[VIRTIO_QUEUE_DRIVER_LO] = VIRTIO_MMIO_QUEUE_AVAIL_LOW,
+		[VIRTIO_QUEUE_DRIVER_HI] = VIRTIO_MMIO_QUEUE_AVAIL_HIGH,
+		[VIRTIO_QUEUE_DEVICE_LO] = VIRTIO_MMIO_QUEUE_USED_LOW,
+		[VIRTIO_QUEUE_DEVICE_HI] = VIRTIO_MMIO_QUEUE_USED_HIGH,
+	};
+	int reg = ARRAY_SIZE(offsets) - 1;
+
+	while (reg >= 0 && offsets[reg] != offset)
+		reg--;
+	return reg;
 }
 
 static uint32_t read_register(struct virtio_mmio *m, uint64_t offset)
@@ -167,19 +161,28 @@ static void config_interrupt(void *arg)
 	interrupt(arg, VIRTIO_MMIO_INT_CONFIG);
 }
 
-static void destroy_transport(void *transport)
+static void destroy(void *transport)
 {
-	virtio_mmio_destroy(transport);
+	struct virtio_mmio *m = transport;
+
+	while (m->doorbells > 0)
+		bus_doorbell_remove(m->bus, m->range.base + VIRTIO_MMIO_QUEUE_NOTIFY,
+				    --m->doorbells);
+	bus_remove(m->bus, &m->range);
+	if (m->irq.fd >= 0)
+		irq_destroy(&m->irq);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
 }
 
 static const struct virtio_transport_ops transport_ops = {
 	.queue_interrupt = queue_interrupt,
 	.config_interrupt = config_interrupt,
-	.destroy = destroy_transport,
+	.destroy = destroy,
 };
 
-int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, uint64_t base,
-		       unsigned int gsi, struct bus *mmio, struct irqchip *irqchip)
+int virtio_mmio_create(struct virtio_dev *dev, uint64_t base, unsigned int gsi, struct bus *mmio,
+		       struct irqchip *irqchip)
 {
 	struct virtio_mmio *m = calloc(1, sizeof(*m));
 	int ret;
@@ -213,23 +216,8 @@ int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, uint64_
 	if (ret)
 		goto fail;
 	virtio_attach(dev, &transport_ops, m);
-	*out = m;
 	return 0;
 fail:
-	virtio_mmio_destroy(m);
+	destroy(m);
 	return ret;
-}
-
-void virtio_mmio_destroy(struct virtio_mmio *m)
-{
-	if (!m)
-		return;
-	while (m->doorbells > 0)
-		bus_doorbell_remove(m->bus, m->range.base + VIRTIO_MMIO_QUEUE_NOTIFY,
-				    --m->doorbells);
-	bus_remove(m->bus, &m->range);
-	if (m->irq.fd >= 0)
-		irq_destroy(&m->irq);
-	pthread_mutex_destroy(&m->lock);
-	free(m);
 }

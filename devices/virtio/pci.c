@@ -86,15 +86,19 @@ static void config_interrupt(void *transport)
 		pci_msix_raise(&vpci->func.msix, vpci->config_vector);
 }
 
-static void destroy_transport(void *transport)
+static void destroy(void *transport)
 {
-	virtio_pci_destroy(transport);
+	struct virtio_pci *vpci = transport;
+
+	pci_func_destroy(&vpci->func);
+	pthread_mutex_destroy(&vpci->isr_lock);
+	free(vpci);
 }
 
 static const struct virtio_transport_ops transport_ops = {
 	.queue_interrupt = queue_interrupt,
 	.config_interrupt = config_interrupt,
-	.destroy = destroy_transport,
+	.destroy = destroy,
 };
 
 static void forget_interrupts(struct virtio_pci *vpci)
@@ -405,7 +409,7 @@ static void add_caps(struct virtio_pci *vpci)
 	func->hook_write = cfg_write;
 }
 
-int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pci_host *host)
+int virtio_pci_create(struct virtio_dev *dev, struct pci_host *host)
 {
 	struct virtio_pci *vpci =
 		calloc(1, sizeof(*vpci) + dev->nr_vqs * sizeof(vpci->queue_vector[0]));
@@ -425,22 +429,12 @@ int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pc
 	if (!ret)
 		ret = pci_host_add(host, &vpci->func);
 	if (ret) {
-		virtio_pci_destroy(vpci);
+		destroy(vpci);
 		return ret;
 	}
 	vpci->func.bus_master = bus_master;
 	virtio_set_dma(dev, false);
 	forget_interrupts(vpci);
 	virtio_attach(dev, &transport_ops, vpci);
-	*out = vpci;
 	return 0;
-}
-
-void virtio_pci_destroy(struct virtio_pci *vpci)
-{
-	if (!vpci)
-		return;
-	pci_func_destroy(&vpci->func);
-	pthread_mutex_destroy(&vpci->isr_lock);
-	free(vpci);
 }

@@ -10,15 +10,7 @@
 #include "devices/pci.h"
 #include "devices/virtio/core.h"
 
-struct virtio_pci;
-
-/*
- * Put @dev on the host's bus; it must outlive the transport. -errno with a message.
- */
-int must_check virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev,
-				 struct pci_host *host);
-
-/* The guest no longer runs and the device is quiet (reset), but not destroyed yet. Safe on NULL. */
-void virtio_pci_destroy(struct virtio_pci *vpci);
+/* Put @dev on the host's bus until virtio_detach(). -errno with a message. */
+int must_check virtio_pci_create(struct virtio_dev *dev, struct pci_host *host);
 
 #endif

@@ -8,7 +8,6 @@
 void fuzz_one(struct fuzz *f)
 {
 	struct fuzz_driver d;
-	struct virtio_mmio *transport;
 	const struct virtio_rng_options options = { .on = true };
 	struct irqchip *irqchip;
 	struct bus mmio;
@@ -17,8 +16,8 @@ void fuzz_one(struct fuzz *f)
 	fuzz_driver_init(&d, "rng0");
 	fuzz_check(!irqchip_create(&irqchip, -1));
 	fuzz_check(!fuzz_driver_create(&d, &virtio_rng_kind, &options));
-	fuzz_check(!virtio_mmio_create(&transport, d.dev, MEMMAP_VIRTIO_MMIO_BASE,
-				       memmap_virtio_mmio_gsi(0), &mmio, irqchip));
+	fuzz_check(!virtio_mmio_create(d.dev, MEMMAP_VIRTIO_MMIO_BASE, memmap_virtio_mmio_gsi(0),
+				       &mmio, irqchip));
 	while (f->left) {
 		if (fuzz_below(f, 2))
 			fuzz_access(f, &mmio, MEMMAP_VIRTIO_MMIO_BASE, MEMMAP_VIRTIO_MMIO_STRIDE);

@@ -18,7 +18,6 @@ static void touch_bar(struct fuzz *f, struct pci_machine *m, unsigned int bar, u
 
 void fuzz_one(struct fuzz *f)
 {
-	struct virtio_pci *transport;
 	const struct virtio_rng_options options = { .on = true };
 	struct pci_machine m;
 	struct fuzz_driver d;
@@ -26,7 +25,7 @@ void fuzz_one(struct fuzz *f)
 	fuzz_driver_init(&d, "rng0");
 	pci_machine_init(&m);
 	fuzz_check(!fuzz_driver_create(&d, &virtio_rng_kind, &options));
-	fuzz_check(!virtio_pci_create(&transport, d.dev, m.host));
+	fuzz_check(!virtio_pci_create(d.dev, m.host));
 	cfg_put(&m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	while (f->left) {
 		switch (fuzz_below(f, 16)) {

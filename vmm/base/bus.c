@@ -13,8 +13,17 @@ void bus_init(struct bus *bus)
 	pthread_rwlock_init(&bus->lock, NULL);
 }
 
+void bus_add_counters(struct bus *bus, struct counters *counters, const char *name)
+{
+	static const struct counter_desc desc[] = { COUNTER(struct bus, misses), COUNTER_END };
+
+	bus->group = (struct counter_group){ .desc = desc, .base = bus };
+	counters_add(counters, &bus->group, "%s", name);
+}
+
 void bus_destroy(struct bus *bus)
 {
+	counters_remove(&bus->group);
 	pthread_rwlock_destroy(&bus->lock);
 	free(bus->range);
 	free(bus->doorbell);

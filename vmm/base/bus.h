@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/base/counters.h"
 #include "vmm/base/util.h"
 
 struct bus_ops {
@@ -53,9 +54,13 @@ struct bus {
 	int (*kvm_doorbell)(void *arg, const struct bus_doorbell *bell, bool add);
 	void *kvm_arg;
 	uint64_t misses; /* accesses that nobody answered; counted by any vCPU (atomic) */
+	struct counter_group group;
 };
 
 void bus_init(struct bus *bus);
+
+/* Put what it counts into the accounts, as @name. */
+void bus_add_counters(struct bus *bus, struct counters *counters, const char *name);
 void bus_destroy(struct bus *bus);
 
 /*

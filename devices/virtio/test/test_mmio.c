@@ -18,7 +18,6 @@
 static struct guestmem mem;
 static struct bus bus;
 static struct irqchip *chip;
-static struct virtio_mmio *mmio;
 static struct virtio_dev dev;
 static struct virtq vqs[NR_VQS];
 static uint8_t config[6] = { 1, 2, 3, 4, 5, 6 };
@@ -61,7 +60,7 @@ static int setup(void **state)
 				   .config = config,
 				   .config_len = sizeof(config) };
 	assert_int_equal(virtio_init(&dev, &env), 0);
-	assert_int_equal(virtio_mmio_create(&mmio, &dev, memmap_virtio_mmio_base(1),
+	assert_int_equal(virtio_mmio_create(&dev, memmap_virtio_mmio_base(1),
 					    memmap_virtio_mmio_gsi(1), &bus, chip),
 			 0);
 	return 0;
@@ -70,7 +69,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	virtio_mmio_destroy(mmio);
+	virtio_detach(&dev);
 	virtio_destroy(&dev);
 	assert_int_equal(bus.nr_ranges + bus.nr_doorbells, 0);
 	irqchip_destroy(chip);
@@ -258,16 +257,12 @@ static void test_sizes(void **state)
 
 static void test_create_fails(void **state)
 {
-	struct virtio_mmio *other = NULL;
-
 	(void)state;
-	assert_int_equal(virtio_mmio_create(&other, &dev, memmap_virtio_mmio_base(1),
+	assert_int_equal(virtio_mmio_create(&dev, memmap_virtio_mmio_base(1),
 					    memmap_virtio_mmio_gsi(1), &bus, chip),
 			 -EEXIST);
-	assert_null(other);
 	assert_int_equal(bus.nr_ranges, 1);
 	assert_int_equal(bus.nr_doorbells, NR_VQS);
-	virtio_mmio_destroy(NULL);
 	start(); /* the first one is as it was */
 }
 

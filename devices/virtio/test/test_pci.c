@@ -38,7 +38,6 @@ struct fixture {
 	struct pci_machine m;
 	struct guestmem mem;
 	struct fake fake;
-	struct virtio_pci *vpci;
 	struct pci_func *func;
 	uint64_t common, isr, device, notify; /* addresses */
 	struct bus *notify_bus;
@@ -272,7 +271,7 @@ static int setup(void **state)
 		x.fake.config[i] = (uint8_t)(0x10 + i);
 	dev->pci_class = 0x020000;
 	assert_int_equal(virtio_init(dev, &env), 0);
-	assert_int_equal(virtio_pci_create(&x.vpci, dev, x.m.host), 0);
+	assert_int_equal(virtio_pci_create(dev, x.m.host), 0);
 	x.func = pci_host_func(x.m.host, SLOT);
 	assert_non_null(x.func);
 	cfg_put(&x.m, SLOT, PCI_COMMAND, 2,
@@ -286,7 +285,7 @@ static int teardown(void **state)
 {
 	struct fixture *x = *state;
 
-	virtio_pci_destroy(x->vpci);
+	virtio_detach(&x->fake.dev);
 	virtio_destroy(&x->fake.dev);
 	guestmem_destroy(&x->mem);
 	pci_machine_destroy(&x->m);
