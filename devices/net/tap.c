@@ -124,40 +124,29 @@ static const struct netbe_ops tap_ops = {
 
 static const char *why_no_node(int err)
 {
-	switch (err) {
-	case ENOENT:
-	case ENODEV:
+	if (err == ENOENT || err == ENODEV)
 		return " (load the module: modprobe tun)";
-	case EACCES:
-	case EPERM:
+	if (err == EACCES || err == EPERM)
 		return " (its node is not yours to open: sudo chmod 0666 " TUN_NODE ")";
-	default:
-		return "";
-	}
+	return "";
 }
 
 static void report_attach(const char *name, int err)
 {
-	switch (err) {
-	case EPERM:
-	case EACCES:
+	if (err == EPERM || err == EACCES)
 		log_error(
 			"cannot open tap '%s': %s (create it for your user: ip tuntap add %s mode tap user $USER)",
 			name, strerror(err), name);
-		break;
-	case EBUSY:
+	else if (err == EBUSY)
 		log_error(
 			"cannot open tap '%s': another program holds it, and it has no queue to spare (which one: grep -l 'iff:.%s$' /proc/[0-9]*/fdinfo/*; or give each machine a tap of its own: ip tuntap add NAME mode tap user $USER)",
 			name, name);
-		break;
-	case EINVAL:
+	else if (err == EINVAL)
 		log_error(
 			"cannot open tap '%s': an interface of that name exists and is not a tap (ip -d link show %s)",
 			name, name);
-		break;
-	default:
+	else
 		log_error("cannot open tap '%s': %s", name, strerror(err));
-	}
 }
 
 /* One more queue of the tap by name, which is made if there is none. -errno. */
