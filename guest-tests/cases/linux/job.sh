@@ -30,6 +30,16 @@ status)
 	gives 127 /nonexistent
 	gives 126 /etc
 	gives 137 /bin/busybox sh -c 'kill -9 $$'
+	# What it leaves running ends with it; the exit-status port is no way to a success.
+	gives 3 /bin/busybox sh -c 'busybox yes & exit 3'
+	gives 134 "$TOOLS/outb" 0xf4 0
+	# What cannot be is said in one line: a place, a kernel without its modules.
+	status=0
+	job --cwd /nowhere -- /bin/busybox true 2>"$TMP/err" || status=$?
+	[ "$status $(wc -l <"$TMP/err")" = '125 1' ] || fail "no such directory gives $status: $(cat "$TMP/err")"
+	mount -t tmpfs none "$(readlink -f /lib/modules)"
+	gives 125 /bin/busybox true
+	grep -q 'no virtio drivers' "$TMP/err" || fail "a kernel without modules says: $(cat "$TMP/err")"
 	;;
 stdio)
 	dd if=/dev/urandom of="$TMP/data" bs=1M count=16
@@ -41,6 +51,14 @@ stdio)
 	[ "$(cat "$TMP/err")" = err ] || fail "errors: $(cat "$TMP/err")"
 	[ "$(head -c 17 "$TMP/out")" = 'a b|$HOME||it'"'"'s|0' ] || fail "arguments: $(head -n 1 "$TMP/out")"
 	[ "$(tail -n 1 "$TMP/out")" = 1999 ] || fail 'the last line is not the last'
+	# A slow reader gets all of it, and the status is the command's.
+	job -- /bin/busybox sh -c 'seq 20000; exit 5' | (sleep 20; cat >"$TMP/out")
+	status=${PIPESTATUS[0]}
+	[ "$status" = 5 ] || fail "with a slow reader the status is $status"
+	[ "$(wc -l <"$TMP/out")" = 20000 ] || fail "a slow reader gets $(wc -l <"$TMP/out") lines"
+	status=0
+	job -- /bin/busybox echo lost 2>"$TMP/err" >/dev/full || status=$?
+	[ "$status" = 125 ] || fail "output that cannot be written gives $status"
 	# A reader that goes away ends a writer, as in any pipe; a closed output is no hang.
 	job -- /bin/busybox yes 2>"$TMP/err" | head -c 100000 >"$TMP/out"
 	[ "$(wc -c <"$TMP/out")" = 100000 ] || fail 'the reader got too little'
@@ -86,6 +104,10 @@ ends)
 	grep -q '<error type="134"' "$TMP/job.xml" && grep -q 'guest: .*Kernel panic' "$TMP/job.xml" || fail "$(cat "$TMP/job.xml")"
 	grep -q 'guest: .*Kernel panic' "$TMP/err" || fail "the kernel's reason is missing: $(cat "$TMP/err")"
 	gives 134 /bin/busybox reboot -f
+	# The agent's own program gone from its memory.
+	gives 134 /bin/busybox sh -c 'set -- $(grep r-xp /proc/1/maps | head -n 1 | tr "-" " ")
+		dd if=/dev/zero of=/proc/1/mem bs=4096 seek=$((0x$1 / 4096)) count=$(((0x$2 - 0x$1) / 4096)) conv=notrunc
+		echo; sleep 5'
 	mkfifo "$TMP/started"
 	background sh -c 'exec "$@" >"$0"' "$TMP/started" "$MINIVMM" run --root / --kernel "$KERNEL" --mem 256M -- \
 		/bin/busybox sh -c 'trap "exit 9" TERM; echo started; while :; do sleep 1; done'
@@ -96,5 +118,17 @@ ends)
 	status=0
 	wait $vmm || status=$?
 	[ "$status" = 9 ] || fail "SIGTERM is the command's, which gives $status"
+	# One that does not listen: a second ends the machine. So does SIGKILL, and nothing is left of it.
+	for signal in TERM KILL; do
+		background sh -c 'exec "$@" >"$0"' "$TMP/started" "$MINIVMM" run --root / --kernel "$KERNEL" --mem 256M -- \
+			/bin/busybox sh -c 'trap "" TERM; echo started; while :; do sleep 1; done'
+		vmm=$!
+		read -r word <"$TMP/started"
+		[ $signal = KILL ] || { kill -TERM $vmm; sleep 1; }
+		kill -$signal $vmm
+		status=0
+		wait $vmm || status=$?
+		[ "$status" = $((128 + $(kill -l $signal))) ] || fail "SIG$signal gives $status"
+	done
 	;;
 esac
