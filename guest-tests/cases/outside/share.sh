@@ -85,7 +85,7 @@ user_git()
 	fresh
 	git init -q "$dir/origin"
 	(cd "$dir/origin" && mkdir $(seq 100) && for ((i = 0; i < files; i++)); do echo "text $i" >$((i % 100 + 1))/$i; done &&
-		git add . && git -c user.name=x -c user.email=x@y commit -qm all) || return
+		git add . && git -c gc.auto=0 -c user.name=x -c user.email=x@y commit -qm all) || return
 	shared && git -c safe.directory='*' clone -q "$mnt/origin" "$mnt/clone" && [[ ! $(git -C "$mnt/clone" diff) ]] || return
 	for ((i = 0; i < files; i += 10)); do echo changed >"$mnt/clone/$((i % 100 + 1))/$i"; done
 	why="$(git -C "$mnt/clone" diff --name-only | wc -l) files differ"
