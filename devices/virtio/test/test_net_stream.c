@@ -44,6 +44,7 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
+	d.device->ops->stop(d.device);
 	if (peer >= 0)
 		close(peer);
 	vdriver_destroy(&d);
