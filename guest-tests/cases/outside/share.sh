@@ -16,9 +16,10 @@ fresh()
 # shared [ro]: $dir is at $mnt until the check ends. SHARE_FILES limits its descriptors.
 shared()
 {
+	rm -f "$TMP/mountfs" # its word of the last time
 	(ulimit -n "${SHARE_FILES:-4096}"; exec "$build/mountfs" "$dir" "$mnt" "$@") >"$TMP/mountfs" &
 	trap 'umount "$mnt"; wait' EXIT
-	until grep -q ready "$TMP/mountfs"; do kill -0 $! || return 1; sleep 0.05; done
+	until grep -qs ready "$TMP/mountfs"; do kill -0 $! || return 1; sleep 0.05; done
 }
 
 # unshared: its closing line, `requests N malformed N inodes N fds N left N N`, in $TMP/mountfs.
