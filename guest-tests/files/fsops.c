@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -298,6 +299,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: fsops DIR SEED COUNT\n");
 		return 2;
 	}
+	signal(SIGPIPE, SIG_IGN); /* of a FIFO whose reader is gone the answer counts */
 	umask(022);
 	state = strtoull(argv[2], NULL, 0);
 	for (unsigned long i = strtoul(argv[3], NULL, 0); i; i--)
