@@ -6,8 +6,7 @@
 
 /* The sums of a card's counters over its pairs. */
 struct sums {
-	uint64_t in, delivered, waiting, unread, looped, starved_lost, backend_errors;
-	bool counts_in;
+	uint64_t delivered, waiting, unread, looped, starved_lost, backend_errors;
 	uint64_t lost[LEDGER_MAX_ROWS], all_lost;
 	unsigned int nr_lost;
 };
@@ -45,8 +44,6 @@ static struct sums sum_up(const struct ledger *l, enum ledger_way way)
 		const struct ledger_source *s = &l->source[way][i];
 
 		sum_causes(s, &sums);
-		sums.in += get(s->in);
-		sums.counts_in |= s->in != NULL;
 		sums.looped += get(s->looped);
 		sums.delivered += get(s->delivered);
 		sums.waiting += get(s->waiting);
@@ -57,6 +54,19 @@ static struct sums sum_up(const struct ledger *l, enum ledger_way way)
 	return sums;
 }
 
+/*
+ * The frames that the card has taken, by its own count. While it works this is to be asked between the two times that
+ * their fates are summed up: only then is it between the two, give or take one a pair.
+ */
+static uint64_t sum_in(const struct ledger *l, enum ledger_way way)
+{
+	uint64_t in = 0;
+
+	for (unsigned int i = 0; i < l->nr; i++)
+		in += get(l->source[way][i].in);
+	return in;
+}
+
 static uint64_t met_its_fate(const struct sums *s)
 {
 	return s->all_lost + s->delivered + s->waiting + s->unread;
@@ -64,14 +74,14 @@ static uint64_t met_its_fate(const struct sums *s)
 
 /*
  * By how much @counted is off what was accounted for, @before and @after it was counted. While the card works a frame of
- * each pair may be between the two counts.
+ * each pair may be between the two counts, whichever of them comes first.
  */
 static uint64_t difference(const struct ledger *l, uint64_t counted, uint64_t before,
 			   uint64_t after)
 {
 	const uint64_t between = l->settled ? 0 : l->nr;
 
-	if (counted < before)
+	if (counted + between < before)
 		return before - counted;
 	return counted > after + between ? counted - after : 0;
 }
@@ -112,9 +122,9 @@ static void refresh_to_guest(struct ledger *l, struct ledger_book *b)
 	const bool known = l->be->ops->host && !l->be->ops->host(l->be, &host, true);
 	unsigned int at = 0;
 
-	after = sum_up(l, LEDGER_TO_GUEST);
 	if (!known)
-		host.passed = before.in;
+		host.passed = sum_in(l, LEDGER_TO_GUEST);
+	after = sum_up(l, LEDGER_TO_GUEST);
 	const uint64_t starved = lost_starved(l, &after, host.queue_full);
 	const uint64_t off = difference(l, host.passed + after.looped, met_its_fate(&before),
 					met_its_fate(&after));
@@ -139,6 +149,7 @@ static void refresh_from_guest(struct ledger *l, struct ledger_book *b)
 	struct netbe_host host = { 0 };
 	const bool known = l->be->ops->host && !l->be->ops->host(l->be, &host, false);
 	unsigned int at = 0;
+	const uint64_t in = sum_in(l, LEDGER_FROM_GUEST);
 	uint64_t off;
 
 	after = sum_up(l, LEDGER_FROM_GUEST);
@@ -147,8 +158,8 @@ static void refresh_from_guest(struct ledger *l, struct ledger_book *b)
 	else
 		off = 0;
 	/* Chains that the ring has back without a fate. */
-	if (after.counts_in)
-		off += difference(l, after.in, before.all_lost + before.delivered,
+	if (l->source[LEDGER_FROM_GUEST][0].in)
+		off += difference(l, in, before.all_lost + before.delivered,
 				  after.all_lost + after.delivered);
 	put(b, &at, after.all_lost + after.delivered + after.waiting + off);
 	put_causes(b, &at, &after);
