@@ -259,6 +259,7 @@ static void write_out(void *arg)
 	bool ending;
 
 	poll(&wake, 1, -1);
+	event_clear(p->wake_fd);
 	if (!p->output.begun)
 		return; /* the machine never ran */
 	put_header(p);
