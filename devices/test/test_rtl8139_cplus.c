@@ -231,8 +231,8 @@ static void test_a_reset_drops_the_frame_that_waits(void **state)
 	put(R_TPPOLL, 1, 0x40);
 	wait_count("tx", "blocked", 1);
 	put(R_CR, 1, RST);
-	netbe_pair_fail(&chip_pair.send_fault, EAGAIN, 0);
 	wait_count("tx", "drop_reset", 1);
+	netbe_pair_fail(&chip_pair.send_fault, EAGAIN, 0);
 	assert_true(opts1_of(TX_RING, 0) & OWN); /* no longer the card's to give back */
 	assert_false(host_has());
 	check_cplus_alive();

@@ -142,8 +142,8 @@ static void destroy_device(struct device *device)
 {
 	struct virtio_dev *dev = container_of(device, struct virtio_dev, device);
 
+	stop(dev); /* while it works it may interrupt */
 	virtio_detach(dev);
-	stop(dev);
 	dev->ops->destroy(dev);
 }
 
