@@ -72,6 +72,7 @@ void fuzz_card_destroy(struct fuzz_card *c)
 	uint64_t waiting = 0, fate;
 	char byte;
 
+	netbe_pair_check_ledger(&c->driver.counters);
 	fuzz_card_drain(c);
 	fuzz_check(c->got == fuzz_counters(&c->driver.counters, "net0.tx", "packets"));
 	for (unsigned int i = 0; i < c->backend.be.pairs; i++)

@@ -216,6 +216,7 @@ static void destroy(struct chip *c)
 	const struct counters *machine = &c->machine.counters;
 	uint64_t waiting = 0;
 
+	netbe_pair_check_ledger(machine);
 	drain(c);
 	while (recv(c->backend.be.fd[0], &byte, 1, MSG_TRUNC) > 0)
 		waiting++;
