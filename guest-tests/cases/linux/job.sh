@@ -74,8 +74,8 @@ files)
 	job --share "$TMP/ro:/ro" --share "$TMP/rw:/rw:rw" --out "$TMP/o" --cwd /rw -- /bin/busybox sh -euc '
 		echo gone >/etc/only-here
 		[ "$(cat /ro/file)" = text ]
-		! echo x >/ro/file
-		! touch /ro/new
+		if echo x >/ro/file; then exit 4; fi
+		if touch /ro/new; then exit 5; fi
 		mkdir d
 		i=0; while [ $i -lt 300 ]; do echo $i >d/$i; i=$((i + 1)); done
 		[ $(ls d | wc -l) = 300 ]
@@ -83,7 +83,7 @@ files)
 		[ "$(cat soft)" = 0 ]; [ "$(stat -c %h hard)" = 2 ]
 		exec 3>open; rm open; echo more >&3
 		chmod 4755 hard; [ "$(stat -c %a hard)" = 755 ]
-		! mknod dev c 1 3
+		if mknod dev c 1 3; then exit 6; fi
 		dd if=/dev/urandom of=$OUT/data bs=64k count=100 2>/dev/null
 		dd if=$OUT/data of=$OUT/copy bs=1M 2>/dev/null
 		truncate -s 1000 $OUT/copy
