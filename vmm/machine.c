@@ -504,8 +504,6 @@ static int build(struct machine *m, uint64_t start_ns)
 	stats_phase(m->stats, PHASE_DEVICES);
 	if (!ret)
 		ret = load(m, &entry);
-	if (!ret && m->kvm.kernel_mode_emulated && !strcmp(entry.protocol, "linux64"))
-		arch_explain_emulation();
 	stats_phase(m->stats, PHASE_LOAD);
 	if (!ret)
 		ret = add_vcpus(m, &entry);
@@ -514,6 +512,9 @@ static int build(struct machine *m, uint64_t start_ns)
 		ret = set_timeout(m);
 	if (!ret)
 		ret = open_outputs(m, &files);
+	/* What cannot be done is said alone. */
+	if (!ret && m->kvm.kernel_mode_emulated && !strcmp(entry.protocol, "linux64"))
+		arch_explain_emulation();
 	kvm_close_node(&m->kvm);
 	for (unsigned int i = 0; !ret && i < m->nr_vcpus; i++)
 		ret = vcpu_start(&m->vcpu[i], &m->pins.guard);
