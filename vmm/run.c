@@ -1,7 +1,6 @@
 /* `minivmm run`: from its command line to a machine. */
 #include "vmm/run.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -34,8 +33,9 @@ struct list {
 };
 
 struct run {
-	const char *root, *kernel, *out, *cwd, *user, *net, *log, *junit, *stats;
+	const char *root, *kernel, *out, *cwd, *net, *log, *junit, *stats;
 	struct list shares, env;
+	struct option_user user;
 	uint64_t mem, timeout_ms, kill_after_ms;
 	unsigned int cpus, sandbox;
 	bool tty, verbose;
@@ -49,30 +49,6 @@ static int add_item(void *at, const char *text)
 	if (!*text || l->nr == MAX_ITEMS)
 		return -EINVAL;
 	l->item[l->nr++] = text;
-	return 0;
-}
-
-/* Digits that are a user's or a group's number; (uid_t)-1 is none. What follows them, or NULL. */
-static const char *skip_id(const char *text)
-{
-	unsigned long long id;
-	char *end;
-
-	if (!isdigit((unsigned char)*text))
-		return NULL;
-	id = strtoull(text, &end, 10);
-	return id < UINT32_MAX ? end : NULL;
-}
-
-static int set_user(void *at, const char *text)
-{
-	const char *end = skip_id(text);
-
-	if (end && *end == ':')
-		end = skip_id(end + 1);
-	if (!end || *end)
-		return -EINVAL;
-	*(const char **)at = text;
 	return 0;
 }
 
@@ -105,8 +81,9 @@ static const struct option rows[] = {
 	  .parse = add_env, .wanted = "NAME or NAME=VALUE" },
 	{ "cwd", OPTION_OTHER, AT(cwd), "DIR", "where it starts (/)", .parse = set_absolute,
 	  .wanted = "an absolute path", .preset = "/" },
-	{ "user", OPTION_OTHER, AT(user), "UID[:GID]", "as whom it runs there (0:0)",
-	  .parse = set_user, .wanted = "numbers, as 1000 or 1000:1000", .preset = "0:0" },
+	{ "user", OPTION_USER, AT(user), "UID[:GID]",
+	  "as whom it runs there (0:0), and whose the shared files are\nthat are yours here",
+	  .preset = "0:0" },
 	{ "net", OPTION_TEXT, AT(net), "passt|TAP|none",
 	  "a network card (none): passt carries its traffic on, without any\n"
 	  "rights; or on tap TAP, KEY=VALUE,... as --net of a machine, and its\n"
@@ -217,9 +194,9 @@ static void put_tty(FILE *job)
 
 /* `--fs` with its commas doubled. */
 static int add_fs(struct config *config, const struct option_group *const *devices, const char *dir,
-		  const char *tag, bool writable)
+		  const char *tag, bool writable, const struct option_user *owner)
 {
-	char *text = malloc(2 * strlen(dir) + strlen(tag) + 32), *to = text;
+	char *text = malloc(2 * strlen(dir) + strlen(tag) + 64), *to = text;
 	struct stat st;
 	int ret;
 
@@ -231,7 +208,9 @@ static int add_fs(struct config *config, const struct option_group *const *devic
 			*to++ = ',';
 		*to++ = *c;
 	}
-	sprintf(to, ",tag=%s%s", tag, writable ? "" : ",ro");
+	to += sprintf(to, ",tag=%s%s", tag, writable ? "" : ",ro");
+	if (owner)
+		sprintf(to, ",owner=%u:%u", owner->uid, owner->gid);
 	ret = stat(dir, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 	if (!ret && access(dir, writable ? R_OK | W_OK | X_OK : R_OK | X_OK) < 0)
 		ret = -errno;
@@ -267,6 +246,8 @@ static bool tidy(char *path)
 	return *path;
 }
 
+#define OWN_PLACES 3u /* the first ones */
+
 /* Shares that would hide each other, the root, or what every program counts on. */
 static int check_place(const struct list *places, const char *guest)
 {
@@ -276,7 +257,10 @@ static int check_place(const struct list *places, const char *guest)
 		const char *other = places->item[i];
 
 		if (!strcmp(other, guest)) {
-			log_error("cannot share two directories at '%s'", guest);
+			log_error(i < OWN_PLACES
+					  ? "cannot share at '%s': the guest has its own there"
+					  : "cannot share two directories at '%s'",
+				  guest);
 			return -EINVAL;
 		}
 		if (!strncmp(other, guest, n) && other[n] == '/') {
@@ -292,6 +276,7 @@ struct shares {
 	struct config *config;
 	const struct option_group *const *devices;
 	FILE *job;
+	const struct option_user *owner;
 	unsigned int nr;
 	struct list places; /* taken */
 };
@@ -303,15 +288,15 @@ static int share(struct shares *s, const char *host, char *guest, bool writable)
 
 	if (!tidy(guest)) {
 		log_error(
-			"cannot share at '%s': it must be an absolute path below /, without . and ..",
-			guest);
+			"cannot share directory '%s': its place in the guest must be an absolute path below /, without . and ..",
+			host);
 		return -EINVAL;
 	}
 	ret = s->places.nr == MAX_ITEMS ? -EINVAL : check_place(&s->places, guest);
 	if (ret)
 		return ret;
 	snprintf(tag, sizeof(tag), "share%u", s->nr++);
-	ret = add_fs(s->config, s->devices, host, tag, writable);
+	ret = add_fs(s->config, s->devices, host, tag, writable, s->owner);
 	s->places.item[s->places.nr++] = guest;
 	run_put(s->job, "fs=%s:%s:%s", tag, writable ? "rw" : "ro", guest);
 	return ret;
@@ -342,9 +327,10 @@ static int share_all(struct config *config, const struct option_group *const *de
 	struct shares s = { .config = config,
 			    .devices = devices,
 			    .job = job,
-			    .places = { .item = { "/proc", "/sys", "/dev" }, .nr = 3 } };
+			    .owner = &run->user,
+			    .places = { .item = { "/proc", "/sys", "/dev" }, .nr = OWN_PLACES } };
 	static char out[] = OUT_DIR;
-	int ret = add_fs(config, devices, run->root, "root", false);
+	int ret = add_fs(config, devices, run->root, "root", false, NULL);
 
 	run_put(job, "fs=root:ro:/");
 	for (unsigned int i = 0; !ret && i < run->shares.nr; i++)
@@ -430,7 +416,7 @@ static void put_command(FILE *job, const struct run *run)
 	for (char **arg = run->command; *arg; arg++)
 		run_put(job, "arg=%s", *arg);
 	run_put(job, "cwd=%s", run->cwd);
-	run_put(job, strchr(run->user, ':') ? "user=%s" : "user=%1$s:%1$s", run->user);
+	run_put(job, "user=%u:%u", run->user.uid, run->user.gid);
 	put_env(job, run);
 	if (run->tty)
 		put_tty(job);

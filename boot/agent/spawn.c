@@ -118,6 +118,8 @@ int spawn(const struct job *job, struct child *child)
 	close(report[0]);
 	if (failed.err && failed.step == SPAWN_CWD)
 		fail("change to directory", job->cwd, failed.err);
+	if (failed.err == E2BIG) /* the file is as good as any */
+		fail("give its arguments to", job->argv[0], failed.err);
 	if (failed.err && failed.step == SPAWN_USER)
 		fail("become the user of", job->argv[0], failed.err);
 	for (int i = 0; i < 3; i++)

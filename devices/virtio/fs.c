@@ -176,6 +176,8 @@ static int create(struct device **out, const struct device_env *env, const void 
 		ret = fuse_create(&fs->fuse, o->dir, !o->readonly);
 	if (!ret)
 		ret = create_workers(fs, o, env->guard);
+	if (!ret && o->owner.given)
+		fuse_set_owner(fs->fuse, o->owner.uid, o->owner.gid);
 	return virtio_plug(out, &fs->dev, env, &o->virtio, ret);
 }
 
@@ -213,6 +215,8 @@ static const struct option keys[] = {
 	{ "tag", OPTION_TEXT, AT(tag), "NAME", "what the guest mounts it by (fs0, fs1 ...)",
 	  .wanted = "a name" },
 	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read" },
+	{ "owner", OPTION_USER, AT(owner), "UID[:GID]",
+	  "whose the files are there that are yours here (yours)" },
 	VIRTIO_OPTIONS(AT(virtio)),
 	{ 0 },
 };

@@ -51,8 +51,8 @@ void fuse_fill_attr(struct fuse *f, struct fuse_attr *attr, const struct statx *
 		.ctimensec = st->stx_ctime.tv_nsec,
 		.mode = st->stx_mode,
 		.nlink = st->stx_nlink,
-		.uid = st->stx_uid,
-		.gid = st->stx_gid,
+		.uid = fuse_id(&f->uid, st->stx_uid),
+		.gid = fuse_id(&f->gid, st->stx_gid),
 		/* As Linux packs 12 bits of major and 20 of minor into 32. */
 		.rdev = (st->stx_rdev_minor & 0xff) | st->stx_rdev_major << 8 |
 			(st->stx_rdev_minor & ~0xffu) << 12,
@@ -370,6 +370,12 @@ int fuse_create(struct fuse **out, const char *dir, bool writable)
 	}
 	*out = f;
 	return 0;
+}
+
+void fuse_set_owner(struct fuse *f, uint32_t uid, uint32_t gid)
+{
+	f->uid = (struct id_pair){ geteuid(), uid };
+	f->gid = (struct id_pair){ getegid(), gid };
 }
 
 void fuse_reset(struct fuse *f)

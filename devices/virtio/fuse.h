@@ -32,6 +32,12 @@ struct fuse_buffer; /* what a thread needs while it serves */
 int must_check fuse_create(struct fuse **out, const char *dir, bool writable);
 void fuse_destroy(struct fuse *f);
 
+/*
+ * Before it serves: what belongs to the user and the group of this process belongs to @uid and @gid in the guest, and the
+ * other way round. So a guest's user can have a directory of its own, who is not the one here.
+ */
+void fuse_set_owner(struct fuse *f, uint32_t uid, uint32_t gid);
+
 /* The directory, an O_PATH descriptor that stays the server's. */
 int fuse_root(const struct fuse *f);
 

@@ -326,8 +326,10 @@ FUSE_VERB(setattr)
 	if (in->valid & FATTR_MODE)
 		ret = set_mode(c, in->mode);
 	if (!ret && in->valid & (FATTR_UID | FATTR_GID) &&
-	    fchownat(c->inode->fd, "", in->valid & FATTR_UID ? in->uid : (uid_t)-1,
-		     in->valid & FATTR_GID ? in->gid : (gid_t)-1, AT_EMPTY_PATH) < 0)
+	    fchownat(c->inode->fd, "",
+		     in->valid & FATTR_UID ? fuse_id(&c->f->uid, in->uid) : (uid_t)-1,
+		     in->valid & FATTR_GID ? fuse_id(&c->f->gid, in->gid) : (gid_t)-1,
+		     AT_EMPTY_PATH) < 0)
 		ret = -errno;
 	if (!ret && in->valid & FATTR_SIZE)
 		ret = set_size(c, in);

@@ -15,7 +15,16 @@ struct fuse {
 	struct handle_table *handles;
 	int root_fd; /* the inode table's */
 	bool writable;
+	struct id_pair {
+		uint32_t here, there;
+	} uid, gid;
 };
+
+/* A file's owner on one side, as the other side has it. */
+static inline uint32_t fuse_id(const struct id_pair *p, uint32_t id)
+{
+	return id == p->here ? p->there : id == p->there ? p->here : id;
+}
 
 /* One request, judged as far as its kind allows, and its answer. */
 struct fuse_call {

@@ -131,6 +131,33 @@ static int set_mac(const struct option *o, uint8_t *mac, const char *text)
 	return 0;
 }
 
+/* Digits that are a user's or a group's number; (uid_t)-1 is none. What follows them, or NULL. */
+static const char *parse_id(const char *text, uint32_t *id)
+{
+	unsigned long long v;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return NULL;
+	v = strtoull(text, &end, 10);
+	*id = (uint32_t)v;
+	return v < UINT32_MAX ? end : NULL;
+}
+
+static int set_user(const struct option *o, struct option_user *at, const char *text)
+{
+	struct option_user user = { .given = true };
+	const char *end = parse_id(text, &user.uid);
+
+	user.gid = user.uid;
+	if (end && *end == ':')
+		end = parse_id(end + 1, &user.gid);
+	if (!end || *end)
+		return option_bad_value(o->name, text, "numbers, as 1000 or 1000:1000");
+	*at = user;
+	return 0;
+}
+
 static int set_word(const struct option *o, unsigned int *at, const char *text)
 {
 	char wanted[96] = "";
@@ -182,6 +209,8 @@ int option_set(const struct option *o, void *values, size_t base, const char *te
 		return 0;
 	case OPTION_WORD:
 		return set_word(o, at, text);
+	case OPTION_USER:
+		return set_user(o, at, text);
 	case OPTION_MAC:
 		return set_mac(o, at, text);
 	case OPTION_OTHER:

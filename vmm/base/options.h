@@ -26,9 +26,16 @@ enum option_type {
 	OPTION_SIZE,	   /* uint64_t: bytes, from min to max, in whole pages of 4 KiB */
 	OPTION_TIME,	   /* uint64_t: milliseconds, from 1 to max */
 	OPTION_WORD,  /* unsigned int: min and which of @words; "on" first: where it stands alone */
+	OPTION_USER,  /* struct option_user */
 	OPTION_MAC,   /* uint8_t[6]: a unicast address */
 	OPTION_OTHER, /* what @parse makes of it, who says what is wrong where @wanted does not */
 	OPTION_ACTION, /* nothing: its owner acts on it; it takes no value */
+};
+
+/* UID[:GID]; without GID both are the same. */
+struct option_user {
+	uint32_t uid, gid;
+	bool given;
 };
 
 struct option {

@@ -177,6 +177,8 @@ static void what_is_wrong_is_one_line(void **state)
 		{ "--root @/kernel --kernel @/kernel -- x", "Not a directory" },
 		{ "--root / --kernel @/kernel --share /tmp:/a --share /etc:/a -- x",
 		  "two directories at '/a'" },
+		{ "--root / --kernel @/kernel --share /tmp:/sys/ -- x",
+		  "'/sys': the guest has its own" },
 		{ "--root / --kernel @/kernel --share /tmp:/out --out @/o -- x",
 		  "two directories at '/out'" },
 		{ "--root / --kernel @/kernel --share /tmp:/ -- x", "below /" },

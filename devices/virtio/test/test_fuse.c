@@ -533,6 +533,43 @@ static void attributes_change(void **state)
 	assert_int_equal(call(f, FUSE_SETATTR, FUSE_ROOT_ID, &in, NULL), -EISDIR);
 }
 
+static void what_is_ours_has_an_owner_of_the_guests(void **state)
+{
+	struct fixture *f = *state;
+	struct fuse_setattr_in in = { .valid = FATTR_UID | FATTR_GID, .uid = 1234, .gid = 5678 };
+	struct fuse_attr a;
+	struct stat st;
+	uint64_t id, fh;
+
+	fuse_set_owner(f->fuse, 1234, 5678);
+	assert_int_equal(create(f, FUSE_ROOT_ID, "file", O_RDWR, 0600, &fh), 0);
+	id = node(f, FUSE_ROOT_ID, "file");
+	assert_int_equal(getattr(f, id, &a), 0);
+	assert_int_equal(a.uid, 1234);
+	assert_int_equal(a.gid, 5678);
+	/* Given to who has it: nothing changes. */
+	assert_int_equal(call(f, FUSE_SETATTR, id, &in, NULL), 0);
+	assert_int_equal(stat("file", &st), 0);
+	assert_int_equal(st.st_uid, geteuid());
+	assert_int_equal(st.st_gid, getegid());
+	/* The other way round, so that no two are one. */
+	in.uid = geteuid();
+	in.gid = getegid();
+	assert_int_equal(call(f, FUSE_SETATTR, id, &in, NULL), geteuid() ? -EPERM : 0);
+	if (!geteuid()) {
+		assert_int_equal(stat("file", &st), 0);
+		assert_int_equal(st.st_uid, 1234);
+		assert_int_equal(st.st_gid, 5678);
+		assert_int_equal(getattr(f, id, &a), 0);
+		assert_int_equal(a.uid, geteuid());
+	}
+	in.uid = 99; /* others are who they are */
+	in.valid = FATTR_UID;
+	assert_int_equal(call(f, FUSE_SETATTR, id, &in, NULL), geteuid() ? -EPERM : 0);
+	assert_int_equal(getattr(f, id, &a), 0);
+	assert_int_equal(a.uid, geteuid() ? 1234 : 99);
+}
+
 static void extended_attributes_of_the_user_alone_are_changed(void **state)
 {
 	struct fixture *f = *state;
@@ -976,6 +1013,7 @@ int main(void)
 		test(modes_are_the_guests_but_for_rights_on_the_host),
 		test(devices_are_not_made),
 		test(attributes_change),
+		test(what_is_ours_has_an_owner_of_the_guests),
 		test(extended_attributes_of_the_user_alone_are_changed),
 		test(names_are_moved_linked_and_removed),
 		test(an_open_file_outlives_its_name),

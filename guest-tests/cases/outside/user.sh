@@ -77,6 +77,7 @@ user_fd_is_no_tap() { cannot 'fd=0 is not an open tap' --kernel "$small" --net f
 user_no_such_socket() { cannot "cannot connect to socket '$tmp/none': No such file" --kernel "$small" --net socket="$tmp/none"; }
 user_stream_is_none() { cannot 'stream=0 is not a connected stream socket' --kernel "$small" --net stream=0 && cannot 'stream=7 is not' --kernel "$small" --net stream=7 && cannot 'give a tap' --kernel "$small" --net stream=7,socket=/x; }
 user_same_stream_twice() { cannot 'already belongs to another --net' --kernel x --net stream=5 --net stream=5; }
+user_bad_owner() { cannot "bad value 'me' for owner" --kernel x --fs /tmp,owner=me && cannot "bad value '1:' for owner" --kernel x --fs /tmp,owner=1: && cannot "bad value '4294967295' for owner" --kernel x --fs /tmp,owner=4294967295; }
 user_no_kvm()
 {
 	minivmm=$tmp/no-kvm
