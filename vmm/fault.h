@@ -17,7 +17,7 @@ typedef void fault_hook(void *arg, int status);
 void fault_hook_add(fault_hook *hook, void *arg);
 void fault_hook_remove(void *arg);
 
-/* The signals to catch, ended by 0: with SA_SIGINFO and SA_RESETHAND, and none of them blocked. */
+/* The signals to catch, ended by 0: with SA_SIGINFO, SA_RESETHAND and SA_ONSTACK, and none of them blocked. */
 extern const int fault_signals[];
 
 /*

@@ -10,6 +10,7 @@
 
 #include "vmm/config.h"
 #include "vmm/base/log.h"
+#include "vmm/base/thread.h"
 #include "vmm/doctor.h"
 #include "vmm/fault.h"
 #include "vmm/machine.h"
@@ -51,7 +52,8 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 static void catch_faults(void)
 {
 	const struct sigaction sa = { .sa_sigaction = on_fault,
-				      .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_RESTART };
+				      .sa_flags =
+					      SA_SIGINFO | SA_RESETHAND | SA_RESTART | SA_ONSTACK };
 	struct sigaction inherited;
 	sigset_t set;
 
@@ -89,6 +91,7 @@ static int doctor(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	const uint64_t start_ns = now_ns();
+	struct thread_signal_stack stack;
 	struct config config;
 	enum config_action action;
 
@@ -99,6 +102,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL); /* who ignores it cannot wait for the programs that it starts */
+	thread_use_signal_stack(&stack);
 	catch_faults();
 	if (argc > 1 && !strcmp(argv[1], "doctor"))
 		return doctor(argc - 1, argv + 1);

@@ -1,16 +1,29 @@
 /* Threads with a name and a guard. */
 #include "vmm/base/thread.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 #include "vmm/base/log.h"
 
+void thread_use_signal_stack(struct thread_signal_stack *stack)
+{
+	const stack_t ss = { .ss_sp = stack->room, .ss_size = sizeof(stack->room) };
+
+	/* A processor with still more registers: handlers run as ever, on the thread's own stack. */
+	if (sigaltstack(&ss, NULL) < 0)
+		log_info("cannot give threads a stack for signals: %s", strerror(errno));
+}
+
 static void *begin(void *arg)
 {
+	struct thread_signal_stack stack;
 	struct thread *t = arg;
 	int error = 0;
 
+	thread_use_signal_stack(&stack);
 	prctl(PR_SET_NAME, t->name);
 	if (t->guard)
 		error = t->guard->confine(t->guard->arg, t);

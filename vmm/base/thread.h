@@ -29,6 +29,17 @@ struct thread_guard {
 	void *arg;
 };
 
+/*
+ * Where a signal handler with SA_ONSTACK runs, so that it can also where a thread has used up its stack. A thread's own
+ * has it in its outermost frame; so should main().
+ */
+struct thread_signal_stack {
+	char room[32 * KIB]; /* the registers alone may take 11 KiB (AMX) */
+};
+
+/* For the calling thread, until it ends. */
+void thread_use_signal_stack(struct thread_signal_stack *stack);
+
 /* Owned by the caller, who sets the first four; must stay where it is until it is joined. */
 struct thread {
 	enum thread_kind kind;

@@ -32,7 +32,7 @@
 #define SANITIZED 0
 #endif
 
-static const char stats_path[] = "/tmp/minivmm-test-fault";
+static char stats_path[64];
 
 /* ---- the child: a console on the terminal, and a thread that ends it ---- */
 
@@ -68,6 +68,20 @@ static void do_abort(void)
 	abort();
 }
 
+/* Until there is no stack left, which a handler has none of, either. */
+static int do_overflow_at(volatile char *caller)
+{
+	volatile char here[512];
+
+	here[0] = caller ? *caller : 1;
+	return nowhere ? do_overflow_at(here) + here[0] : 0;
+}
+
+static void do_overflow(void)
+{
+	do_overflow_at(NULL);
+}
+
 struct fault {
 	void (*act)(void);
 	bool sandbox;
@@ -79,6 +93,8 @@ static const struct fault faults[] = {
 	{ do_forbidden, true, 125, ": system call socket (0x2, 0x1, 0x0)" },
 	{ do_segv, true, 128 + SIGSEGV, " ended by SIGSEGV at address 0x10: a fault of minivmm" },
 	{ do_segv, false, 128 + SIGSEGV, " ended by SIGSEGV at address 0x10: a fault of minivmm" },
+	{ do_overflow, true, 128 + SIGSEGV, " ended by SIGSEGV at address 0x" },
+	{ do_overflow, false, 128 + SIGSEGV, " ended by SIGSEGV at address 0x" },
 	{ do_bus, false, 128 + SIGBUS, " ended by SIGBUS at address 0x" },
 	{ do_ill, true, 128 + SIGILL, " ended by SIGILL at address 0x" },
 	{ do_abort, true, 128 + SIGABRT, " ended by SIGABRT: a fault of minivmm" },
@@ -111,9 +127,10 @@ static void child(int slave, enum thread_kind kind)
 {
 	static const struct console_options options = { .where = NULL };
 	const struct sigaction sa = { .sa_sigaction = on_fault,
-				      .sa_flags = SA_SIGINFO | SA_RESETHAND };
+				      .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_ONSTACK };
 	const struct rlimit no_core = { 0, 0 };
 	struct thread t = { .kind = kind, .name = "thread", .fd = -1 };
+	struct thread_signal_stack stack;
 	struct console *console;
 	struct sandbox sandbox;
 	struct stats *stats;
@@ -125,6 +142,7 @@ static void child(int slave, enum thread_kind kind)
 	for (int fd = 0; fd <= 2; fd++)
 		dup2(slave, fd);
 	setrlimit(RLIMIT_CORE, &no_core);
+	thread_use_signal_stack(&stack);
 	for (const int *s = fault_signals; *s; s++)
 		sigaction(*s, &sa, NULL);
 	if (loop_create(&loop, "test") || console_create(&console, &options, loop, quit, one) ||
@@ -220,6 +238,7 @@ static void test_terminal(void **state)
 	(void)state;
 	if (SANITIZED)
 		skip();
+	snprintf(stats_path, sizeof(stats_path), "/tmp/minivmm-test-fault-%d", getpid());
 	for (unsigned int i = 0; i < ARRAY_SIZE(faults); i++)
 		for (enum thread_kind kind = THREAD_MAIN; kind <= THREAD_JOB; kind++)
 			try(&faults[i], kind);
