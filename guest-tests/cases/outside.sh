@@ -39,3 +39,43 @@ says()
 	grep -qF -- "$1" "$tmp/err" || { why="no '$1' in: $(head -n 2 "$tmp/err")"; return 1; }
 	[ "$(wc -l <"$tmp/err")" -eq "${2:-1}" ] || { why="not ${2:-1} line(s): $(cat "$tmp/err")"; return 1; }
 }
+
+# background ARG...: the smallest guest, with the caller's descriptors; its process in $pid once it runs.
+background()
+{
+	# A job of this shell would have SIGINT and SIGQUIT ignored.
+	env --default-signal "$minivmm" --kernel "$small" --mem 16M --timeout 50s "$@" &
+	pid=$!
+	soon runs
+}
+# Its signals and its terminal are minivmm's then.
+runs() { cat /proc/$pid/task/*/comm 2>/dev/null | grep -q '^vcpu0'; }
+# Whatever signal was sent has arrived.
+taken() { grep -q '^ShdPnd:[[:space:]]*0*$' /proc/$pid/status; }
+
+# soon COMMAND...: it succeeds before $pid has ended.
+soon()
+{
+	until "$@"; do
+		kill -0 $pid 2>/dev/null || { why="$pid has ended before: $*"; return 1; }
+		sleep 0.05
+	done
+}
+
+# over STATUS: $pid ends so.
+over()
+{
+	local got
+	wait $pid
+	got=$?
+	[ $got -eq "$1" ] || { why="status $got, not $1"; return 1; }
+}
+
+# while_it_runs COMMAND...: some machine; for what is typed on its terminal.
+while_it_runs()
+{
+	until any_runs; do sleep 0.05; done
+	"$@"
+	while any_runs; do sleep 0.05; done
+}
+any_runs() { cat /proc/[0-9]*/task/*/comm 2>/dev/null | grep -q '^vcpu0'; }

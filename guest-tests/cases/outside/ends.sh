@@ -11,29 +11,6 @@ run()
 	[ $got -eq "$want" ] || { why="status $got, not $want, of $*"; return 1; }
 }
 
-# background ARG...: starts it, with the caller's descriptors, and waits until its guest runs.
-background()
-{
-	local i
-	# A job of this shell would have SIGINT and SIGQUIT ignored.
-	env --default-signal "$minivmm" --kernel "$small" --mem 16M --timeout 50s "$@" &
-	pid=$!
-	for ((i = 0; i < 200; i++)); do
-		[ "$(cat /proc/$pid/task/*/comm 2>/dev/null | grep -c '^vcpu0')" = 1 ] && break
-		sleep 0.05
-	done
-	sleep 0.2
-}
-
-# over STATUS: what was started in the background ends so.
-over()
-{
-	local got
-	wait $pid
-	got=$?
-	[ $got -eq "$1" ] || { why="status $got, not $1"; return 1; }
-}
-
 # A pipe on descriptor 8 that is full and that nobody reads.
 fill()
 {
@@ -78,7 +55,7 @@ guest_fifo_stats()
 	mkfifo "$tmp/fifo"
 	run 124 --append l --timeout 300ms --stats "$tmp/fifo" 2>"$tmp/err" </dev/null && grep -q "stats for '$tmp/fifo' were not read" "$tmp/err" || return 1
 	background --append l --stats "$tmp/fifo" 2>"$tmp/err" </dev/null
-	for ((i = 0; i < 100; i++)); do kill -USR1 $pid; sleep 0.01; done
+	for ((i = 0; i < 100; i++)); do kill -USR1 $pid; soon taken; done
 	kill $pid
 	over 143 && grep -qE 'were not read: [1-9].*[1-9][0-9]* times' "$tmp/err"
 }
@@ -104,8 +81,8 @@ guest_console_bounded()
 	echo 'what was there before, and is longer' >"$tmp/console"
 	run 42 --append s --console "$tmp/console,max=10" --stats "$tmp/stats" 2>"$tmp/err" </dev/null &&
 		[ "$(cat "$tmp/console")" = 'hello from' ] && grep -q '"tx_lost":15,' "$tmp/stats" && says 'has reached its bound' &&
-		run 124 --append p --timeout 1s --console "$tmp/console,max=8K" 2>"$tmp/err" </dev/null &&
-		[ "$(stat -c %s "$tmp/console")" = 8192 ] && says 'has reached its bound' 2 &&
+		{ background --append p --console "$tmp/console,max=8K" 2>"$tmp/err" </dev/null; soon says 'has reached its bound'; } &&
+		kill $pid && over 143 && [ "$(stat -c %s "$tmp/console")" = 8192 ] &&
 		run 42 --append s --console "$tmp/console,max=25" 2>"$tmp/err" </dev/null && [ ! -s "$tmp/err" ] &&
 		cannot 'a size above 0' --kernel x --console "$tmp/console,max=0" && cannot 'a file or none first' --kernel x --console max=1M
 }
@@ -124,23 +101,23 @@ guest_signals()
 	# And these end nothing.
 	background --append l 2>"$tmp/err" </dev/null
 	for s in PIPE XFSZ CHLD URG WINCH CONT USR1; do kill -$s $pid; done
-	sleep 0.2
+	soon taken
 	kill -TERM $pid
 	over 143
 }
 # What a parent has us ignore stays ignored.
 guest_ignored_signals()
 {
-	(trap '' HUP INT QUIT USR1 USR2 TERM; exec "$minivmm" --kernel "$small" --append l --timeout 1500ms </dev/null 2>"$tmp/err") &
+	local s
+	(trap '' HUP INT QUIT USR1 USR2 TERM; exec "$minivmm" --kernel "$small" --append l --timeout 2s </dev/null 2>"$tmp/err") &
 	pid=$!
-	sleep 0.7
-	kill -HUP $pid && kill -INT $pid && kill -QUIT $pid && kill -USR1 $pid && kill -USR2 $pid && kill -TERM $pid
+	soon runs
+	for s in HUP INT QUIT USR1 USR2 TERM; do kill -$s $pid; done
 	over 124 || return 1
 	nohup "$minivmm" --kernel "$small" --append l --timeout 50s </dev/null >"$tmp/out" 2>"$tmp/err" &
 	pid=$!
-	sleep 0.5
+	soon runs
 	kill -HUP $pid
-	sleep 0.2
 	kill -TERM $pid
 	over 143
 }
@@ -193,7 +170,7 @@ on_terminal()
 	shift
 	command -v script >/dev/null || { why=skip; return 1; }
 	script -qec "$minivmm --kernel $small --mem 16M --timeout 20s $*; echo status \$?; stty -a | grep -o ' -*icanon'" /dev/null \
-		< <(sleep 1; printf "$input"; sleep 1) >"$tmp/tty" 2>&1
+		< <(while_it_runs printf "$input") >"$tmp/tty" 2>&1
 	grep -q 'status 7' "$tmp/tty" && grep -q ' icanon' "$tmp/tty"
 }
 # Escape sequences of the guest: undone on a terminal, and only there, and only where there were any.

@@ -11,34 +11,29 @@ guest_triple_fault() { guest 126 t && grep -q 'triple fault; at RIP 0x100[0-9a-f
 # Of what a parent left open only what an option names is open in the machine.
 guest_inherited_descriptors()
 {
-	local pid i fds
+	local pid fds
 	printf x >"$tmp/inherited"
-	timeout 60 "$minivmm" --kernel "$small" --append l --mem 16M --rng --stats /dev/fd/9 7<"$tmp/inherited" 8<"$tmp/inherited" \
-		9>"$tmp/inherited.stats" 200<"$tmp/inherited" 2>"$tmp/err" </dev/null &
-	pid=$!
-	for i in $(seq 100); do
-		sleep 0.1
-		fds=$(ls -l "/proc/$(pgrep -P $pid)/fd" 2>/dev/null)
-		! grep -q 'inherited$' <<<"$fds" && grep -q 'kvm-vcpu' <<<"$fds" && break
-	done
-	kill $pid; wait $pid
-	! grep 'inherited$' <<<"$fds" && grep -q kvm-vcpu <<<"$fds" && grep -q outcome "$tmp/inherited.stats"
+	background --append l --rng --stats /dev/fd/9 7<"$tmp/inherited" 8<"$tmp/inherited" 9>"$tmp/inherited.stats" 200<"$tmp/inherited" \
+		2>"$tmp/err" </dev/null || return 1
+	fds=$(ls -l /proc/$pid/fd)
+	kill $pid
+	over 143 && ! grep 'inherited$' <<<"$fds" && grep -q kvm-vcpu <<<"$fds" && grep -q outcome "$tmp/inherited.stats"
 }
 guest_pin_of_nobody() { vmm 125 --kernel "$small" --mem 16M --pin disk=0 && says "cannot pin 'disk': there is no such thread (there are: vcpu0 main)"; }
 guest_pin_to_nowhere() { vmm 125 --kernel "$small" --mem 16M --pin vcpu=0,1023 && says 'cannot pin thread vcpu0 to CPU 1023: it is not there'; }
 guest_pinned()
 {
-	local pid i task cpu
+	local pid cpu
 	cpu=$(awk '/^Cpus_allowed_list/ { split($2, first, /[,-]/); print first[1] }' /proc/self/status)
-	timeout 60 "$minivmm" --kernel "$small" --append l --mem 16M --pin "vcpu0=$cpu" 2>"$tmp/err" </dev/null &
-	pid=$!
-	for i in $(seq 100); do
-		sleep 0.1
-		task=$(grep -lx vcpu0 /proc/"$(pgrep -P $pid)"/task/*/comm 2>/dev/null)
-		[ -n "$task" ] && grep -q "^Cpus_allowed_list:[[:space:]]$cpu\$" "${task%comm}status" && break
-	done
+	background --append l --pin "vcpu0=$cpu" 2>"$tmp/err" </dev/null && soon pinned "$cpu"
 	kill $pid
-	[ "$i" -lt 100 ]
+	over 143
+}
+pinned() # pinned CPU: the vCPU of $pid is
+{
+	local task
+	task=$(grep -lx vcpu0 /proc/$pid/task/*/comm)
+	grep -q "^Cpus_allowed_list:[[:space:]]$1\$" "${task%comm}status"
 }
 guest_status_too_large() { guest 123 b && says 'status 200'; }
 guest_holes() { guest 0 m && guest 0 m --stats "$tmp/stats" && grep -q '"mmio":{"misses":2}' "$tmp/stats"; }
@@ -72,37 +67,35 @@ guest_output_full()
 # signalled SIGNAL STATUS: a running guest ends by the signal.
 signalled()
 {
-	local pid status
-	"$minivmm" --kernel "$small" --append l --timeout 50s </dev/null >"$tmp/out" 2>"$tmp/err" &
-	pid=$!
-	sleep 0.5
+	local pid
+	background --append l </dev/null >"$tmp/out" 2>"$tmp/err"
 	kill -"$1" $pid
-	wait $pid
-	status=$?
-	[ $status -eq "$2" ] || fail "status $status"
+	over "$2"
 }
 guest_sigterm() { signalled TERM 143; }
 guest_sigint() { (trap - INT; signalled INT 130) || signalled HUP 129; }
+# asked ARG...: in the background, until its accounts in $tmp/stats have been asked for.
+asked()
+{
+	rm -f "$tmp/stats"
+	background --append l --stats "$tmp/stats" "$@" </dev/null 2>"$tmp/err"
+	kill -USR1 $pid
+	soon grep -q '"outcome":"running"' "$tmp/stats"
+}
 guest_sigusr1()
 {
-	local pid i
-	"$minivmm" --kernel "$small" --append l --timeout 50s --stats "$tmp/stats" </dev/null 2>"$tmp/err" &
-	pid=$!
-	for ((i = 0; i < 100; i++)); do
-		sleep 0.1
-		kill -USR1 $pid || break
-		grep -q '"outcome":"running"' "$tmp/stats" && break
-	done
+	local pid
+	asked || return 1
 	kill -TERM $pid
-	wait $pid
-	[ $i -lt 100 ] && grep -q '"outcome":"signal", "status":143' "$tmp/stats" && [ "$(grep -c outcome "$tmp/stats")" -eq 1 ]
+	over 143 && grep -q '"outcome":"signal", "status":143' "$tmp/stats" && [ "$(grep -c outcome "$tmp/stats")" -eq 1 ]
 }
+type_and_end() { head -c 2000 /dev/zero | tr '\0' z; printf '\001x'; }
 guest_terminal_restored()
 {
 	command -v script >/dev/null || skip 'a program or a right is missing'
 	# A terminal of its own, and a guest that never reads: Ctrl-A x still ends it, and the terminal is as it was.
 	script -qec "stty -g; '$minivmm' --kernel '$small' --append l --timeout 20s; echo status \$?; stty -g" /dev/null \
-		< <(sleep 2; head -c 2000 /dev/zero | tr '\0' z; printf '\001x'; sleep 2) >"$tmp/tty" 2>&1
+		< <(while_it_runs type_and_end) >"$tmp/tty" 2>&1
 	tr -d '\r' <"$tmp/tty" | grep -a '^[0-9a-f]*:[0-9a-f:]*$' | sort | uniq -c | grep -q '^ *2 ' &&
 		grep -q 'status 0' "$tmp/tty"
 }
@@ -161,8 +154,8 @@ crr_example()
 }
 guest_crr_example() { on_a_tap crr_example; }
 # The tap goes away under a running guest: said once, and the machine goes on to its ordinary end.
-tap_deleted() { ip link del tap0 && sleep 1; }
-guest_tap_deleted() { on_a_tap tap_deleted && says 'is gone; the guest'; }
+tap_deleted() { ip link del tap0 && soon says 'is gone; the guest'; }
+guest_tap_deleted() { on_a_tap tap_deleted; }
 # paired NAME ADDRESS OPTION...: the paired guest, its process in $pid, once it is ready.
 paired()
 {
@@ -206,20 +199,12 @@ in_threads() { sed -n "s/^$1:[[:space:]]*//p" /proc/$pid/task/*/status | sort -u
 # confined MODE SECCOMP NO_NEW_PRIVS THREADS LANDLOCK: a machine with every kind of device, as the kernel and the accounts have it.
 confined()
 {
-	local pid i got
+	local pid got
 	truncate -s 1M "$tmp/disk"
-	"$minivmm" --kernel "$small" --append l --timeout 50s --sandbox "$1" --stats "$tmp/stats" --disk "$tmp/disk" --rng --cpus 2 \
-		</dev/null 2>"$tmp/err" &
-	pid=$!
-	for ((i = 0; i < 200; i++)); do
-		sleep 0.1
-		kill -USR1 $pid || break
-		grep -q '"outcome":"running"' "$tmp/stats" && break
-	done
+	asked --sandbox "$1" --disk "$tmp/disk" --rng --cpus 2 || return 1
 	got="$(in_threads Seccomp)$(in_threads NoNewPrivs)$(in_threads CapEff)$(in_threads CapInh)"
 	kill -TERM $pid
-	wait $pid
-	[ $? -eq 143 ] || fail "$1: it ended by $?: $(tail -n 1 "$tmp/err")"
+	over 143 || return 1
 	[ "$got" = "$2 $3 $4 0000000000000000 " ] || fail "$1: seccomp, no_new_privs, capabilities: $got"
 	got=$(grep '"sandbox"' "$tmp/stats")
 	[[ $got =~ \"seccomp\":$5,\ \"landlock\":$6[,}] ]] || fail "$1: accounts: $got"
@@ -233,7 +218,7 @@ guest_sandbox()
 # The list of calls is what machines call: disk and rng are driven by the Linux case `calls`.
 guest_sandbox_list()
 {
-	local i trace pid
+	local trace pid
 	command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null || skip 'a program or a right is missing'
 	rm -f "$tmp"/trace.*
 	minivmm=$tmp/traced
@@ -242,10 +227,7 @@ guest_sandbox_list()
 	guest_crr_example && guest_sigusr1 && guest_terminal_restored || return 1
 	for trace in "$tmp"/trace.*; do # strace is behind
 		pid=$(sed -n '1s/ .*//p' "$trace")
-		for ((i = 0; i < 100; i++)); do
-			! grep -q "^$pid *+++ exited" "$trace" || break
-			sleep 0.1
-		done
+		await 'strace ends' grep -q "^$pid *+++ exited" "$trace"
 	done
 	awk -v kinds='main vcpu net' -f "$top/guest-tests/cases/linux/calls.awk" "$top/vmm/seccomp.c" "$tmp"/trace.* >"$tmp/out" ||
 		fail "$(tr '\n' ';' <"$tmp/out")"
@@ -278,20 +260,11 @@ guest_descriptors()
 guest_closes_what_it_inherits() { closes_what_it_inherits on && closes_what_it_inherits off && closes_what_it_inherits log; }
 closes_what_it_inherits()
 {
-	local pid i found
-	rm -f "$tmp/stats"
-	"$minivmm" --kernel "$small" --append l --timeout 50s --sandbox "$1" --kvm fd=7 --stats "$tmp/stats" </dev/null 2>"$tmp/err" \
-		5</etc/passwd 7<>/dev/kvm 9</etc 100<>/dev/null &
-	pid=$!
-	for ((i = 0; i < 200; i++)); do
-		sleep 0.1
-		grep -q '"vcpu0"' "$tmp/stats" 2>/dev/null && break
-		kill -USR1 $pid || break
-	done
+	local pid found
+	asked --sandbox "$1" --kvm fd=7 5</etc/passwd 7<>/dev/kvm 9</etc 100<>/dev/null || return 1
 	found=$(ls -l /proc/$pid/fd | grep -E ' (/etc|/dev/kvm|/dev/null$)' | grep -v ' 0 ->')
 	kill -TERM $pid
-	wait $pid
-	[ $? -eq 143 ] || return 1
+	over 143 || return 1
 	[ ! "$found" ] || { why="still open: $found"; return 1; }
 }
 # KILLS machines (20) are ended by SIGKILL at any moment from their start to their end; nothing of them is left.
