@@ -43,7 +43,8 @@ void add_req(struct req *r, bool out);
 uint8_t run_req(struct req *r, bool out);
 uint8_t run_read(uint64_t sector, uint32_t len);
 uint8_t run_write(uint64_t sector, uint32_t len, uint8_t byte);
-uint8_t run_ranges(uint32_t type, const struct virtio_blk_discard_write_zeroes *seg, unsigned int n);
+uint8_t run_ranges(uint32_t type, const struct virtio_blk_discard_write_zeroes *seg,
+		   unsigned int n);
 uint8_t run_range(uint32_t type, uint64_t sector, uint32_t sectors, uint32_t flags);
 void assert_file_bytes(uint64_t sector, uint32_t sectors, uint8_t byte);
 void assert_file_untouched(void);
