@@ -58,9 +58,10 @@ $(BUILD)/guest-stack: $(GK_STACK_OBJS) $(BUILD)/$(GK)/test/stack.host.o
 	$(CC) $(GK_HOST_CFLAGS) -o $@ $^
 
 GK_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard $(GK)/test/test_*.c))
+$(filter %/test_tcp %/test_tcp_loss,$(GK_TESTS)): $(BUILD)/$(GK)/test/tcp_peer.host.o
 $(GK_TESTS): %: %.host.o $(GK_STACK_OBJS)
 	$(CC) $(GK_HOST_CFLAGS) -o $@ $^ -lcmocka
 UNIT_TESTS += $(GK_TESTS)
 
--include $(GK_OBJS:.o=.d) $(GK_STACK_OBJS:.o=.d) $(GK_TESTS:=.host.d) $(BUILD)/$(GK)/test/stack.host.d
+-include $(GK_OBJS:.o=.d) $(GK_STACK_OBJS:.o=.d) $(GK_TESTS:=.host.d) $(addprefix $(BUILD)/$(GK)/test/,stack.host.d tcp_peer.host.d)
 .PHONY: guest
