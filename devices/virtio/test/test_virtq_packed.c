@@ -1,126 +1,14 @@
-/* Packed queues: rings good, bad, hostile and random. */
+/* Packed queues: rings good, bad and hostile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "devices/virtio/virtq.h"
-
-#define MEM_SIZE   (1 * MIB)
-#define RING_GPA   0x1000ull
-#define DRIVER_GPA 0x8000ull
-#define DEVICE_GPA 0x8010ull
-#define TABLE_GPA  0x10000ull
-#define DATA_GPA   0x40000ull
-
-#define NEXT	 VRING_DESC_F_NEXT
-#define WRITE	 VRING_DESC_F_WRITE
-#define INDIRECT VRING_DESC_F_INDIRECT
-#define AVAIL	 BIT(VRING_PACKED_DESC_F_AVAIL)
-#define USED	 BIT(VRING_PACKED_DESC_F_USED)
-
-/* A queue, and the driver's side of it. */
-struct fixture {
-	struct guestmem mem;
-	struct virtq vq;
-	struct vring_packed_desc *ring, *table;
-	struct vring_packed_desc_event *driver, *device;
-	uint16_t next_avail, next_used; /* positions */
-	bool avail_wrap, used_wrap;
-	struct iovec iov[VIRTQ_SIZE_MAX];
-	struct virtq_chain chain;
-};
-
-static struct fixture f;
-
-static int setup(void **state)
-{
-	(void)state;
-	memset(&f, 0, sizeof(f));
-	assert_int_equal(guestmem_init(&f.mem, MEM_SIZE, NULL), 0);
-	assert_int_equal(virtq_init(&f.vq, VIRTQ_SIZE_MAX), 0);
-	f.ring = guestmem_ptr(&f.mem, RING_GPA, 1);
-	f.table = guestmem_ptr(&f.mem, TABLE_GPA, 1);
-	f.driver = guestmem_ptr(&f.mem, DRIVER_GPA, 1);
-	f.device = guestmem_ptr(&f.mem, DEVICE_GPA, 1);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	virtq_destroy(&f.vq);
-	guestmem_destroy(&f.mem);
-	return 0;
-}
-
-static int start_at(uint16_t size, uint64_t ring, uint64_t driver, uint64_t device, bool event_idx)
-{
-	virtq_reset(&f.vq);
-	f.vq.size = size;
-	f.vq.desc_addr = ring;
-	f.vq.driver_addr = driver;
-	f.vq.device_addr = device;
-	return virtq_start(&f.vq, &f.mem, event_idx, true);
-}
-
-static void start(uint16_t size, bool event_idx)
-{
-	memset(f.ring, 0, size * sizeof(*f.ring));
-	memset(f.driver, 0, sizeof(*f.driver));
-	memset(f.device, 0, sizeof(*f.device));
-	f.next_avail = f.next_used = 0;
-	f.avail_wrap = f.used_wrap = true;
-	assert_int_equal(start_at(size, RING_GPA, DRIVER_GPA, DEVICE_GPA, event_idx), 0);
-}
-
-static void advance(uint16_t *at, bool *wrap, unsigned int n)
-{
-	while (n--)
-		if (++*at == f.vq.size) {
-			*at = 0;
-			*wrap = !*wrap;
-		}
-}
-
-/* The next entry of the ring, available. */
-static void make_avail(struct vring_packed_desc d)
-{
-	d.flags = (uint16_t)(d.flags | (f.avail_wrap ? AVAIL : USED));
-	f.ring[f.next_avail] = d;
-	advance(&f.next_avail, &f.avail_wrap, 1);
-}
-
-static void make_plain(uint16_t id, unsigned int nr)
-{
-	for (unsigned int i = 0; i < nr; i++)
-		make_avail(
-			(struct vring_packed_desc){ DATA_GPA + i, 1, id, i + 1 < nr ? NEXT : 0 });
-}
-
-static int pop(void)
-{
-	return virtq_pop(&f.vq, &f.chain, f.iov, VIRTQ_SIZE_MAX);
-}
-
-static void give(uint16_t id, uint16_t nr_entries, uint32_t written)
-{
-	virtq_push(&f.vq, &(struct virtq_chain){ .head = id, .nr_entries = nr_entries }, written);
-}
-
-/* The driver looks at its next used entry. */
-static bool is_used(void)
-{
-	const uint16_t flags = f.ring[f.next_used].flags;
-
-	return !(flags & AVAIL) == !(flags & USED) && !(flags & USED) != f.used_wrap;
-}
+#include "devices/virtio/test/packed_rig.h"
 
 /* ---- starting ---- */
 
@@ -155,14 +43,14 @@ static void test_start(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
-		if (start_at(cases[i].size, cases[i].ring, cases[i].driver, cases[i].device,
-			     false) != cases[i].want)
+		if (packed_rig_start_at(cases[i].size, cases[i].ring, cases[i].driver,
+					cases[i].device, false) != cases[i].want)
 			fail_msg("case %u", i);
-		assert_int_equal(f.vq.live, !cases[i].want);
-		if (!f.vq.live) {
-			assert_int_equal(pop(), 0);
-			assert_false(virtq_kicks_on(&f.vq));
-			assert_false(virtq_publish(&f.vq));
+		assert_int_equal(packed.vq.live, !cases[i].want);
+		if (!packed.vq.live) {
+			assert_int_equal(packed_rig_pop(), 0);
+			assert_false(virtq_kicks_on(&packed.vq));
+			assert_false(virtq_publish(&packed.vq));
 		}
 	}
 }
@@ -273,34 +161,35 @@ static void test_chains(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(chain_cases) * 4; i++) {
 		const struct chain_case *c = &chain_cases[i / 4];
 
-		start(4, false);
-		memcpy(f.table, c->table, sizeof(c->table));
+		packed_rig_start(4, false);
+		memcpy(packed.table, c->table, sizeof(c->table));
 		for (unsigned int skip = 0; skip < i % 4; skip++) {
-			make_plain(0, 1);
-			assert_int_equal(pop(), 1);
-			give(0, 1, 0);
+			packed_rig_make_plain(0, 1);
+			assert_int_equal(packed_rig_pop(), 1);
+			packed_rig_give(0, 1, 0);
 		}
-		assert_int_equal(virtq_publish(&f.vq), i % 4 > 0);
+		assert_int_equal(virtq_publish(&packed.vq), i % 4 > 0);
 		for (unsigned int j = 0; j < 4 && (c->ring[j].len || c->ring[j].flags); j++)
-			make_avail(c->ring[j]);
-		if (pop() != c->want)
+			packed_rig_make_avail(c->ring[j]);
+		if (packed_rig_pop() != c->want)
 			fail_msg("%s: not %d", c->name, c->want);
 		if (c->want == 1) {
-			if (f.chain.head != c->id || f.chain.nr_entries != c->nr_entries ||
-			    f.chain.nr_out != c->nr_out || f.chain.nr_in != c->nr_in ||
-			    f.chain.out_len != c->out_len || f.chain.in_len != c->in_len)
+			if (packed.chain.head != c->id ||
+			    packed.chain.nr_entries != c->nr_entries ||
+			    packed.chain.nr_out != c->nr_out || packed.chain.nr_in != c->nr_in ||
+			    packed.chain.out_len != c->out_len || packed.chain.in_len != c->in_len)
 				fail_msg("%s: a wrong chain", c->name);
-			assert_int_equal(iov_size(f.iov, c->nr_out), c->out_len);
-			assert_int_equal(pop(), 0);
+			assert_int_equal(iov_size(packed.iov, c->nr_out), c->out_len);
+			assert_int_equal(packed_rig_pop(), 0);
 		} else {
 			/* Broken until reset, whatever the driver does. */
-			make_plain(0, 1);
-			assert_int_equal(pop(), -EPROTO);
-			assert_false(virtq_has_avail(&f.vq));
-			assert_false(virtq_kicks_on(&f.vq));
+			packed_rig_make_plain(0, 1);
+			assert_int_equal(packed_rig_pop(), -EPROTO);
+			assert_false(virtq_has_avail(&packed.vq));
+			assert_false(virtq_kicks_on(&packed.vq));
 		}
 	}
-	assert_true(f.vq.counters.broken > 40);
+	assert_true(packed.vq.counters.broken > 40);
 }
 
 /* A full ring whose first entry is a full table; and an iovec that is too short. */
@@ -308,23 +197,23 @@ static void test_too_many_buffers(void **state)
 {
 	(void)state;
 	for (uint16_t direct = 0; direct < VIRTQ_SIZE_MAX; direct += 341) {
-		start(VIRTQ_SIZE_MAX, false);
+		packed_rig_start(VIRTQ_SIZE_MAX, false);
 		for (uint16_t i = 0; i < VIRTQ_SIZE_MAX; i++)
-			f.table[i] = (struct vring_packed_desc){ DATA_GPA, 1, 0, 0 };
+			packed.table[i] = (struct vring_packed_desc){ DATA_GPA, 1, 0, 0 };
 		for (uint16_t i = 0; i < direct; i++)
-			make_avail((struct vring_packed_desc){ DATA_GPA, 1, 0, NEXT });
-		make_avail(
+			packed_rig_make_avail((struct vring_packed_desc){ DATA_GPA, 1, 0, NEXT });
+		packed_rig_make_avail(
 			(struct vring_packed_desc){ TABLE_GPA, VIRTQ_SIZE_MAX * 16, 0, INDIRECT });
-		assert_int_equal(pop(), direct ? -EPROTO : 1);
+		assert_int_equal(packed_rig_pop(), direct ? -EPROTO : 1);
 		if (!direct)
-			assert_int_equal(f.chain.nr_out, VIRTQ_SIZE_MAX);
+			assert_int_equal(packed.chain.nr_out, VIRTQ_SIZE_MAX);
 	}
-	start(4, false);
-	make_plain(1, 4);
+	packed_rig_start(4, false);
+	packed_rig_make_plain(1, 4);
 	for (unsigned int room = 0; room < 4; room++)
-		assert_int_equal(virtq_pop(&f.vq, &f.chain, f.iov, room), -ENOBUFS);
-	assert_int_equal(virtq_pop(&f.vq, &f.chain, f.iov, 4), 1);
-	assert_int_equal(pop(), 0);
+		assert_int_equal(virtq_pop(&packed.vq, &packed.chain, packed.iov, room), -ENOBUFS);
+	assert_int_equal(virtq_pop(&packed.vq, &packed.chain, packed.iov, 4), 1);
+	assert_int_equal(packed_rig_pop(), 0);
 }
 
 /* A driver that makes available again what is in our hands: never more than the ring has entries. */
@@ -332,24 +221,24 @@ static void test_in_our_hands(void **state)
 {
 	(void)state;
 	for (unsigned int taken = 1; taken <= 4; taken++) {
-		start(4, false);
+		packed_rig_start(4, false);
 		for (unsigned int i = 0; i < 4; i++)
-			make_plain((uint16_t)i, 1);
+			packed_rig_make_plain((uint16_t)i, 1);
 		for (unsigned int i = 0; i < taken; i++)
-			assert_int_equal(pop(), 1);
+			assert_int_equal(packed_rig_pop(), 1);
 		for (unsigned int i = 0; i < 4 - taken; i++)
-			assert_int_equal(pop(), 1);
-		assert_int_equal(pop(), 0);
-		make_plain(0, 1); /* over one that has not been used */
-		assert_int_equal(pop(), -EPROTO);
+			assert_int_equal(packed_rig_pop(), 1);
+		assert_int_equal(packed_rig_pop(), 0);
+		packed_rig_make_plain(0, 1); /* over one that has not been used */
+		assert_int_equal(packed_rig_pop(), -EPROTO);
 	}
 	/* A chain may take what is free, and no more. */
 	for (unsigned int nr = 1; nr <= 3; nr++) {
-		start(4, false);
-		make_plain(0, 2);
-		assert_int_equal(pop(), 1);
-		make_plain(1, nr);
-		assert_int_equal(pop(), nr <= 2 ? 1 : -EPROTO);
+		packed_rig_start(4, false);
+		packed_rig_make_plain(0, 2);
+		assert_int_equal(packed_rig_pop(), 1);
+		packed_rig_make_plain(1, nr);
+		assert_int_equal(packed_rig_pop(), nr <= 2 ? 1 : -EPROTO);
 	}
 }
 
@@ -357,46 +246,47 @@ static void test_in_our_hands(void **state)
 static void test_laps(void **state)
 {
 	(void)state;
-	start(3, false);
+	packed_rig_start(3, false);
 	for (unsigned int i = 0; i < 1000; i++) {
-		const uint16_t now = f.avail_wrap ? AVAIL : USED;
+		const uint16_t now = packed.avail_wrap ? AVAIL : USED;
 
 		for (uint16_t flags = 0; flags < 4; flags++) {
 			const uint16_t bits =
 				(uint16_t)((flags & 1 ? AVAIL : 0) | (flags & 2 ? USED : 0));
 
-			f.ring[f.next_avail] = (struct vring_packed_desc){ DATA_GPA, 1, 1, bits };
-			assert_int_equal(virtq_has_avail(&f.vq), bits == now);
+			packed.ring[packed.next_avail] =
+				(struct vring_packed_desc){ DATA_GPA, 1, 1, bits };
+			assert_int_equal(virtq_has_avail(&packed.vq), bits == now);
 			if (bits != now)
-				assert_int_equal(pop(), 0);
+				assert_int_equal(packed_rig_pop(), 0);
 		}
-		make_plain(1, 1);
-		assert_int_equal(pop(), 1);
-		give(1, 1, 0);
-		assert_true(virtq_publish(&f.vq));
-		assert_true(is_used());
-		advance(&f.next_used, &f.used_wrap, 1);
+		packed_rig_make_plain(1, 1);
+		assert_int_equal(packed_rig_pop(), 1);
+		packed_rig_give(1, 1, 0);
+		assert_true(virtq_publish(&packed.vq));
+		assert_true(packed_rig_is_used());
+		packed_rig_advance(&packed.next_used, &packed.used_wrap, 1);
 	}
 }
 
 static void test_unpop(void **state)
 {
 	(void)state;
-	start(5, false);
+	packed_rig_start(5, false);
 	for (uint16_t i = 0; i < 1000; i++) {
 		const unsigned int nr = 1 + i % 5;
 
-		make_plain(i, nr);
+		packed_rig_make_plain(i, nr);
 		for (unsigned int times = 0; times < 3; times++) {
-			assert_int_equal(pop(), 1);
-			assert_int_equal(f.chain.head, i);
-			assert_int_equal(pop(), 0);
-			virtq_unpop(&f.vq, &f.chain);
-			assert_true(virtq_has_avail(&f.vq));
+			assert_int_equal(packed_rig_pop(), 1);
+			assert_int_equal(packed.chain.head, i);
+			assert_int_equal(packed_rig_pop(), 0);
+			virtq_unpop(&packed.vq, &packed.chain);
+			assert_true(virtq_has_avail(&packed.vq));
 		}
-		assert_int_equal(pop(), 1);
-		virtq_push(&f.vq, &f.chain, 0);
-		assert_true(virtq_publish(&f.vq));
+		assert_int_equal(packed_rig_pop(), 1);
+		virtq_push(&packed.vq, &packed.chain, 0);
+		assert_true(virtq_publish(&packed.vq));
 	}
 }
 
@@ -404,24 +294,24 @@ static void test_unpop(void **state)
 static void test_waiting(void **state)
 {
 	(void)state;
-	start(7, false);
+	packed_rig_start(7, false);
 	for (unsigned int i = 0; i < 1000; i++) {
 		const unsigned int nr = i % 4;
 
-		assert_int_equal(virtq_waiting(&f.vq), 0);
+		assert_int_equal(virtq_waiting(&packed.vq), 0);
 		for (uint16_t j = 0; j < nr; j++)
-			make_plain(j, 1 + i % 2);
+			packed_rig_make_plain(j, 1 + i % 2);
 		for (unsigned int left = nr; left; left--) {
-			assert_int_equal(virtq_waiting(&f.vq), left);
-			assert_int_equal(pop(), 1);
-			virtq_push(&f.vq, &f.chain, 0);
+			assert_int_equal(virtq_waiting(&packed.vq), left);
+			assert_int_equal(packed_rig_pop(), 1);
+			virtq_push(&packed.vq, &packed.chain, 0);
 		}
-		assert_int_equal(virtq_publish(&f.vq), nr > 0);
+		assert_int_equal(virtq_publish(&packed.vq), nr > 0);
 	}
 	/* A driver at play: no more than the ring has room for. */
 	for (unsigned int i = 0; i < 7; i++)
-		f.ring[i].flags = f.avail_wrap ? AVAIL : USED;
-	assert_true(virtq_waiting(&f.vq) <= 7);
+		packed.ring[i].flags = packed.avail_wrap ? AVAIL : USED;
+	assert_true(virtq_waiting(&packed.vq) <= 7);
 }
 
 /* ---- used entries ---- */
@@ -435,7 +325,7 @@ static void test_used(void **state)
 
 	(void)state;
 	srand(1);
-	start(61, false);
+	packed_rig_start(61, false);
 	while (laps < 2000) {
 		unsigned int nr = 0, room = 61, published = 0;
 
@@ -443,10 +333,10 @@ static void test_used(void **state)
 			const unsigned int n = 1 + (unsigned int)rand() % MIN(room, 7u);
 
 			entries[nr] = (uint16_t)n;
-			make_plain((uint16_t)nr, n);
-			assert_int_equal(pop(), 1);
-			assert_int_equal(f.chain.nr_entries, n);
-			taken[nr++] = f.chain;
+			packed_rig_make_plain((uint16_t)nr, n);
+			assert_int_equal(packed_rig_pop(), 1);
+			assert_int_equal(packed.chain.nr_entries, n);
+			taken[nr++] = packed.chain;
 			room -= n;
 		}
 		for (unsigned int i = nr; i--;) { /* shuffled */
@@ -457,21 +347,22 @@ static void test_used(void **state)
 			taken[i] = c;
 		}
 		for (unsigned int i = 0; i < nr; i++) {
-			virtq_push(&f.vq, &taken[i], taken[i].head * 3u);
-			assert_false(published == i && is_used());
+			virtq_push(&packed.vq, &taken[i], taken[i].head * 3u);
+			assert_false(published == i && packed_rig_is_used());
 			if (rand() % 4 && i + 1 < nr)
 				continue;
-			assert_true(virtq_publish(&f.vq));
+			assert_true(virtq_publish(&packed.vq));
 			for (; published <= i; published++) {
-				const struct vring_packed_desc *d = &f.ring[f.next_used];
+				const struct vring_packed_desc *d = &packed.ring[packed.next_used];
 
-				assert_true(is_used());
+				assert_true(packed_rig_is_used());
 				assert_int_equal(d->id, taken[published].head);
 				assert_int_equal(d->len, d->id * 3u);
 				assert_int_equal(!!(d->flags & WRITE), d->len > 0);
-				advance(&f.next_used, &f.used_wrap, entries[d->id]);
+				packed_rig_advance(&packed.next_used, &packed.used_wrap,
+						   entries[d->id]);
 			}
-			assert_int_equal(f.next_used, f.vq.used_idx);
+			assert_int_equal(packed.next_used, packed.vq.used_idx);
 		}
 		laps++;
 	}
@@ -487,64 +378,64 @@ static void test_interrupts(void **state)
 		unsigned int at = 0; /* of the used entries, without end */
 
 		srand(1);
-		start(61, event_idx);
+		packed_rig_start(61, event_idx);
 		while (at < 200000) {
 			const unsigned int n = (unsigned int)rand() % 62;
 			const unsigned int event = at + (unsigned int)rand() % 70;
 			const unsigned int mode = (unsigned int)rand() % 4;
 			bool want;
 
-			f.driver->flags = (uint16_t)mode;
-			f.driver->off_wrap = (uint16_t)(event % 61 | !(event / 61 % 2) << 15);
+			packed.driver->flags = (uint16_t)mode;
+			packed.driver->off_wrap = (uint16_t)(event % 61 | !(event / 61 % 2) << 15);
 			for (unsigned int i = 0; i < n; i++) {
-				make_plain(1, 1);
-				assert_int_equal(pop(), 1);
-				give(1, 1, i);
+				packed_rig_make_plain(1, 1);
+				assert_int_equal(packed_rig_pop(), 1);
+				packed_rig_give(1, 1, i);
 			}
 			if (event_idx && mode == VRING_PACKED_EVENT_FLAG_DESC)
 				want = event < at + n;
 			else
 				want = mode != VRING_PACKED_EVENT_FLAG_DISABLE;
-			assert_int_equal(virtq_publish(&f.vq), n && want);
-			assert_false(virtq_publish(&f.vq));
+			assert_int_equal(virtq_publish(&packed.vq), n && want);
+			assert_false(virtq_publish(&packed.vq));
 			at += n;
 		}
 	}
-	assert_true(f.vq.counters.interrupts > 1000 && f.vq.counters.suppressed > 1000);
+	assert_true(packed.vq.counters.interrupts > 1000 && packed.vq.counters.suppressed > 1000);
 }
 
 /* The driver's decision whether to kick, for the entry that it has just added. */
 static bool driver_kicks(void)
 {
-	uint16_t event = f.device->off_wrap & 0x7fff;
+	uint16_t event = packed.device->off_wrap & 0x7fff;
 
-	if (f.device->flags != VRING_PACKED_EVENT_FLAG_DESC)
-		return f.device->flags == VRING_PACKED_EVENT_FLAG_ENABLE;
-	if (f.device->off_wrap >> 15 != f.avail_wrap)
-		event = (uint16_t)(event - f.vq.size);
-	return vring_need_event(event, f.next_avail, (uint16_t)(f.next_avail - 1));
+	if (packed.device->flags != VRING_PACKED_EVENT_FLAG_DESC)
+		return packed.device->flags == VRING_PACKED_EVENT_FLAG_ENABLE;
+	if (packed.device->off_wrap >> 15 != packed.avail_wrap)
+		event = (uint16_t)(event - packed.vq.size);
+	return vring_need_event(event, packed.next_avail, (uint16_t)(packed.next_avail - 1));
 }
 
 static void test_kicks(void **state)
 {
 	(void)state;
 	for (unsigned int event_idx = 0; event_idx < 2; event_idx++) {
-		start(3, event_idx);
+		packed_rig_start(3, event_idx);
 		for (unsigned int i = 0; i < 70000; i++) {
 			const bool on = i % 3 == 0;
 
 			/* Asking for kicks tells of a chain that came before, and only then. */
 			if (on)
-				assert_false(virtq_kicks_on(&f.vq));
+				assert_false(virtq_kicks_on(&packed.vq));
 			else
-				virtq_kicks_off(&f.vq);
-			make_plain(0, 1);
+				virtq_kicks_off(&packed.vq);
+			packed_rig_make_plain(0, 1);
 			assert_int_equal(driver_kicks(), on);
-			assert_true(virtq_kicks_on(&f.vq));
-			virtq_kicks_off(&f.vq);
-			assert_int_equal(pop(), 1);
-			give(0, 1, 0);
-			assert_true(virtq_publish(&f.vq));
+			assert_true(virtq_kicks_on(&packed.vq));
+			virtq_kicks_off(&packed.vq);
+			assert_int_equal(packed_rig_pop(), 1);
+			packed_rig_give(0, 1, 0);
+			assert_true(virtq_publish(&packed.vq));
 		}
 	}
 }
@@ -555,179 +446,41 @@ static void test_hands_off(void **state)
 	struct vring_packed_desc before[4];
 
 	(void)state;
-	start(4, true);
-	make_avail((struct vring_packed_desc){ MEM_SIZE, 1, 0, 0 });
-	assert_int_equal(pop(), -EPROTO);
-	memcpy(before, f.ring, sizeof(before));
+	packed_rig_start(4, true);
+	packed_rig_make_avail((struct vring_packed_desc){ MEM_SIZE, 1, 0, 0 });
+	assert_int_equal(packed_rig_pop(), -EPROTO);
+	memcpy(before, packed.ring, sizeof(before));
 	for (unsigned int reset = 0; reset < 2; reset++) {
-		virtq_kicks_off(&f.vq);
-		assert_false(virtq_kicks_on(&f.vq));
-		assert_int_equal(pop(), reset ? 0 : -EPROTO);
-		assert_false(virtq_publish(&f.vq));
-		assert_memory_equal(f.ring, before, sizeof(before));
-		assert_int_equal(f.device->flags, 0);
-		virtq_reset(&f.vq);
+		virtq_kicks_off(&packed.vq);
+		assert_false(virtq_kicks_on(&packed.vq));
+		assert_int_equal(packed_rig_pop(), reset ? 0 : -EPROTO);
+		assert_false(virtq_publish(&packed.vq));
+		assert_memory_equal(packed.ring, before, sizeof(before));
+		assert_int_equal(packed.device->flags, 0);
+		virtq_reset(&packed.vq);
 	}
-	assert_int_equal(f.vq.counters.broken, 1); /* the counters outlive a reset */
-}
-
-/* ---- random and rewritten rings ---- */
-
-static uint64_t random_state;
-
-static uint32_t rnd(uint32_t below)
-{
-	random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)((random_state >> 33) % below);
-}
-
-static struct vring_packed_desc random_desc(bool may_nest)
-{
-	static const uint16_t flags[] = { 0, NEXT, NEXT, WRITE, WRITE | NEXT };
-	struct vring_packed_desc d = {
-		.addr = rnd(16) ? DATA_GPA + rnd(0x10000) : MEM_SIZE - rnd(64),
-		.len = rnd(16) ? rnd(5000) : 0u - rnd(3),
-		.id = (uint16_t)rnd(0x10000),
-		.flags = flags[rnd(ARRAY_SIZE(flags))],
-	};
-
-	if (may_nest && !rnd(6)) {
-		d.addr = rnd(16) ? TABLE_GPA : MEM_SIZE - rnd(64);
-		d.len = rnd(16) ? 16 * (1 + rnd(16)) : rnd(400);
-		d.flags = (uint16_t)(INDIRECT | (rnd(16) ? 0 : NEXT));
-	}
-	return d;
-}
-
-/* What holds for each chain, however it was made. */
-static void check_chain(void)
-{
-	const unsigned int n = f.chain.nr_out + f.chain.nr_in;
-	const uint8_t *base = f.mem.region[0].host;
-
-	assert_true(n <= VIRTQ_SIZE_MAX);
-	assert_in_range(f.chain.nr_entries, 1, f.vq.size);
-	for (unsigned int i = 0; i < n; i++) {
-		const uint64_t offset = (uint64_t)((uint8_t *)f.iov[i].iov_base - base);
-
-		assert_true(f.iov[i].iov_len > 0 && offset < MEM_SIZE);
-		assert_true(f.iov[i].iov_len <= MEM_SIZE - offset);
-	}
-	assert_int_equal(iov_size(f.iov, f.chain.nr_out), f.chain.out_len);
-	assert_int_equal(iov_size(f.iov + f.chain.nr_out, f.chain.nr_in), f.chain.in_len);
-}
-
-static void test_random_rings(void **state)
-{
-	unsigned int good = 0, broken = 0;
-
-	(void)state;
-	random_state = 42;
-	for (unsigned int round = 0; round < 200000; round++) {
-		const uint16_t size = (uint16_t)(1 + rnd(33));
-		unsigned int in_hand = 0, steps = 0;
-		int ret;
-
-		start(size, rnd(2));
-		for (unsigned int i = 0; i < 16; i++)
-			f.table[i] = random_desc(false);
-		for (unsigned int i = 0; i < size; i++) {
-			f.ring[i] = random_desc(true);
-			if (rnd(16))
-				f.ring[i].flags |= AVAIL;
-			if (!rnd(16))
-				f.ring[i].flags |= USED;
-		}
-		while ((ret = pop()) > 0 && steps++ < 64) {
-			check_chain();
-			good++;
-			in_hand += f.chain.nr_entries;
-			assert_true(in_hand <= size);
-			if (!rnd(4)) {
-				virtq_unpop(&f.vq, &f.chain);
-				in_hand -= f.chain.nr_entries;
-			} else if (!rnd(2)) {
-				virtq_push(&f.vq, &f.chain, rnd(100));
-				in_hand -= f.chain.nr_entries;
-				f.ring[rnd(size)].flags ^= AVAIL | USED;
-			}
-		}
-		broken += ret == -EPROTO;
-		assert_true(ret == 0 || ret == 1 || ret == -EPROTO);
-		assert_int_equal(pop() == -EPROTO, ret == -EPROTO || f.vq.broken);
-		assert_true(f.vq.last_avail < size && f.vq.used_idx < size);
-	}
-	assert_true(good > 50000 && broken > 50000);
-}
-
-static atomic_bool stop_scribbling;
-
-static void *scribble(void *arg)
-{
-	uint64_t x = 7;
-
-	(void)arg;
-	while (!atomic_load(&stop_scribbling)) {
-		x = x * 6364136223846793005ull + 1442695040888963407ull;
-		struct vring_packed_desc *d =
-			x >> 60 & 1 ? &f.ring[x >> 40 & 7] : &f.table[x >> 40 & 7];
-		const uint64_t gpa = x >> 50 & 1 ? DATA_GPA : MEM_SIZE - 8;
-
-		__atomic_store_n(&d->addr, x >> 61 ? gpa : TABLE_GPA, __ATOMIC_RELAXED);
-		__atomic_store_n(&d->len, (uint32_t)(x >> 33 & 0x30), __ATOMIC_RELAXED);
-		__atomic_store_n(&d->id, (uint16_t)(x >> 45), __ATOMIC_RELAXED);
-		__atomic_store_n(&d->flags,
-				 (uint16_t)((x >> 55 & 7) | (x >> 30 & 1 ? AVAIL : USED)),
-				 __ATOMIC_RELAXED);
-	}
-	return NULL;
-}
-
-/* The guest rewrites descriptors while they are read. */
-static void test_rewritten_rings(void **state)
-{
-	unsigned int good = 0, broken = 0;
-	pthread_t thread;
-
-	(void)state;
-	start(8, true);
-	atomic_store(&stop_scribbling, false);
-	assert_int_equal(pthread_create(&thread, NULL, scribble, NULL), 0);
-	while (good < 100000 || broken < 1000) {
-		const int ret = pop();
-
-		if (ret == 1) {
-			check_chain();
-			virtq_push(&f.vq, &f.chain, 0);
-			good++;
-			if (good % 4 == 0)
-				(void)!virtq_publish(&f.vq);
-		} else if (ret) {
-			assert_int_equal(ret, -EPROTO);
-			assert_int_equal(start_at(8, RING_GPA, DRIVER_GPA, DEVICE_GPA, true), 0);
-			broken++;
-		}
-	}
-	atomic_store(&stop_scribbling, true);
-	pthread_join(thread, NULL);
+	assert_int_equal(packed.vq.counters.broken, 1); /* the counters outlive a reset */
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_start, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_chains, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_too_many_buffers, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_in_our_hands, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_laps, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unpop, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_waiting, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_used, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_interrupts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kicks, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hands_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_random_rings, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rewritten_rings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_start, packed_rig_setup, packed_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_chains, packed_rig_setup, packed_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_too_many_buffers, packed_rig_setup,
+						packed_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_in_our_hands, packed_rig_setup,
+						packed_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_laps, packed_rig_setup, packed_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_unpop, packed_rig_setup, packed_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_waiting, packed_rig_setup,
+						packed_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_used, packed_rig_setup, packed_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_interrupts, packed_rig_setup,
+						packed_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_kicks, packed_rig_setup, packed_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_hands_off, packed_rig_setup,
+						packed_rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
