@@ -27,6 +27,7 @@
 #include "vmm/arch.h"
 #include "vmm/base/jobproto.h"
 #include "vmm/console.h"
+#include "vmm/ending.h"
 #include "vmm/files.h"
 #include "vmm/junit.h"
 #include "vmm/base/irq.h"
@@ -80,56 +81,33 @@ struct machine {
 	struct virtio_dev *port;
 	struct console_options console_options;
 
-	/* How it ended; the first to say so wins. */
-	pthread_mutex_t lock;
-	const char *outcome; /* NULL while it runs */
-	int status;
+	struct ending ending;
 };
 
 /* ---- the end; from any thread ---- */
 
-static void end(void *arg, const char *outcome, int status)
+static void leave(void *arg)
 {
 	struct machine *m = arg;
 
-	pthread_mutex_lock(&m->lock);
-	if (!m->outcome) {
-		m->outcome = outcome;
-		m->status = status;
-		for (unsigned int i = 0; i < m->nr_vcpus; i++)
-			vcpu_leave(&m->vcpu[i]);
-		loop_stop(m->loop);
-	}
-	pthread_mutex_unlock(&m->lock);
+	for (unsigned int i = 0; i < m->nr_vcpus; i++)
+		vcpu_leave(&m->vcpu[i]);
+	loop_stop(m->loop);
 }
 
-/* The guest ended without reporting a status. */
-static void end_unreported(struct machine *m, const char *outcome)
+static void end(void *arg, const char *outcome, int status)
 {
-	if (m->supervisor) {
-		end(m, outcome, supervisor_no_word(m->supervisor, outcome));
-	} else if (m->config->expect_status) {
-		log_error("the guest ended (%s) without reporting a status", outcome);
-		end(m, outcome, STATUS_CRASHED);
-	} else {
-		end(m, outcome, STATUS_ENDED);
-	}
+	ending_say(&((struct machine *)arg)->ending, outcome, status);
 }
 
 static void on_power(void *arg, enum power_event what, uint8_t status)
 {
 	struct machine *m = arg;
 
-	if (what != POWER_STATUS) {
-		end_unreported(m, what == POWER_OFF ? "power-off" : "reset");
-	} else if (m->supervisor) {
-		end(m, "status", supervisor_reported(m->supervisor, status));
-	} else {
-		if (status > STATUS_GUEST_MAX)
-			log_warn("the guest reported status %u; given as %d", status,
-				 STATUS_GUEST_MAX);
-		end(m, "status", MIN(status, STATUS_GUEST_MAX));
-	}
+	if (what == POWER_STATUS)
+		ending_reported(&m->ending, status);
+	else
+		ending_unreported(&m->ending, what == POWER_OFF ? "power-off" : "reset");
 }
 
 static void on_crash(void *arg, struct vcpu *vcpu)
@@ -141,14 +119,13 @@ static void on_crash(void *arg, struct vcpu *vcpu)
 	if (vcpu->run_error)
 		end(m, "error", STATUS_CANNOT);
 	else
-		end(m, "crash",
-		    m->supervisor ? supervisor_no_word(m->supervisor, "crash") : STATUS_CRASHED);
+		ending_crashed(&m->ending);
 }
 
 /* A triple fault that the guest meant as a reset. */
 static void on_reset(void *arg)
 {
-	end_unreported(arg, "reset");
+	ending_unreported(&((struct machine *)arg)->ending, "reset");
 }
 
 static void on_console_quit(void *arg)
@@ -319,10 +296,11 @@ static int add_supervisor(struct machine *m)
 	const struct device_env env = device_env(m, "job");
 	const int ret = supervisor_create(&m->supervisor, m->config->job, m->loop, &env, &ops, m);
 
-	if (!ret)
-		m->console_options =
-			(struct console_options){ .where = supervisor_console(m->supervisor) };
-	return ret;
+	if (ret)
+		return ret;
+	m->ending.supervisor = m->supervisor;
+	m->console_options = (struct console_options){ .where = supervisor_console(m->supervisor) };
+	return 0;
 }
 
 static unsigned int serial_room_of(void *serial)
@@ -534,7 +512,7 @@ static int build(struct machine *m, uint64_t start_ns)
 /* In the order of DESIGN: vCPUs, I/O threads, devices in reverse, KVM, memory. */
 static void take_down(struct machine *m)
 {
-	supervisor_destroy(m->supervisor, m->status);
+	supervisor_destroy(m->supervisor, m->ending.status);
 	while (m->nr_slots > 0) {
 		struct device *d = m->slot[--m->nr_slots].device;
 
@@ -563,8 +541,11 @@ int machine_run(const struct config *config, uint64_t start_ns)
 		.config = config,
 		.kvm = { .fd = -1, .vm_fd = -1 },
 		.pins = config->pins,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.status = STATUS_CANNOT,
+		.ending = { .expect_status = config->expect_status,
+			    .over = leave,
+			    .arg = &m,
+			    .lock = PTHREAD_MUTEX_INITIALIZER,
+			    .status = STATUS_CANNOT },
 	};
 	unsigned int patience;
 	bool built;
@@ -582,17 +563,17 @@ int machine_run(const struct config *config, uint64_t start_ns)
 	/* Workers stop before the accounts are closed, so that these are complete. */
 	for (unsigned int i = 0; i < m.nr_slots; i++)
 		m.slot[i].device->ops->stop(m.slot[i].device);
-	patience = status_patience(m.outcome);
+	patience = status_patience(m.ending.outcome);
 	if (built) {
 		serial_finish(m.serial, patience);
-		stats_write(m.stats, m.outcome, m.status, patience);
+		stats_write(m.stats, m.ending.outcome, m.ending.status, patience);
 		stats_finish(m.stats);
 	}
 	take_down(&m);
 	if (config->job)
-		junit_finish(config->job->junit, m.status, patience);
+		junit_finish(config->job->junit, m.ending.status, patience);
 	log_flush(patience);
-	return m.status;
+	return m.ending.status;
 }
 
 const struct option_group *const *machine_devices(void)
