@@ -128,12 +128,13 @@ int kvm_create(struct kvm *kvm, int fd, const struct guestmem *mem)
 	for (int tries = 0; tries < MAX_TRIES && (!tries || errno == EINTR) && kvm->vm_fd < 0;
 	     tries++)
 		kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
-	if (kvm->vm_fd < 0)
-		ret = fail("KVM_CREATE_VM");
-	else
-		ret = arch_vm_init(kvm);
+	/*
+	 * Memory first: a slot waits for the readers of all that was registered with the VM before it, and the
+	 * interrupt chips register much.
+	 */
+	ret = kvm->vm_fd < 0 ? fail("KVM_CREATE_VM") : add_memory(kvm, mem);
 	if (!ret)
-		ret = add_memory(kvm, mem);
+		ret = arch_vm_init(kvm);
 	if (!ret) {
 		close(kvm->fd); /* all else is asked of the machine and its vCPUs */
 		kvm->fd = -1;
