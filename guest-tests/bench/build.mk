@@ -15,6 +15,9 @@ $(BUILD)/crr: $(CRR_OBJS)
 $(BUILD)/launch: $(LAUNCH_OBJS)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(if $(SANITIZE),,-static)
 
+$(BUILD)/floor: $(BUILD)/$(BENCH)/floor.o
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(if $(SANITIZE),,-static)
+
 $(BUILD)/wire: $(BUILD)/$(BENCH)/wire.o
 	$(CC) -o $@ $^ $(ALL_LDFLAGS)
 
@@ -25,7 +28,7 @@ $(BUILD)/$(BENCH)/test/test_%: $(BUILD)/$(BENCH)/test/test_%.o $(filter-out %/cr
 		$(BUILD)/vmm/base/test/messages.o
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) -lcmocka -lm
 
-BENCH_PROGS := $(addprefix $(BUILD)/,minivmm crr launch report wire)
+BENCH_PROGS := $(addprefix $(BUILD)/,minivmm crr launch floor report wire)
 
 # Short: minivmm beside bare metal. What can be set is told in $(BENCH)/bench.
 run: $(BENCH_PROGS) guest

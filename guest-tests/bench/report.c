@@ -103,12 +103,12 @@ void report_ratio_text(const struct ratio *ratio, char text[REPORT_TEXT])
 static const struct {
 	const char *piece, *name;
 } words[] = {
-	{ "bare", "bare metal" },	{ "qemu", "QEMU microvm" },
-	{ "lkvm", "kvmtool" },		{ "transport=pci", "PCI" },
-	{ "transport=mmio", "MMIO" },	{ "vhost=on", "vhost" },
-	{ "vhost=1", "vhost" },		{ "mode=irq", "interrupts" },
-	{ "mode=poll", "polling" },	{ "--sandbox=off", "no sandbox" },
-	{ "model=rtl8139", "RTL8139" },
+	{ "bare", "bare metal" },	   { "floor", "an empty VM" },
+	{ "qemu", "QEMU microvm" },	   { "lkvm", "kvmtool" },
+	{ "transport=pci", "PCI" },	   { "transport=mmio", "MMIO" },
+	{ "vhost=on", "vhost" },	   { "vhost=1", "vhost" },
+	{ "mode=irq", "interrupts" },	   { "mode=poll", "polling" },
+	{ "--sandbox=off", "no sandbox" }, { "model=rtl8139", "RTL8139" },
 };
 
 static const char *word(const char *piece)

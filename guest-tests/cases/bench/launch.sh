@@ -71,6 +71,10 @@ if [ -w /dev/kvm ]; then
 	CONFIGS='minivmm:transport=pci,--sandbox=off,mtu=1400' MINIVMM=$dir/vmm2 TESTS=crr "$compare" results >text 2>err
 	check "an option that is not the card's" grep -qE -- '^--sandbox=off .*--net tap=bench0,mac=[0-9a-f:]*,transport=pci,mtu=1400 ' args
 
+	CONFIGS=floor FLOOR=$build/floor TESTS=crr "$compare" results >text 2>err
+	check "an empty VM has a start" grep -Eq '^floor/start/1	serving_ms	[0-9]+\.[0-9]' results/results.tsv
+	check "and nothing else that could be measured" [ $?/"$(grep -c '^floor/crr' results/results.tsv)" = 0/0 ]
+
 	# Peers: one that wants other arguments, one that never starts, one that is not there.
 	cat >qemu <<-'END'
 		#!/bin/sh
