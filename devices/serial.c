@@ -58,16 +58,11 @@ static const struct counter_desc counter_desc[] = {
 
 static void lose(struct serial *s, unsigned int bytes)
 {
-	const int err = s->p.out->error;
-
 	s->counters.tx_lost += bytes;
 	if (s->loss_told || !bytes)
 		return;
 	s->loss_told = true;
-	log_warn("output of the serial port is being lost: %s",
-		 err == EAGAIN || err == EINTR ? "its reader does not keep up"
-		 : err == EFBIG		       ? "its file has reached its bound"
-					       : strerror(err));
+	log_warn("output of the serial port is being lost: %s", sink_strerror(s->p.out->error));
 }
 
 /* Write what the sink takes within @ms milliseconds; the rest stays, unless it will never be taken. */

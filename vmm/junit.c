@@ -230,7 +230,7 @@ static void write_first(struct junit *j)
 	ret = write_report(j, STATUS_CANNOT, false, 0);
 	memcpy(j->reason, reason, sizeof(reason));
 	if (ret)
-		log_warn("cannot write JUnit report '%s': %s", j->path, strerror(-ret));
+		log_warn("cannot write JUnit report '%s': %s", j->path, sink_strerror(-ret));
 }
 
 int junit_add_file(const struct junit *j, struct files *files)
@@ -275,7 +275,7 @@ void junit_finish(struct junit *j, int status, unsigned int ms)
 		ret = write_report(j, status, false, ms);
 	unread = sink_finish(&j->out);
 	if (ret)
-		log_warn("cannot write JUnit report '%s': %s", j->path, strerror(-ret));
+		log_warn("cannot write JUnit report '%s': %s", j->path, sink_strerror(-ret));
 	else if (unread)
 		log_warn("JUnit report '%s' was not read", j->path);
 }

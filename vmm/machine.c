@@ -560,10 +560,15 @@ int machine_run(const struct config *config, uint64_t start_ns)
 	if (built)
 		loop_run(m.loop);
 	vcpu_stop_all(m.vcpu, m.nr_vcpus);
-	/* Workers stop before the accounts are closed, so that these are complete. */
-	for (unsigned int i = 0; i < m.nr_slots; i++)
-		m.slot[i].device->ops->stop(m.slot[i].device);
 	patience = status_patience(m.ending.outcome);
+	/* Workers stop before the accounts are closed, so that these are complete. */
+	for (unsigned int i = 0; i < m.nr_slots; i++) {
+		struct device *d = m.slot[i].device;
+
+		if (d->output)
+			d->output->patience_ms = patience;
+		d->ops->stop(d);
+	}
 	if (built) {
 		serial_finish(m.serial, patience);
 		stats_write(m.stats, m.ending.outcome, m.ending.status, patience);

@@ -192,7 +192,7 @@ void stats_write(struct stats *s, const char *outcome, int status, unsigned int 
 	if (fclose(f) == 0) {
 		ret = s->rewind ? sink_replace(&s->out, text, len) : append(s, text, len, ms);
 		if (ret)
-			log_warn("cannot write stats to '%s': %s", s->path, strerror(-ret));
+			log_warn("cannot write stats to '%s': %s", s->path, sink_strerror(-ret));
 	}
 	free(text);
 }

@@ -29,9 +29,7 @@ static void log_all(struct tail *t, const char *buf, size_t n)
 	const size_t done = t->log ? sink_write(t->log, buf, n, 0) : n;
 
 	if (done < n && !t->lost)
-		log_warn("the log is being lost: %s", t->log->error == EAGAIN
-							      ? "its reader does not keep up"
-							      : strerror(t->log->error));
+		log_warn("the log is being lost: %s", sink_strerror(t->log->error));
 	t->lost += n - done;
 }
 

@@ -17,9 +17,8 @@
 #include "vmm/base/sink.h"
 
 #define RING_SIZE (8 * MIB)
-#define GATHER_MS 5    /* so long frames gather before the writer takes them */
-#define STUCK_MS  100  /* how long one write may wait */
-#define LAST_MS	  1000 /* and how long all of them, at the end */
+#define GATHER_MS 5  /* so long frames gather before the writer takes them */
+#define STUCK_MS  50 /* how long one write may wait */
 
 #define BLOCK_SECTION	  0x0a0d0d0au
 #define BLOCK_INTERFACE	  1u
@@ -162,7 +161,7 @@ static void give_up(struct pcap *p, int err)
 {
 	atomic_store(&p->failed, true);
 	log_error("cannot write capture '%s': %s (frames are missing in it from here on)",
-		  p->output.path, strerror(err));
+		  p->output.path, sink_strerror(err));
 }
 
 /* How much of it was taken, however long a slow reader takes while the machine runs. */
@@ -345,7 +344,7 @@ void pcap_finish(struct pcap *p)
 
 	if (!p || atomic_load(&p->stop))
 		return;
-	p->deadline = now_ns() + LAST_MS * 1000000ull;
+	p->deadline = now_ns() + p->output.patience_ms * 1000000ull;
 	atomic_store(&p->stop, true);
 	event_signal(p->wake_fd);
 	thread_join(&p->thread);

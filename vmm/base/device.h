@@ -36,6 +36,8 @@ struct device_output {
 	const char *what, *path; /* for messages: "capture", and its name */
 	struct sink sink;	 /* SINK_NOWHERE until it is open; closed by the device */
 	bool begun;		 /* it may be written to */
+	unsigned int
+		patience_ms; /* how long its reader has for the rest, once the device is to stop */
 };
 
 struct device {

@@ -123,6 +123,13 @@ size_t sink_write(struct sink *s, const void *bytes, size_t len, unsigned int ms
 	return s->fd < 0 ? len : (size_t)(from - (const char *)bytes);
 }
 
+const char *sink_strerror(int error)
+{
+	return error == EAGAIN || error == EINTR ? "its reader does not keep up"
+	       : error == EFBIG			 ? "its file has reached its bound"
+						 : strerror(error);
+}
+
 int sink_replace(struct sink *s, const char *text, size_t len)
 {
 	if (lseek(s->fd, 0, SEEK_SET) < 0)

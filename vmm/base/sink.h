@@ -57,6 +57,9 @@ size_t sink_write(struct sink *sink, const void *bytes, size_t len, unsigned int
  */
 int must_check sink_replace(struct sink *sink, const char *text, size_t len);
 
+/* What an @error of a sink's means, for messages. */
+const char *sink_strerror(int error);
+
 /* Wait until it takes bytes: 0, -EAGAIN after @ms milliseconds, -EINTR when a signal came. */
 int must_check sink_wait(const struct sink *sink, unsigned int ms);
 

@@ -116,5 +116,11 @@ guest_capture_that_nobody_reads()
 	[ -w /dev/net/tun ] || { why=skip; return 1; }
 	mkfifo "$tmp/fifo" && guest 42 s --net "tap=mvmcap,pcap=$tmp/fifo" && says 'bytes were not read' &&
 		guest 42 s --net "tap=mvmcap,pcap=/dev/full" && says "cannot write capture '/dev/full': No space left on device" &&
-		guest 42 s --net tap=mvmcap,pcap=/dev/null && [ ! -s "$tmp/err" ]
+		guest 42 s --net tap=mvmcap,pcap=/dev/null && [ ! -s "$tmp/err" ] || return 1
+	exec 8<>"$tmp/fifo" # a reader that does not read, at two ends
+	dd if=/dev/zero of="$tmp/fifo" bs=4096 oflag=nonblock 2>/dev/null
+	vmm 124 --kernel "$small" --append l --net "tap=mvmcap,pcap=$tmp/fifo" --timeout 300ms && says 'its reader does not keep up' 2 || return 1
+	background --append l --net "tap=mvmcap,model=rtl8139,pcap=$tmp/fifo" 2>"$tmp/err" </dev/null
+	kill $pid
+	over 143 && says 'its reader does not keep up'
 }
