@@ -36,6 +36,7 @@ static const struct format formats[] = {
 	{ "VHDX", 0, MARK("vhdxfile") },
 	{ "VHD", 0, MARK("conectix") },	   /* growing or differencing */
 	{ "VHD", -512, MARK("conectix") }, /* fixed: a raw disk with a sector behind it */
+	{ "VHD", -511, MARK("conectix") }, /* the same, by Virtual PC before 2004 */
 	{ "VDI", 64, MARK("\x7f\x10\xda\xbe") },
 	{ "Parallels", 0, MARK("WithoutFreeSpace") },
 	{ "Parallels", 0, MARK("WithouFreSpacExt") },
@@ -53,6 +54,10 @@ static const struct format formats[] = {
 	{ "lz4", 0, MARK("\x04\x22\x4d\x18"), "lz4 -d" },
 	{ "zip", 0, MARK("PK\3\4"), "unzip" },
 	{ "7z", 0, MARK("7z\xbc\xaf\x27\x1c"), "7z x" },
+	{ "rar", 0, MARK("Rar!\x1a\x07"), "unrar x" },
+	{ "lzip", 0, MARK("LZIP"), "lzip -d" },
+	{ "lzop", 0, MARK("\x89LZO\0\r\n\x1a\n"), "lzop -d" },
+	{ "img2simg", 0, MARK("\x3a\xff\x26\xed"), "simg2img" },
 };
 
 static bool has_mark(int fd, uint64_t size, const struct format *f)

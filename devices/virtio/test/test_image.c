@@ -75,6 +75,7 @@ static void test_formats_are_refused(void **state)
 		SAMPLE("vhdxfileq\0e\0m\0u\0", 0),
 		SAMPLE("conectix\0\0\0\2\0\1\0\0", 0),
 		SAMPLE("conectix\0\0\0\2\0\1\0\0", SIZE - 512),
+		SAMPLE("conectix\0\0\0\2\0\1\0\0", SIZE - 511),
 		SAMPLE("\x7f\x10\xda\xbe\1\0\1\0", 64),
 		SAMPLE("WithoutFreeSpace\2\0\0\0", 0),
 		SAMPLE("WithouFreSpacExt\2\0\0\0", 0),
@@ -90,6 +91,10 @@ static void test_formats_are_refused(void **state)
 		SAMPLE("\x04\x22\x4d\x18\x64\x40", 0),
 		SAMPLE("PK\3\4\x14\0", 0),
 		SAMPLE("7z\xbc\xaf\x27\x1c\0\4", 0),
+		SAMPLE("Rar!\x1a\x07\1\0", 0),
+		SAMPLE("LZIP\1\x0c", 0),
+		SAMPLE("\x89LZO\0\r\n\x1a\n\x10\x40", 0),
+		SAMPLE("\x3a\xff\x26\xed\1\0\0\0", 0),
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(samples); i++) {
