@@ -248,32 +248,57 @@ static const char *foreign(const char *line, size_t len, unsigned int number)
 	return NULL;
 }
 
-static int check_line(const char *line, size_t len, const char *path, unsigned int number)
+static int check_line(const char *line, size_t len, unsigned int number)
 {
 	const char *what = foreign(line, len, number);
 
 	if (what) {
-		log_error("line %u of configuration file '%s' is no plain text: %s", number, path,
-			  what);
+		log_error("no plain text: %s", what);
 		return -EINVAL;
 	}
-	if (len > MAX_LINE - 1 || (len == MAX_LINE - 1 && line[len - 1] != '\n')) {
-		log_error("line %u of configuration file '%s' is longer than %d bytes", number,
-			  path, MAX_LINE - 2);
+	if (len == MAX_LINE - 1 && line[len - 1] != '\n') {
+		log_error("more than %d bytes", MAX_LINE - 2);
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* As fgets(), of what may have NUL bytes in it: its length, 0 at the end. What is a byte too long is no line. */
+static size_t read_line(FILE *f, char line[MAX_LINE])
+{
+	size_t len = 0;
+	int c = 0;
+
+	while (len < MAX_LINE - 1 && c != '\n' && (c = getc(f)) != EOF)
+		line[len++] = (char)c;
+	line[len] = '\0';
+	return len;
+}
+
+static int read_lines(struct config *config, const struct option_group *const *devices, FILE *f,
+		      const char *path)
+{
+	char line[MAX_LINE], place[512];
+	size_t len;
+	int ret = 0;
+
+	for (unsigned int number = 1; !ret && (len = read_line(f, line)); number++) {
+		snprintf(place, sizeof(place), "in line %u of configuration file '%s'", number,
+			 path);
+		log_set_place(place);
+		ret = check_line(line, len, number);
+		if (!ret)
+			ret = parse_line(config, devices, line);
+	}
+	log_set_place(NULL);
+	return ret;
 }
 
 static int read_file(struct config *config, const struct option_group *const *devices,
 		     const char *path)
 {
 	FILE *f;
-	size_t room = 0;
-	char *line = NULL;
-	unsigned int number = 0;
-	ssize_t len;
-	int ret = 0;
+	int ret;
 
 	if (config->nr_configs == CONFIG_MAX_FILES) {
 		log_error("too many --config: at most %u", CONFIG_MAX_FILES);
@@ -286,19 +311,11 @@ static int read_file(struct config *config, const struct option_group *const *de
 		log_error("cannot read configuration file '%s': %s", path, strerror(-ret));
 		return ret;
 	}
-	while (!ret && (len = getline(&line, &room, f)) >= 0) {
-		ret = check_line(line, (size_t)len, path, ++number);
-		if (ret)
-			break;
-		ret = parse_line(config, devices, line);
-		if (ret)
-			log_error("in line %u of configuration file '%s'", number, path);
-	}
+	ret = read_lines(config, devices, f, path);
 	if (!ret && ferror(f)) {
 		ret = -EIO;
 		log_error("cannot read configuration file '%s': %s", path, strerror(errno));
 	}
-	free(line);
 	fclose(f);
 	return ret;
 }

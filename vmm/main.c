@@ -91,7 +91,7 @@ static int doctor(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	const uint64_t start_ns = now_ns();
-	struct thread_signal_stack stack;
+	static struct thread_signal_stack stack; /* main's own may be small (RLIMIT_STACK) */
 	struct config config;
 	enum config_action action;
 

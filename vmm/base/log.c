@@ -26,6 +26,7 @@ static uint64_t lost_untold;
 static struct log_counters counters;
 static bool (*hook)(void *arg, const char *text, bool error);
 static void *hook_arg;
+static const char *place;
 
 const struct counter_desc log_counter_desc[] = {
 	COUNTER(struct log_counters, lost),
@@ -60,6 +61,11 @@ void log_set_hook(bool (*new_hook)(void *arg, const char *text, bool error), voi
 	pthread_mutex_unlock(&lock);
 }
 
+void log_set_place(const char *text)
+{
+	place = text;
+}
+
 static void lose(uint64_t lines)
 {
 	counters.lost += lines;
@@ -76,9 +82,12 @@ static size_t format(char *line, size_t room, const char *fmt, va_list ap)
 
 	if (m > 0)
 		n += MIN((size_t)m, room - n - 1);
+	if (place)
+		n += MIN((size_t)snprintf(line + n, room - n, ", %s", place), room - n - 1);
+	/* A name that was given to us may have anything in it; a terminal would obey it. */
 	for (size_t i = 0; i < n; i++)
-		if (line[i] == '\n')
-			line[i] = ' ';
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = line[i] == '\n' ? ' ' : '?';
 	return n;
 }
 

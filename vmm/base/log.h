@@ -49,6 +49,9 @@ void log_open(void);
  */
 void log_set_hook(bool (*hook)(void *arg, const char *text, bool error), void *arg);
 
+/* Behind each message: where the user has written what is wrong. NULL: nowhere. While there is one thread. */
+void log_set_place(const char *text);
+
 /* Give what is queued @ms milliseconds to be taken. */
 void log_flush(unsigned int ms);
 

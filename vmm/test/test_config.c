@@ -541,6 +541,8 @@ static void test_bad_files(void **state)
 	fwrite("kernel = k\nmem\0 = 1G\n", 1, 22, f);
 	fclose(f);
 	check_bad(line, "has a NUL byte in it");
+	check_bad("--kernel k --config /dev/zero",
+		  "has a NUL byte in it"); /* no line without end */
 	/* The longest line that fits, with and without its end, and one byte more. */
 	for (size_t n = 8189; n < 8195; n++)
 		for (unsigned int end = 0; end < 2; end++) {

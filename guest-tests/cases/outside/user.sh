@@ -99,7 +99,7 @@ user_missing_value() { cannot 'needs a value' --kernel; }
 user_stray_argument() { cannot "unexpected argument 'x'" x; }
 user_no_such_disk() { cannot "'$tmp/none'" --kernel "$small" --disk "$tmp/none"; }
 user_no_such_config() { cannot "'$tmp/none'" --config "$tmp/none"; }
-user_bad_config_line() { echo 'mem = much' >"$tmp/conf"; vmm 125 --config "$tmp/conf" && says "in line 1 of configuration file '$tmp/conf'" 2; }
+user_bad_config_line() { echo 'mem = much' >"$tmp/conf"; vmm 125 --config "$tmp/conf" && says "in line 1 of configuration file '$tmp/conf'"; }
 user_stats_not_writable() { cannot "'/proc/none'" --kernel "$small" --stats /proc/none; }
 user_memory_too_large() { (ulimit -v 2000000; cannot 'cannot reserve' --kernel "$small" --mem 1000G); }
 user_help() { vmm 0 --help && grep -q -- '--kernel FILE' "$tmp/out" && [ "$(wc -l <"$tmp/out")" -le 100 ] && [ "$(wc -L <"$tmp/out")" -le 100 ]; }

@@ -27,8 +27,15 @@ static void test_lines(void **state)
 	log_set_raw_terminal(false);
 	log_set_verbose(false);
 	log_warn("%s", "");
+	log_warn("%s", "\033[31m\r\t\x7f\xc3\xbc");
+	log_set_place("in line 1");
+	log_warn("a");
+	log_set_place(NULL);
+	log_warn("b");
 	assert_string_equal(messages_end(), "minivmm: cannot open 'a b'\nminivmm: 5\n"
-					    "minivmm: raw\r\nminivmm: \n");
+					    "minivmm: raw\r\nminivmm: \n"
+					    "minivmm: ?[31m???\xc3\xbc\n"
+					    "minivmm: a, in line 1\nminivmm: b\n");
 }
 
 static bool take(void *arg, const char *text, bool error)
