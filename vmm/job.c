@@ -191,10 +191,6 @@ static void take_frame(struct job *j)
 			finish(j, JOB_END_STATUS, u.exit.status & 255);
 		break;
 	case JOB_FAILED:
-		for (char *c = u.text; *c;
-		     c++) /* the guest's words: nothing for a terminal to obey */
-			if ((unsigned char)*c < ' ' || *c == 0x7f)
-				*c = '?';
 		log_error("%s", u.text);
 		finish(j, JOB_END_FAILED, 0);
 		break;

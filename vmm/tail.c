@@ -111,14 +111,9 @@ void tail_print(struct tail *t, unsigned int lines)
 	while (take(t))
 		;
 	len = recent_copy(&t->kept, text);
-	for (size_t i = 0; i < len; i++) {
-		const char c = text[i];
-
-		if (c == '\n' || c == '\t' || (unsigned char)c >= ' ')
-			text[n++] = c == 0x7f ? '?' : c;
-		else if (c != '\r')
-			text[n++] = '?';
-	}
+	for (size_t i = 0; i < len; i++)
+		if (text[i] != '\r')
+			text[n++] = text[i] ? text[i] : '?';
 	text[n] = '\0';
 	last = last_lines(text, n, lines);
 	for (const char *at = text; *at;) {

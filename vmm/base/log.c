@@ -84,10 +84,10 @@ static size_t format(char *line, size_t room, const char *fmt, va_list ap)
 		n += MIN((size_t)m, room - n - 1);
 	if (place)
 		n += MIN((size_t)snprintf(line + n, room - n, ", %s", place), room - n - 1);
-	/* A name that was given to us may have anything in it; a terminal would obey it. */
+	/* Names and a guest's words may have anything in them, which a terminal would obey. */
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			line[i] = line[i] == '\n' ? ' ' : '?';
+			line[i] = line[i] == '\n' || line[i] == '\t' ? ' ' : '?';
 	return n;
 }
 

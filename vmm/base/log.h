@@ -5,7 +5,8 @@
  * code logs where the cause is known and returns -errno; callers above pass the error on silently.
  * Safe from any thread, also under locks: a message never waits for its reader. What stderr does not
  * take is queued until the next message or log_flush(); when the queue is full, or stderr takes nothing
- * any more, messages are lost, counted, and their number is said when it can be. Lines never interleave.
+ * any more, messages are lost, counted, and their number is said when it can be. Lines never interleave. Control
+ * characters, as a name or a guest's words may have them, come out as spaces and question marks.
  * While the console is a raw terminal the line ends in CR LF.
  */
 #ifndef VMM_BASE_LOG_H

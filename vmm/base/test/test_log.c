@@ -34,7 +34,7 @@ static void test_lines(void **state)
 	log_warn("b");
 	assert_string_equal(messages_end(), "minivmm: cannot open 'a b'\nminivmm: 5\n"
 					    "minivmm: raw\r\nminivmm: \n"
-					    "minivmm: ?[31m???\xc3\xbc\n"
+					    "minivmm: ?[31m? ?\xc3\xbc\n"
 					    "minivmm: a, in line 1\nminivmm: b\n");
 }
 
