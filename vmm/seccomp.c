@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -128,6 +129,7 @@ static const struct rule rules[] = {
 	{ SYS_ftruncate, MAIN | FS, {}, "accounts are rewritten in place" },
 	{ SYS_pread64, MAIN, {}, "KVM's own statistics, the tap's" },
 	{ SYS_pread64, NET, {}, "rare: the tap's, where the guest has no buffers" },
+	{ SYS_ioctl, MAIN | NET, { IS(1, SIOCGIFNAME) }, "rare: the tap's name, which may have changed" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCSETS) }, "a terminal is put back" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCGETS) }, "a terminal is put back" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TIOCGPGRP) }, "rare: whether the terminal is ours now" },

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,19 +20,14 @@
 int ifstats_open(struct ifstats *s, const char *name)
 {
 	struct ifstats_values values;
-	int ret;
 
 	*s = IFSTATS_NONE;
-	snprintf(s->name, sizeof(s->name), "%s", name);
 	s->index = (int)if_nametoindex(name);
 	s->dev_fd = open(DEV_PATH, O_RDONLY | O_CLOEXEC);
 	if (s->dev_fd < 0)
 		return -errno;
-	ret = ifstats_read(s, &values);
-	if (ret)
-		return ret;
 	s->netlink_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	return s->netlink_fd < 0 ? -errno : 0;
+	return s->netlink_fd < 0 ? -errno : ifstats_read(s, &values);
 }
 
 void ifstats_close(struct ifstats *s)
@@ -42,14 +39,14 @@ void ifstats_close(struct ifstats *s)
 	*s = IFSTATS_NONE;
 }
 
-/* "NAME: 8 numbers of what came, 8 of what was sent": true where @line is of our interface. */
-static bool parse_line(const struct ifstats *s, const char *line, struct ifstats_values *v)
+/* "NAME: 8 numbers of what came, 8 of what was sent": true where @line is of the interface @name. */
+static bool parse_line(const char *name, const char *line, struct ifstats_values *v)
 {
-	const size_t len = strlen(s->name);
+	const size_t len = strlen(name);
 	unsigned long long rx[3], tx[3];
 
 	line += strspn(line, " ");
-	if (strncmp(line, s->name, len) || line[len] != ':')
+	if (strncmp(line, name, len) || line[len] != ':')
 		return false;
 	if (sscanf(line + len + 1, "%*u %llu %llu %llu %*u %*u %*u %*u %*u %llu %llu %llu", &rx[0],
 		   &rx[1], &rx[2], &tx[0], &tx[1], &tx[2]) != 6)
@@ -60,9 +57,13 @@ static bool parse_line(const struct ifstats *s, const char *line, struct ifstats
 
 int ifstats_read(const struct ifstats *s, struct ifstats_values *out)
 {
+	struct ifreq now = { .ifr_ifindex = s->index };
 	char text[4096 + 1];
 	size_t have = 0;
 	off_t at = 0;
+
+	if (ioctl(s->netlink_fd, SIOCGIFNAME, &now) < 0)
+		return -errno;
 
 	for (;;) {
 		const ssize_t n = pread(s->dev_fd, text + have, sizeof(text) - 1 - have, at);
@@ -75,7 +76,7 @@ int ifstats_read(const struct ifstats *s, struct ifstats_values *out)
 		text[have] = '\0';
 		for (; (end = strchr(line, '\n')); line = end + 1) {
 			*end = '\0';
-			if (parse_line(s, line, out))
+			if (parse_line(now.ifr_name, line, out))
 				return 0;
 		}
 		have -= (size_t)(line - text); /* a line in two pieces */

@@ -17,8 +17,7 @@
 struct ifstats {
 	int dev_fd;	/* /proc/net/dev, or -1 */
 	int netlink_fd; /* or -1 */
-	char name[IFNAMSIZ];
-	int index;
+	int index;	/* its name may change, and become another's */
 };
 
 #define IFSTATS_NONE ((struct ifstats){ .dev_fd = -1, .netlink_fd = -1 })
@@ -33,7 +32,7 @@ struct ifstats_values {
 int must_check ifstats_open(struct ifstats *stats, const char *name);
 void ifstats_close(struct ifstats *stats);
 
-/* -errno: the interface is gone, or has another name now. */
+/* -errno: the interface is gone. */
 int must_check ifstats_read(const struct ifstats *stats, struct ifstats_values *out);
 
 /* Frames that its root queueing discipline has dropped. -errno, -ENOENT where it has none. */

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -327,6 +328,7 @@ static const struct trial allowed[] = {
 	{ "ioctl", ALL, SYS_ioctl, { STDIN_FILENO, TCSETS, T } },
 	{ "ioctl", ALL, SYS_ioctl, { STDIN_FILENO, TIOCGPGRP, T } },
 	{ "ioctl", MAIN, SYS_ioctl, { OTHER_FD, FIONREAD, T } },
+	{ "ioctl", MAIN | NET, SYS_ioctl, { OTHER_FD, SIOCGIFNAME, T } },
 	{ "lseek", MAIN, SYS_lseek, { -1 } },
 	{ "ftruncate", MAIN, SYS_ftruncate, { -1 } },
 	{ "close", MAIN, SYS_close, { -1 } },

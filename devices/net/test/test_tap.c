@@ -145,8 +145,8 @@ static void test_forbidden(void **state)
 	(void)state;
 	need_taps();
 	for (unsigned int i = 0; i < 2; i++) {
-		const int fd = make_tap(names[i],
-				    IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (i ? IFF_MULTI_QUEUE : 0));
+		const int fd = make_tap(names[i], IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
+							  (i ? IFF_MULTI_QUEUE : 0));
 
 		assert_true(fd >= 0);
 		assert_int_equal(ioctl(fd, TUNSETOWNER, 12345), 0);
@@ -491,19 +491,48 @@ static void test_here_without_rights(void **state)
 	be->ops->close(be);
 }
 
+static void rename_to(const char *from, const char *to)
+{
+	struct ifreq ifr = { 0 };
+	const int fd = sock();
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", from);
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &ifr), 0); /* down, as older kernels want it */
+	snprintf(ifr.ifr_newname, sizeof(ifr.ifr_newname), "%s", to);
+	assert_int_equal(ioctl(fd, SIOCSIFNAME, &ifr), 0);
+	close(fd);
+	set_up(to);
+}
+
+/* What is counted is the tap's, whatever it is called now, and whoever has taken its name. */
+static void test_renamed(void **state)
+{
+	struct netbe *be = NULL;
+	struct netbe_host host;
+	int other;
+
+	(void)state;
+	need_taps();
+	assert_int_equal(open_tap("mvold", -1, &be), 0);
+	rename_to("mvold", "mvnew");
+	check_counts(be, true);
+	other = make_tap("mvold", IFF_TAP);
+	assert_true(other >= 0);
+	assert_int_equal(be->ops->host(be, &host, true), 0);
+	assert_int_equal(host.taken, 3);
+	be->ops->close(be);
+	close(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_not_a_tap),
-		cmocka_unit_test(test_made),
-		cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_forbidden),
-		cmocka_unit_test(test_settings),
-		cmocka_unit_test(test_bridge_mtu),
-		cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_address_of_descriptor),
-		cmocka_unit_test(test_elsewhere),
-		cmocka_unit_test(test_here_without_rights),
+		cmocka_unit_test(test_not_a_tap), cmocka_unit_test(test_made),
+		cmocka_unit_test(test_kinds),	  cmocka_unit_test(test_forbidden),
+		cmocka_unit_test(test_settings),  cmocka_unit_test(test_bridge_mtu),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_address_of_descriptor),
+		cmocka_unit_test(test_elsewhere), cmocka_unit_test(test_here_without_rights),
+		cmocka_unit_test(test_renamed),
 	};
 
 	return cmocka_run_group_tests(tests, tap_setup, NULL);

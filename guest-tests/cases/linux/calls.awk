@@ -46,7 +46,7 @@ function what(text, call)
 	if (call != "ioctl" && call != "futex")
 		return ""
 	sub(/_PRIVATE/, "", text)
-	if (!match(text, /KVM_[A-Z_]+|TUNSETOFFLOAD|TC[SG]ETS|FUTEX_WA[A-Z]+(_BITSET)?/))
+	if (!match(text, /KVM_[A-Z_]+|TUN[A-Z]+|TC[SG]ETS|TIOC[A-Z]+|FIONREAD|SIOC[A-Z]+|FUTEX_WA[A-Z]+(_BITSET)?/))
 		return " ?"
 	return " " substr(text, RSTART, RLENGTH)
 }
