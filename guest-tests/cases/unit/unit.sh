@@ -1,2 +1,2 @@
 # The unit tests: cmocka's programs, whose closing lines count each test.
-make --no-print-directory -C "$top" BUILD="$build" unit || exit
+make -j"$(nproc)" --no-print-directory -C "$top" BUILD="$build" unit || exit
