@@ -24,6 +24,11 @@ static const struct counter_desc counter_desc[] = {
 	COUNTER(struct job_counters, err_bytes),
 	COUNTER(struct job_counters, in_bytes),
 	COUNTER(struct job_counters, lost_bytes),
+	COUNTER(struct job_counters, guest_agent_us),
+	COUNTER(struct job_counters, guest_root_us),
+	COUNTER(struct job_counters, guest_command_us),
+	COUNTER_TIME(struct job_counters, started),
+	COUNTER_TIME(struct job_counters, first_output),
 	COUNTER_END,
 };
 
@@ -147,6 +152,8 @@ static void write_some(struct job *j, int *fd, uint64_t *count, uint32_t stream)
 			lose_stream(j, fd, stream, err);
 		n = MAX(n, 0);
 		*count += (uint64_t)n;
+		if (n && !j->counters.first_output)
+			j->counters.first_output = now_ns();
 	}
 	if (j->ops->wrote)
 		j->ops->wrote(j->arg, from, (size_t)n);
@@ -178,6 +185,10 @@ static void take_frame(struct job *j)
 	switch (j->frame.type) {
 	case JOB_STARTED:
 		j->started = u.started;
+		j->counters.guest_agent_us = u.started.agent_ns / 1000;
+		j->counters.guest_root_us = u.started.root_ns / 1000;
+		j->counters.guest_command_us = u.started.command_ns / 1000;
+		j->counters.started = now_ns();
 		break;
 	case JOB_TAKEN:
 		j->window = MIN(j->window + u.taken, (size_t)JOB_WINDOW);

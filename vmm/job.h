@@ -67,10 +67,14 @@ enum job_end job_end(const struct job *job, uint32_t *value);
 /* Nanoseconds since the guest's kernel started, by the agent; NULL before it has said so. */
 const struct job_started *job_started(struct job *job);
 
-/* Added as "job": bytes of each stream, and output that nobody took (EPIPE, ENOSPC). */
+/* Added as "job": bytes of each stream, and output that nobody took (EPIPE, ENOSPC); and how the start went. */
 struct job_counters {
 	uint64_t out_bytes, err_bytes, in_bytes;
 	uint64_t lost_bytes;
+	/* Microseconds since the guest's kernel started, by the guest: its agent runs, the root is there, the command runs. */
+	uint64_t guest_agent_us, guest_root_us, guest_command_us;
+	uint64_t started,
+		first_output; /* time stamps here: word of that, and what it wrote first has been written */
 };
 const struct job_counters *job_counters(const struct job *job);
 
