@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/net/pcap.h"
 #include "devices/virtio/net.h"
 #include "vmm/base/log.h"
 
