@@ -4,84 +4,41 @@
 
 #include <stdint.h>
 
-static inline void cpu_out8(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
+/* cpu_inN() and cpu_outN(): ports. cpu_readN() and cpu_writeN(): device registers, by plain moves, which every VMM's
+ * instruction decoder knows. */
+#define CPU_ACCESS(bits, suffix)                                                                \
+	static inline uint##bits##_t cpu_in##bits(uint16_t port)                                \
+	{                                                                                       \
+		uint##bits##_t value;                                                           \
+                                                                                                \
+		__asm__ volatile("in" suffix " %1, %0" : "=a"(value) : "Nd"(port) : "memory");  \
+		return value;                                                                   \
+	}                                                                                       \
+	static inline void cpu_out##bits(uint16_t port, uint##bits##_t value)                   \
+	{                                                                                       \
+		__asm__ volatile("out" suffix " %0, %1" : : "a"(value), "Nd"(port) : "memory"); \
+	}                                                                                       \
+	static inline uint##bits##_t cpu_read##bits(uint64_t address)                           \
+	{                                                                                       \
+		uint##bits##_t value;                                                           \
+                                                                                                \
+		__asm__ volatile("mov" suffix " (%1), %0"                                       \
+				 : "=a"(value)                                                  \
+				 : "r"(address)                                                 \
+				 : "memory");                                                   \
+		return value;                                                                   \
+	}                                                                                       \
+	static inline void cpu_write##bits(uint64_t address, uint##bits##_t value)              \
+	{                                                                                       \
+		__asm__ volatile("mov" suffix " %0, (%1)"                                       \
+				 :                                                              \
+				 : "a"(value), "r"(address)                                     \
+				 : "memory");                                                   \
+	}
 
-static inline void cpu_out16(uint16_t port, uint16_t value)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-static inline void cpu_out32(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-static inline uint8_t cpu_in8(uint16_t port)
-{
-	uint8_t value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-	return value;
-}
-
-static inline uint16_t cpu_in16(uint16_t port)
-{
-	uint16_t value;
-
-	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-	return value;
-}
-
-static inline uint32_t cpu_in32(uint16_t port)
-{
-	uint32_t value;
-
-	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-	return value;
-}
-
-/* Device registers: plain moves, which every VMM's instruction decoder knows. */
-static inline uint8_t cpu_read8(uint64_t address)
-{
-	uint8_t value;
-
-	__asm__ volatile("movb (%1), %0" : "=a"(value) : "r"(address) : "memory");
-	return value;
-}
-
-static inline uint16_t cpu_read16(uint64_t address)
-{
-	uint16_t value;
-
-	__asm__ volatile("movw (%1), %0" : "=a"(value) : "r"(address) : "memory");
-	return value;
-}
-
-static inline uint32_t cpu_read32(uint64_t address)
-{
-	uint32_t value;
-
-	__asm__ volatile("movl (%1), %0" : "=a"(value) : "r"(address) : "memory");
-	return value;
-}
-
-static inline void cpu_write8(uint64_t address, uint8_t value)
-{
-	__asm__ volatile("movb %0, (%1)" : : "a"(value), "r"(address) : "memory");
-}
-
-static inline void cpu_write16(uint64_t address, uint16_t value)
-{
-	__asm__ volatile("movw %0, (%1)" : : "a"(value), "r"(address) : "memory");
-}
-
-static inline void cpu_write32(uint64_t address, uint32_t value)
-{
-	__asm__ volatile("movl %0, (%1)" : : "a"(value), "r"(address) : "memory");
-}
+CPU_ACCESS(8, "b")
+CPU_ACCESS(16, "w")
+CPU_ACCESS(32, "l")
 
 static inline uint64_t cpu_tsc(void)
 {
