@@ -1,5 +1,5 @@
 # Fuzz targets: one a file, linked with the real code. They want clang, and are built in folders of their own: with
-# ASan and UBSan; those whose device copies memory of ours to the guest with MSan too; and to see what is covered.
+# ASan, UBSan and counts of what is covered; those whose device copies memory of ours to the guest with MSan too.
 #
 #   make fuzz [SECS=30] [TARGET=net]    each target that long on its corpus, two at a time
 #   make fuzz-corpus                    each file of the corpus once, and what they cover
@@ -22,9 +22,8 @@ fuzz_build = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/fuzz/$(1) CC=clang-1
 
 fuzz-build:
 	@$(FUZZ)/run need
-	@+$(call fuzz_build,asan,-fsanitize=address -fsanitize=undefined -fsanitize=fuzzer-no-link -fno-sanitize-recover=all,$(FUZZ_TARGETS))
+	@+$(call fuzz_build,asan,-fsanitize=address -fsanitize=undefined -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -fprofile-instr-generate -fcoverage-mapping,$(FUZZ_TARGETS))
 	@+$(call fuzz_build,msan,-fsanitize=memory -fsanitize=fuzzer-no-link,$(FUZZ_MSAN))
-	@+$(call fuzz_build,cov,-fprofile-instr-generate -fcoverage-mapping,$(FUZZ_TARGETS))
 
 fuzz-corpus: fuzz-build
 	@$(FUZZ)/run 0 $(TARGET)
