@@ -3,6 +3,7 @@
 #   make            build/minivmm (STATIC=1: without shared libraries)
 #   make check      unit tests, layers, format: the quick part
 #   make test       every test; installs what is missing where it may
+#   make soak       hundreds of jobs, and what is left of them: nothing (guest-tests/soak)
 #   make install    with manual page and completion, below $(DESTDIR)$(PREFIX); make uninstall
 #   make dist       a static release as build/minivmm-VERSION.tar.gz, the same bytes wherever it is built
 #   make run        the paired guest, measured
@@ -143,6 +144,9 @@ tools: $(GUESTS) $(BENCH_PROGS) $(BUILD)/guest-stack linux-tools
 test: all tools
 	@guest-tests/run
 
+soak: all tools
+	@guest-tests/soak
+
 # ASan would take the stack for signals back from a thread that ends, which stands on it by then: see thread.h.
 asan:
 	ASAN_OPTIONS="use_sigaltstack=0 $(ASAN_OPTIONS)" $(MAKE) BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" \
@@ -159,6 +163,6 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(OBJS:.o=.d) $(BUILD)/vmm/manual/manual.d $(UNIT_TESTS:=.d) $(TEST_HELPERS:%.c=$(BUILD)/%.d)
-.PHONY: all install uninstall dist tools unit layers format format-check check asan tsan clean force test run bench
+.PHONY: all install uninstall dist tools unit layers format format-check check soak asan tsan clean force test run bench
 .SECONDARY:
 .DELETE_ON_ERROR:
