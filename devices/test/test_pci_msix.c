@@ -227,7 +227,8 @@ static void odd_table_accesses_have_no_effect(void **state)
 	static const struct {
 		unsigned int offset, size;
 	} odd[] = {
-		{ 0, 1 }, { 0, 2 }, { 1, 4 }, { 2, 4 }, { 3, 1 }, { 4, 8 }, { 6, 4 }, { 12, 1 }
+		{ 0, 1 }, { 0, 2 }, { 1, 4 },  { 2, 4 }, { 3, 1 }, { 4, 8 }, { 6, 4 }, { 12, 1 },
+		{ 0, 3 }, { 1, 3 }, { 13, 3 }, { 0, 5 }, { 3, 5 }, { 2, 6 }, { 0, 7 }, { 9, 7 },
 	};
 
 	msix_on(x);

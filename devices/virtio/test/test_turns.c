@@ -1,6 +1,7 @@
 /*
  * A vCPU that plays with avail->idx whenever the device looks: each consumer of each queue works in turns that end, so
- * that a reset comes through. Where a turn did not end the reset would wait for ever.
+ * that a reset comes through, and so does the loss of the right to touch memory. Where a turn did not end they would
+ * wait for ever.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -252,6 +253,21 @@ static void await_looks(unsigned int queues)
 	}
 }
 
+/* While it may not touch memory (Bus Master Enable) it looks no more; then it goes on by itself. */
+static void hold_still(const struct subject *s)
+{
+	unsigned int before[QUEUES_MAX];
+
+	virtio_set_dma(dev, false);
+	for (unsigned int q = 0; q < dev->nr_vqs; q++)
+		before[q] = looks[q];
+	usleep(10000); /* time to do what it must not */
+	for (unsigned int q = 0; q < dev->nr_vqs; q++)
+		assert_int_equal(looks[q], before[q]);
+	virtio_set_dma(dev, true);
+	await_looks(s->queues);
+}
+
 static void play(const struct subject *s, int end)
 {
 	memset(taken, 0, sizeof(taken));
@@ -263,6 +279,7 @@ static void play(const struct subject *s, int end)
 	for (unsigned int q = 0; q < dev->nr_vqs; q++)
 		vdriver_force_kick(&d, q);
 	await_looks(s->queues);
+	hold_still(s);
 	mode = end;
 	if (end == FLIP)
 		await_looks(s->flipped);

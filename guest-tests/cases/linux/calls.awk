@@ -14,7 +14,7 @@ file == 1 && /^\t\{ SYS_/ {
 	call = part[1]
 	sub(/.*SYS_/, "", call)
 	gsub(/ /, "", part[2])
-	sub(/ALL/, "MAIN|VCPU|NET|DISK|RNG|FS", part[2])
+	sub(/ALL/, "MAIN|VCPU|NET|DISK|RNG|FS|JOB", part[2])
 	n = split(tolower(part[2]), kind, "|")
 	for (i = 1; i <= n; i++)
 		listed[kind[i] " " call what($0, call)] = /"rare: / ? "rare" : "usual"
@@ -23,12 +23,13 @@ file == 1 && /^\t\{ SYS_/ {
 file > 1 && /prctl\(PR_SET_NAME, "/ {
 	split($0, part, "\"")
 	kind_of[file, $1] = part[2]
-	sub(/[0-9.]+$/, "", kind_of[file, $1])
+	sub(/^job.*|[0-9.]+$/, part[2] ~ /^job/ ? "job" : "", kind_of[file, $1])
 }
 
 file > 1 && $2 ~ /^[a-z0-9_]+\(/ && behind[file, $1] {
 	call = $2
 	sub(/\(.*/, "", call)
+	sub(/^syscall_0x1c4$/, "fchmodat2", call) # to an older strace
 	seen[kind_of[file, $1] " " call what($0, call)]++
 }
 

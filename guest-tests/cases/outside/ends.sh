@@ -183,3 +183,23 @@ guest_terminal_reset()
 		printf '\033[31m\033[?25lq' | run 7 --append e --timeout 40s >"$tmp/out" 2>"$tmp/err" &&
 		[ "$(cat "$tmp/out")" = "$(printf '\033[31m\033[?25lq')" ]
 }
+
+# Whatever signal ends the machine, the terminal is put back.
+signal_it()
+{
+	local p
+	for p in /proc/[0-9]*; do
+		! grep -qs '^vcpu0' $p/task/*/comm || kill -"$1" "${p#/proc/}"
+	done
+}
+guest_signals_on_a_terminal()
+{
+	local s
+	command -v script >/dev/null || skip 'a program or a right is missing'
+	for s in HUP INT QUIT ABRT SEGV USR2 ALRM TERM XCPU RTMIN; do
+		script -qec "ulimit -c 0; $minivmm --kernel $small --mem 16M --timeout 50s --append l; echo status \$?; stty -a" /dev/null \
+			< <(while_it_runs signal_it $s) >"$tmp/tty" 2>&1
+		grep -q "status $((128 + $(kill -l $s)))" "$tmp/tty" && grep -q ' icanon .* echo ' "$tmp/tty" ||
+			fail "$s: $(tr -d '\r' <"$tmp/tty" | tail -n 5)"
+	done
+}

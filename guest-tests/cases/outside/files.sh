@@ -40,6 +40,19 @@ guest_disk_in_use_by_the_host()
 	return $done
 }
 
+guest_disk_mounted_by_the_host()
+{
+	local done
+	command -v mkfs.ext2 >/dev/null && with_loop && mkfs.ext2 -q "$loop" && mkdir "$tmp/mounted" || skip 'a program or a right is missing'
+	mount -t ext2 "$loop" "$tmp/mounted" || { losetup -d "$loop"; skip 'no ext2 here'; }
+	guest 42 s --disk "$loop" && says "disk '$loop' is mounted or otherwise in use by the host" &&
+		guest 42 s --disk "$loop,ro" && says "disk '$loop' is mounted"
+	done=$?
+	umount "$tmp/mounted"
+	losetup -d "$loop"
+	return $done
+}
+
 # The same file, by whatever name, is not both read and written over, and not written twice.
 user_same_file_twice()
 {
