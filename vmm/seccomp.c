@@ -11,6 +11,7 @@
 #include <linux/sockios.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -140,6 +141,7 @@ static const struct rule rules[] = {
 	{ SYS_tgkill, MAIN, { IS(0, OWN_PID), IS(2, SIGTSTP) }, "rare: stopped, with the terminal put back" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TIOCGWINSZ) }, "rare: the terminal's new size, for a job's" },
 	{ SYS_ioctl, MAIN, { IS(1, FIONREAD) }, "rare: what is left in a FIFO that nobody reads" },
+	{ SYS_flock, MAIN, { IS(1, LOCK_UN) }, "rare: the end of a disk, whose lock the parent may have as well" },
 	{ SYS_close, MAIN | FS, {}, "the end" },
 	{ SYS_close, VCPU, {}, "rare: what a guest had open when its driver resets a share" },
 	{ SYS_exit, VCPU | NET | DISK | RNG | FS | JOB, {}, "the end of a thread" },

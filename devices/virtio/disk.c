@@ -135,6 +135,8 @@ int disk_open(struct disk *disk, const char *path, int fd, bool readonly, bool r
 
 void disk_close(struct disk *disk)
 {
+	/* Closing alone would leave it locked where the parent has the same open. */
+	flock(disk->fd, LOCK_UN);
 	close(disk->fd);
 }
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -231,6 +232,8 @@ static const struct trial forbidden[] = {
 	{ "ioctl", ALL & ~VCPU, SYS_ioctl, { VCPU_FD, KVM_RUN } },
 	{ "ioctl", ALL & ~VCPU, SYS_ioctl, { VCPU_FD, KVM_GET_REGS, T } },
 	{ "ioctl", ALL, SYS_ioctl, { OTHER_FD, TIOCGPGRP, T } },
+	{ "flock", ALL, SYS_flock, { OTHER_FD, LOCK_EX } },
+	{ "flock", ALL & ~MAIN, SYS_flock, { OTHER_FD, LOCK_UN } },
 	{ "close", ALL & ~(FS | MAIN | VCPU), SYS_close, { OTHER_FD } },
 	{ "ftruncate", ALL & ~(MAIN | FS), SYS_ftruncate, { OTHER_FD } },
 	{ "epoll_create1", ALL, SYS_epoll_create1, { 0 } },

@@ -40,6 +40,16 @@ guest_disk_in_use_by_the_host()
 	return $done
 }
 
+# A disk is locked as long as its machine runs, and no longer: not by what its parent has open.
+guest_disk_lock()
+{
+	truncate -s 1M "$tmp/locked" && exec 8<>"$tmp/locked" 9<"$tmp/locked" || return 1
+	guest 42 s --disk fd=8 && guest 42 s --disk "$tmp/locked" && guest 42 s --disk fd=9,ro && guest 42 s --disk "$tmp/locked" || return 1
+	background --append l --disk fd=8 2>"$tmp/err" </dev/null || return 1
+	cannot 'in use by another disk or program' --kernel "$small" --disk "$tmp/locked" || return 1
+	kill $pid
+	over 143 && guest 42 s --disk "$tmp/locked"
+}
 guest_disk_mounted_by_the_host()
 {
 	local done
