@@ -364,7 +364,7 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 	if (!ret)
 		ret = be->ops->set_features(be, 0); /* frames are received whole */
 	if (ret) {
-		log_error("cannot create %s: %s", env->name, strerror(-ret));
+		log_otherwise("cannot create %s: %s", env->name, strerror(-ret));
 		goto fail;
 	}
 	memcpy(&d->eeprom.word[7], params->mac, sizeof(params->mac));

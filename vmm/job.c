@@ -463,7 +463,7 @@ int job_create(struct job **out, struct loop *loop, const struct device_env *env
 	if (!ret)
 		ret = start(j, &j->reader, env->guard, "job.in", read_input);
 	if (ret) {
-		log_error("cannot carry the job's streams: %s", strerror(-ret));
+		log_otherwise("cannot carry the job's streams: %s", strerror(-ret));
 		job_destroy(j);
 		return ret;
 	}

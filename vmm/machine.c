@@ -548,16 +548,18 @@ int machine_run(const struct config *config, uint64_t start_ns)
 			    .status = STATUS_CANNOT },
 	};
 	unsigned int patience;
-	bool built;
+	int ret;
 
 	signals_block(&m.signals);
 	init_buses(&m);
-	built = !build(&m, start_ns);
+	ret = build(&m, start_ns);
+	if (ret)
+		log_otherwise("cannot make the machine: %s", strerror(-ret));
 
 	/* The others wait in KVM for their start-up IPI; the boot processor goes last. */
-	for (unsigned int i = built ? m.nr_vcpus : 0; i-- > 0;)
+	for (unsigned int i = ret ? 0 : m.nr_vcpus; i-- > 0;)
 		vcpu_go(&m.vcpu[i]);
-	if (built)
+	if (!ret)
 		loop_run(m.loop);
 	vcpu_stop_all(m.vcpu, m.nr_vcpus);
 	patience = status_patience(m.ending.outcome);
@@ -569,7 +571,7 @@ int machine_run(const struct config *config, uint64_t start_ns)
 			d->output->patience_ms = patience;
 		d->ops->stop(d);
 	}
-	if (built) {
+	if (!ret) {
 		serial_finish(m.serial, patience);
 		stats_write(m.stats, m.ending.outcome, m.ending.status, patience);
 		stats_finish(m.stats);

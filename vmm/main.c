@@ -107,8 +107,10 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "doctor"))
 		return doctor(argc - 1, argv + 1);
 	const bool run = argc > 1 && !strcmp(argv[1], "run");
-	if (run ? run_parse(&config, machine_devices(), argc - 1, argv + 1, &action)
-		: config_parse(&config, machine_devices(), argc, argv, &action)) {
+	const int ret = run ? run_parse(&config, machine_devices(), argc - 1, argv + 1, &action)
+			    : config_parse(&config, machine_devices(), argc, argv, &action);
+	if (ret) {
+		log_otherwise("cannot read the options: %s", strerror(-ret));
 		log_flush(1000);
 		return STATUS_CANNOT;
 	}

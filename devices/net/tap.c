@@ -146,7 +146,7 @@ static void report_attach(const char *name, int err)
 			"cannot open tap '%s': an interface of that name exists and is not a tap (ip -d link show %s)",
 			name, name);
 	else
-		log_error("cannot open tap '%s': %s", name, strerror(err));
+		log_otherwise("cannot open tap '%s': %s", name, strerror(err));
 }
 
 /* One more queue of the tap by name, which is made if there is none. -errno. */
@@ -193,8 +193,8 @@ static int attach(struct tap *tap, const char *name, const struct netbe_wish *wi
 			ret = attach_queue(tap, tap->ifname, IFF_MULTI_QUEUE);
 	}
 	if (ret && tap->be.pairs)
-		log_error("cannot open queue %u of tap '%s': %s", tap->be.pairs, tap->ifname,
-			  strerror(-ret));
+		log_otherwise("cannot open queue %u of tap '%s': %s", tap->be.pairs, tap->ifname,
+			      strerror(-ret));
 	else if (ret)
 		report_attach(name, -ret);
 	return ret;

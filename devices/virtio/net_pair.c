@@ -347,7 +347,7 @@ int net_pair_create(struct net_pair **out, const struct device_env *env,
 	if (!ret)
 		ret = loop_timer_init(n->loop, &n->rx_timer);
 	if (ret)
-		log_error("cannot create a queue pair of %s: %s", env->name, strerror(-ret));
+		log_otherwise("cannot create a queue pair of %s: %s", env->name, strerror(-ret));
 	else
 		ret = loop_start(n->loop, THREAD_NET, env->guard);
 	if (ret) {

@@ -150,7 +150,8 @@ int virtio_workers_create(struct virtio_workers **out, const struct virtio_worke
 	if (!ret)
 		ret = start(w);
 	if (ret) {
-		log_error("cannot create the workers of %s: %s", params->dev->name, strerror(-ret));
+		log_otherwise("cannot create the workers of %s: %s", params->dev->name,
+			      strerror(-ret));
 		virtio_workers_destroy(w);
 		return ret;
 	}

@@ -14,7 +14,7 @@
 
 #define QUEUE_SIZE (16 * KIB)
 
-static atomic_bool verbose, raw_terminal;
+static atomic_bool verbose, raw_terminal, error_said;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the rest */
 static struct sink sink = {
@@ -140,6 +140,8 @@ static void log_line(bool error, const char *fmt, va_list ap)
 	const int saved = errno;
 	size_t len = format(line, sizeof(line) - 2, fmt, ap); /* but for CR LF */
 
+	if (error)
+		error_said = true;
 	pthread_mutex_lock(&lock);
 	drain(0);
 	if (!hook || hook(hook_arg, line + strlen(PREFIX), error)) {
@@ -176,5 +178,6 @@ void log_flush(unsigned int ms)
 	}
 
 LOG_FUNCTION(log_error, true, true)
+LOG_FUNCTION(log_otherwise, !error_said, true)
 LOG_FUNCTION(log_warn, true, false)
 LOG_FUNCTION(log_info, verbose, false)

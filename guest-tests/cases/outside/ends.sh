@@ -141,6 +141,25 @@ guest_parent_ignores_children()
 	[ $? -eq 42 ]
 }
 
+# Whatever cannot be had: one line says what, and where all can be had there is none.
+guest_limits()
+{
+	local args=(--kernel "$small" --mem 16M --append s --rng --cpus 2 --fs /usr,ro --stats "$tmp/stats" --console none --disk "$tmp/disk") kind n
+	truncate -s 1M "$tmp/disk"
+	[ ! -w /dev/net/tun ] || args+=(--net "tap=limit0,queues=2,pcap=$tmp/pcap" --net tap=limit1,model=rtl8139)
+	for kind in 'n 5 1 90' 'v 2000 1000 60000' 'd 500 1000 60000'; do
+		set -- $kind
+		for ((n = $2; n < $4; n += $3)); do
+			(ulimit -$1 $n && exec "$minivmm" "${args[@]}") </dev/null 2>"$tmp/err"
+			case $?/$(wc -l <"$tmp/err") in
+			125/1 | 42/0 | 127/*) ;; # 127: not even its libraries
+			*) fail "ulimit -$1 $n: $(cat "$tmp/err")" ;;
+			esac
+		done
+		[ ! -s "$tmp/err" ] || fail "ulimit -$1 $n is not enough: $(cat "$tmp/err")"
+	done
+}
+
 # Whatever of 0, 1 and 2 is closed, no file of ours takes its place.
 guest_closed_descriptors()
 {
