@@ -94,6 +94,7 @@ static const struct rule rules[] = {
 	{ SYS_ioctl, VCPU | NET | DISK | RNG, { IS(0, VM_FD), IS(1, KVM_IRQ_LINE) }, "rare: a pin that PCI devices without MSI-X share" },
 	{ SYS_ioctl, MAIN | VCPU, { IS(1, TUNSETOFFLOAD) }, "offloads are negotiated, and taken back" },
 	{ SYS_ioctl, NET, { IS(1, TUNSETOFFLOAD) }, "rare: the driver changes offloads by its control queue" },
+	{ SYS_ioctl, MAIN | VCPU | NET, { IS(1, TUNSETSTEERINGEBPF) }, "rare: the driver asks for RSS, or leaves" },
 	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_GET_REGS) }, "rare: a crash is explained" },
 	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_GET_SREGS) }, "rare: a crash is explained" },
 	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_TRANSLATE) }, "rare: a crash is explained" },

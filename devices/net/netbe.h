@@ -16,6 +16,7 @@
 
 #include <linux/virtio_net.h>
 
+#include "devices/net/steering.h"
 #include "vmm/base/options.h"
 #include "vmm/base/util.h"
 
@@ -72,6 +73,12 @@ struct netbe_ops {
 	int (*set_features)(struct netbe *be, uint64_t features);
 
 	/*
+	 * Where features have VIRTIO_NET_F_RSS: have queues take frames by @rule, or, NULL, as the backend does by
+	 * itself. -errno.
+	 */
+	int (*steer)(struct netbe *be, const struct steering_rule *rule);
+
+	/*
 	 * What the host has counted; optional. @qdisc: with that, for which only the main thread may ask.
 	 * -errno where it cannot be known. Any thread.
 	 */
@@ -102,6 +109,7 @@ struct netbe_wish {
 	unsigned int pairs; /* 1 to NETBE_MAX_PAIRS queue pairs */
 	bool exactly;	    /* the user said so: fewer will not do */
 	unsigned int mtu;   /* or 0: whatever it has */
+	bool steer;	    /* RSS, where it can be had */
 	const uint8_t *mac; /* the address that the card will have; NULL: the backend's */
 };
 

@@ -74,6 +74,11 @@ static int tap_set_features(struct netbe *be, uint64_t features)
 	return set_offload(be, tun_f);
 }
 
+static int tap_steer(struct netbe *be, const struct steering_rule *rule)
+{
+	return steering_apply(container_of(be, struct tap, be)->steering, be->fd[0], rule);
+}
+
 /* What the tap sends goes to the guest, what it receives comes from there; a frame is sent once it is read. */
 static int tap_host(struct netbe *be, struct netbe_host *out, bool qdisc)
 {
@@ -103,6 +108,9 @@ static void tap_close(struct netbe *be)
 	char byte;
 
 	ifstats_close(&tap->stats);
+	if (tap->steering)
+		tap_steer(be, NULL); /* a tap may outlive us */
+	steering_destroy(tap->steering);
 	for (unsigned int i = 0; i < be->pairs; i++)
 		close(be->fd[i]);
 	if (tap->life[0] >= 0) {
@@ -118,6 +126,7 @@ static const struct netbe_ops tap_ops = {
 	.recv = tap_recv,
 	.send = tap_send,
 	.set_features = tap_set_features,
+	.steer = tap_steer,
 	.host = tap_host,
 	.close = tap_close,
 };
@@ -289,6 +298,26 @@ static int negotiate(struct tap *tap)
 	return 0;
 }
 
+/* RSS, if the kernel lets us; the tap's own flow steering is there in any case. */
+static void prepare_steering(struct tap *tap)
+{
+	int ret = -ENOTSUP;
+
+	if (tap->be.pairs > 1) {
+		ret = steering_create(&tap->steering);
+		if (!ret)
+			ret = steering_probe(tap->be.fd[0]);
+	}
+	if (!ret) {
+		tap->be.features |= NET_F(RSS);
+		return;
+	}
+	log_warn("%s: no RSS, its own flow steering remains: %s", tap->be.name,
+		 tap->be.pairs == 1 ? "it has one queue (queues=N)"
+		 : ret == -EPERM    ? "bpf(2) is not ours to call (CAP_BPF, or root)"
+				    : strerror(-ret));
+}
+
 /* A name tells a tap within a namespace, and is often used again for the next; else its own address does. */
 static void pick_mac(struct tap *tap, bool given)
 {
@@ -338,6 +367,8 @@ static int open_tap(struct netbe **out, const struct netbe_tap_options *config,
 		 tap->ifname);
 	if (!ret)
 		ret = negotiate(tap);
+	if (!ret && wish->steer)
+		prepare_steering(tap);
 	if (!ret)
 		ret = tap_link_configure(tap, config, made);
 	if (ret) {

@@ -17,7 +17,8 @@ struct tap {
 	struct ifstats_values first; /* what had been counted before */
 	uint64_t last_qdisc,
 		qdisc; /* what that had dropped when last seen, and since the start: it may be replaced */
-	int life[2]; /* of a macvtap, or -1 */
+	struct steering *steering; /* or NULL */
+	int life[2];		   /* of a macvtap, or -1 */
 };
 
 /*

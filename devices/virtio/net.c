@@ -9,6 +9,7 @@
 #include "devices/net/filter.h"
 #include "devices/net/pcap.h"
 #include "devices/virtio/net_pair.h"
+#include "devices/virtio/net_rss.h"
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
@@ -21,14 +22,13 @@ struct ctrl_counters {
 	uint64_t commands, refused;
 	uint64_t pairs; /* that the driver has receive, as it said last; 0: no driver */
 	uint64_t max_pairs;
+	uint64_t rss; /* 1: the driver says which pair gets what, 0: the backend */
 };
 
 static const struct counter_desc ctrl_desc[] = {
-	COUNTER(struct ctrl_counters, commands),
-	COUNTER(struct ctrl_counters, refused),
-	COUNTER(struct ctrl_counters, pairs),
-	COUNTER(struct ctrl_counters, max_pairs),
-	COUNTER_END,
+	COUNTER(struct ctrl_counters, commands), COUNTER(struct ctrl_counters, refused),
+	COUNTER(struct ctrl_counters, pairs),	 COUNTER(struct ctrl_counters, max_pairs),
+	COUNTER(struct ctrl_counters, rss),	 COUNTER_END,
 };
 
 struct net {
@@ -118,7 +118,27 @@ static int enable_pairs(struct net *n, unsigned int nr)
 	return ret;
 }
 
+/* Receive by @rule, or, where that is NULL, as the backend has it. */
+static int steer(struct net *n, const struct steering_rule *rule)
+{
+	int ret = 0;
+
+	if (n->be->features & NET_F(RSS) && !netbe_is_gone(n->be))
+		ret = n->be->ops->steer(n->be, rule);
+	if (!ret)
+		n->ctrl.rss = rule != NULL;
+	return ret;
+}
+
 /* ---- control queue (5.1.6.5) ---- */
+
+static int receive_on(struct net *n, unsigned int pairs)
+{
+	for (unsigned int i = 0; i < 2u * pairs; i++)
+		if (!n->vq[i].live)
+			return -EINVAL;
+	return pairs == n->nr_enabled ? 0 : enable_pairs(n, pairs);
+}
 
 static int set_pairs(struct net *n, const struct iovec *iov, unsigned int nr)
 {
@@ -129,10 +149,22 @@ static int set_pairs(struct net *n, const struct iovec *iov, unsigned int nr)
 	iov_to_buf(iov, nr, 0, &pairs, sizeof(pairs));
 	if (pairs < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || pairs > n->nr_pairs)
 		return -EINVAL;
-	for (unsigned int i = 0; i < 2u * pairs; i++)
-		if (!n->vq[i].live)
-			return -EINVAL;
-	return pairs == n->nr_enabled ? 0 : enable_pairs(n, pairs);
+	const int ret = receive_on(n, pairs);
+	return ret ? ret : steer(n, NULL);
+}
+
+static int set_rss(struct net *n, const struct iovec *iov, unsigned int nr)
+{
+	struct steering_rule rule;
+	int ret;
+
+	if (!virtio_has_feature(&n->dev, VIRTIO_NET_F_RSS))
+		return -EINVAL;
+	ret = net_rss_parse(&rule, iov, nr, n->nr_pairs);
+	if (ret < 0)
+		return ret;
+	ret = receive_on(n, (unsigned int)ret);
+	return ret ? ret : steer(n, &rule);
 }
 
 static int set_guest_offloads(struct net *n, const struct iovec *iov, unsigned int nr)
@@ -180,6 +212,8 @@ static int command(struct net *n, struct iovec *iov, unsigned int nr)
 		return cmd[1] == VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET ? set_guest_offloads(n, iov, nr)
 								    : -EINVAL;
 	case VIRTIO_NET_CTRL_MQ:
+		if (cmd[1] == VIRTIO_NET_CTRL_MQ_RSS_CONFIG)
+			return set_rss(n, iov, nr);
 		return cmd[1] == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET ? set_pairs(n, iov, nr) : -EINVAL;
 	default:
 		return -EINVAL;
@@ -261,6 +295,7 @@ static void net_reset(struct virtio_dev *dev)
 
 	net_pause(dev);
 	n->ctrl.pairs = 0;
+	steer(n, NULL);
 	set_offloads(n, 0);
 	virtio_config_set(dev, offsetof(struct virtio_net_config, mac), n->mac, sizeof(n->mac));
 }
@@ -268,7 +303,8 @@ static void net_reset(struct virtio_dev *dev)
 /* The driver has come: one pair receives until it says otherwise. Without MQ there is but one. */
 static int start_pairs(struct net *n)
 {
-	const bool several = virtio_has_feature(&n->dev, VIRTIO_NET_F_MQ);
+	const bool several = virtio_has_feature(&n->dev, VIRTIO_NET_F_MQ) ||
+			     virtio_has_feature(&n->dev, VIRTIO_NET_F_RSS);
 	int ret = 0;
 
 	n->nr_running = several ? n->nr_pairs : 1;
@@ -394,6 +430,9 @@ static void describe(struct net *n, const struct virtio_net_options *options)
 	memcpy(n->config.mac, n->mac, sizeof(n->mac));
 	n->config.status = VIRTIO_NET_S_LINK_UP;
 	n->config.mtu = (uint16_t)n->be->mtu;
+	n->config.rss_max_key_size = STEERING_KEY_MAX;
+	n->config.rss_max_indirection_table_length = STEERING_TABLE_MAX;
+	n->config.supported_hash_types = STEERING_TYPES;
 	n->dev = (struct virtio_dev){
 		.ops = &net_ops,
 		.device_id = VIRTIO_ID_NET,
@@ -402,7 +441,10 @@ static void describe(struct net *n, const struct virtio_net_options *options)
 		.vq = n->vq,
 		.nr_vqs = 2 * n->nr_pairs + 1,
 		.config = &n->config,
-		.config_len = offsetof(struct virtio_net_config, mtu) + sizeof(n->config.mtu),
+		.config_len =
+			n->be->features & NET_F(RSS)
+				? sizeof(n->config)
+				: offsetof(struct virtio_net_config, mtu) + sizeof(n->config.mtu),
 	};
 }
 

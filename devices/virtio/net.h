@@ -19,6 +19,7 @@ struct virtio_net_options {
 	uint8_t mac[6];	     /* all 0: the backend's */
 	unsigned int mtu;    /* for the backend; 0: what it has */
 	unsigned int queues; /* pairs; 0: as many as the backend has, at most the vCPUs */
+	bool rss;	     /* offer it, where the backend has it */
 	unsigned int queue_size;
 	unsigned int poll_us;	      /* busy-poll for at most this long after work; 0: never */
 	struct net_switches switches; /* what it offers of what there is */

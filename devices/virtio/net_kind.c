@@ -19,10 +19,10 @@ static int check_options(const void *values, const char *text, const void *const
 	if (!ret)
 		ret = net_switches_check(&o->switches, text);
 	if (!ret && o->model != NET_MODEL_VIRTIO &&
-	    (o->virtio.transport == TRANSPORT_MMIO || o->virtio.packed || o->queues > 1 ||
+	    (o->virtio.transport == TRANSPORT_MMIO || o->virtio.packed || o->queues > 1 || o->rss ||
 	     o->poll_us || o->queue_size != QUEUE_SIZE)) {
 		log_error(
-			"--net %s: transport=mmio, packed, queues=, poll= and queue-size= are of model=virtio",
+			"--net %s: transport=mmio, packed, queues=, rss, poll= and queue-size= are of model=virtio",
 			text);
 		return -EINVAL;
 	}
@@ -43,6 +43,7 @@ static int create(struct device **out, const struct device_env *env, const void 
 		.pairs = o->queues ? o->queues : MIN(env->cpus, NETBE_MAX_PAIRS),
 		.exactly = o->queues,
 		.mtu = o->mtu,
+		.steer = o->rss,
 		.mac = memcmp(o->mac, none, sizeof(none)) ? o->mac : NULL,
 	};
 	struct netbe *be;
@@ -64,6 +65,8 @@ static const struct option keys[] = {
 	{ "queues", OPTION_NUMBER, AT(queues), "N",
 	  "queue pairs, each with a thread of its own, of a multi_queue tap\n(as many as vCPUs where the tap has them)",
 	  .min = 1, .max = NETBE_MAX_PAIRS },
+	{ "rss", OPTION_SWITCH, AT(rss), "on|off",
+	  "offer RSS: the driver says by a hash which queue takes what,\nnot the tap's flow steering" },
 	{ "mtu", OPTION_NUMBER, AT(mtu), "N",
 	  "of the tap (as it is), or what a socket's other end takes", .min = 68, .max = MAX_MTU,
 	  .why = "as a tap takes" },

@@ -30,7 +30,10 @@ void fuzz_card_create(struct fuzz_card *c, struct fuzz *f)
 
 unsigned int fuzz_card_ctrl(const struct fuzz_card *c)
 {
-	return virtio_has_feature(c->driver.dev, VIRTIO_NET_F_MQ) ? 2 * c->backend.be.pairs : 2;
+	return virtio_has_feature(c->driver.dev, VIRTIO_NET_F_MQ) ||
+			       virtio_has_feature(c->driver.dev, VIRTIO_NET_F_RSS)
+		       ? 2 * c->backend.be.pairs
+		       : 2;
 }
 
 void fuzz_card_frame(struct fuzz_card *c, struct fuzz *f)

@@ -3,6 +3,23 @@
 
 #include <string.h>
 
+#include <linux/virtio_net.h>
+
+/* Chance does not find lengths that fit together: table and key are as long as there is room, the rest is the input's. */
+static void fit_rss(uint8_t *data, size_t len)
+{
+	size_t entries = 1, tail;
+
+	if (len < 8 + 2 + 3)
+		return;
+	while (8 + 4 * entries + 3 <= len && entries < 64)
+		entries *= 2;
+	tail = 8 + 2 * entries;
+	data[4] = (uint8_t)(entries - 1);
+	data[5] = 0;
+	data[tail + 2] = (uint8_t)(len - tail - 3);
+}
+
 /* Class and command are near those that exist; what follows is as long as the input likes. */
 static void command(struct fuzz_card *c, struct fuzz *f)
 {
@@ -12,6 +29,8 @@ static void command(struct fuzz_card *c, struct fuzz *f)
 
 	bytes = fuzz_bytes(f, fuzz_int(f, 1) % (sizeof(cmd) - 2), &len);
 	memcpy(cmd + 2, bytes, len);
+	if (cmd[0] == VIRTIO_NET_CTRL_MQ && cmd[1] == VIRTIO_NET_CTRL_MQ_RSS_CONFIG)
+		fit_rss(cmd + 2, len);
 	fuzz_driver_request(&c->driver, fuzz_card_ctrl(c), cmd, (uint32_t)len + 2, 0,
 			    fuzz_below(f, 3));
 }

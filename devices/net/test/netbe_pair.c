@@ -72,6 +72,15 @@ static int pair_set_features(struct netbe *be, uint64_t features)
 	return err;
 }
 
+static int pair_steer(struct netbe *be, const struct steering_rule *rule)
+{
+	const int err = injected(&to_pair(be)->steer_fault);
+
+	if (!err)
+		to_pair(be)->rule = rule ? *rule : (struct steering_rule){ 0 };
+	return err;
+}
+
 static void pair_close(struct netbe *be)
 {
 	assert_false(to_pair(be)->closed);
@@ -97,6 +106,7 @@ static int pair_host(struct netbe *be, struct netbe_host *out, bool qdisc)
 static const struct netbe_ops pair_ops = { .recv = pair_recv,
 					   .send = pair_send,
 					   .set_features = pair_set_features,
+					   .steer = pair_steer,
 					   .host = pair_host,
 					   .close = pair_close };
 

@@ -20,9 +20,10 @@ struct netbe_pair {
 	struct netbe be;
 	int peer;		    /* the test's end; non-blocking */
 	int peers[NETBE_MAX_PAIRS]; /* those of all queues; the first is @peer */
-	struct netbe_pair_fault send_fault, recv_fault, features_fault;
+	struct netbe_pair_fault send_fault, recv_fault, features_fault, steer_fault;
 	atomic_bool recv_loses;	   /* the frame that a recv_fault hits */
 	_Atomic uint64_t features; /* what was last set */
+	struct steering_rule rule; /* what was last set, without entries: none */
 	/* What its host counts: the first two by itself, the others are the test's. */
 	_Atomic uint64_t passed, taken, queue_full, qdisc, discarded;
 	atomic_bool no_host; /* and it does not tell */

@@ -36,7 +36,7 @@ void use_pair(unsigned int i)
 
 void use_queues(uint64_t features)
 {
-	ctrl = features & F(MQ) ? 2 * queues : CTRL;
+	ctrl = features & (F(MQ) | F(RSS)) ? 2 * queues : CTRL;
 	mark = d.next_gpa;
 }
 
@@ -90,6 +90,14 @@ int setup_queues(void **state)
 {
 	queues = 4;
 	create(OFFLOADS, 64, 0);
+	(void)state;
+	return 0;
+}
+
+int setup_rss(void **state)
+{
+	queues = 4;
+	create(OFFLOADS | F(RSS), 64, 0);
 	(void)state;
 	return 0;
 }

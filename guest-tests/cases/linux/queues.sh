@@ -2,11 +2,11 @@
 # Several queue pairs: on a tap that has them (the vCPUs say how many), and as many as are asked for.
 case $VARIANT in
 mmio) pairs=2 keys=transport=mmio ;;
-pci) pairs=4 keys=queues=4 ;;
+pci) pairs=4 keys=queues=4,rss ;;
 esac
 tap 1 multi_queue
 background crr server
-start "pairs=$pairs" --cpus 2 --net "$(nic 1 "$keys")" --stats "$WORK/stats.json"
+start "pairs=$pairs rss=$([ $VARIANT = mmio ] || echo 2)" --cpus 2 --net "$(nic 1 "$keys")" --stats "$WORK/stats.json"
 console_has READY
 threads=$(cat /proc/$vmm/task/*/comm | grep -c '^net0')
 [ "$threads" = $pairs ] || fail "there are $threads threads for $pairs queue pairs"
@@ -33,7 +33,7 @@ done
 
 # ---- guest ----
 # pairs=N: the driver has that many; it changes its mind about them under traffic, of which every byte is checked, its
-# interrupts move from CPU to CPU, it lets go of the card and takes it again.
+# interrupts move from CPU to CPU, it lets go of the card and takes it again. rss=Q: it has what it hashes come to queue Q.
 net 1
 nic=$(nic 1)
 device=$(realpath "/sys/class/net/$nic/device")
@@ -81,8 +81,22 @@ spread()
 	done
 }
 
+# irqs QUEUE: how many interrupts it has had.
+irqs() { awk -v queue="$1" '$NF ~ "virtio[0-9]-input." queue "$" { for (i = 2; i < NF; i++) if ($i ~ /^[0-9]+$/) n += $i } END { print n + 0 }' /proc/interrupts; }
+
+steered()
+{
+	must channels "$nic" rss "$rss"
+	sleep 1
+	before=$(irqs "$rss") others=$(($(irqs 1) + $(irqs 3)))
+	must fetch 10.0.1.1 1M
+	[ "$(irqs "$rss")" -gt "$before" ] || fail "RSS: nothing came to queue $rss"
+	[ $(($(irqs 1) + $(irqs 3))) = "$others" ] || fail "RSS: something came to a queue that it does not name"
+}
+
 crr server &
 traffic resize
+[ -z "$rss" ] || steered
 traffic move
 traffic spread
 for cpu in 1 2; do

@@ -1,0 +1,18 @@
+/*
+ * The RSS command of a network card's control queue (virtio 1.2, 5.1.6.5.7): which of its queue pairs a frame goes to.
+ */
+#ifndef DEVICES_VIRTIO_NET_RSS_H
+#define DEVICES_VIRTIO_NET_RSS_H
+
+#include <sys/uio.h>
+
+#include "devices/net/steering.h"
+
+/*
+ * The rule in a command's data (struct virtio_net_rss_config with all of its table and key, and nothing more), for a
+ * card of @pairs queue pairs. How many of these the rule makes use of, from the first on; -EINVAL where it is none.
+ */
+int must_check net_rss_parse(struct steering_rule *rule, const struct iovec *iov, unsigned int nr,
+			     unsigned int pairs);
+
+#endif
