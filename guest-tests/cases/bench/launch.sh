@@ -97,6 +97,16 @@ if [ -w /dev/kvm ]; then
 	check "words after its name too" grep -q '^about	qemu:vhost=on	not measured: did not come up' results/results.tsv
 	check "the load stands in the results" grep -Eq '^about	load during	[0-9.]+ to [0-9.]+ ' results/results.tsv
 
+	# The same for what passt costs.
+	if ((EUID == 0)) && command -v passt >/dev/null; then
+		QEMU=$dir/vmm SECS=0.2 MINIVMM=$build/minivmm "$top/guest-tests/bench/passt" 1 >text 2>err
+		check "passt's costs without a peer: status" [ $? = 0 ]
+		check "a row says why" grep -qx 'qemu: not measured: did not come up: vmm: no such luck' text
+		check "and minivmm is measured" grep -Eq '^crr +minivmm +/ tap +[0-9.]+ ' text
+	else
+		skipped "passt's costs" 'no passt, or no root'
+	fi
+
 	# A stock netperf, and none.
 	printf '#!/bin/sh\necho "16384 131072 1 1 2.00 777.5"\necho "5 6"\n' >netperf && chmod +x netperf
 	CONFIGS=qemu QEMU=$dir/qemu NETPERF=$dir/netperf TESTS='netperf-crr netperf-udp' "$compare" results >text 2>err
