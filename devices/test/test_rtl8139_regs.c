@@ -379,6 +379,43 @@ static void test_a_reset_at_any_time_is_survived(void **state)
 	check_cplus_alive();
 }
 
+static void *fill_again_and_again(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&stop))
+		for (unsigned int n = 0; n < RING; n++)
+			set_desc(TX_RING, n, OWN | FIRST | LAST | (n == RING - 1 ? EOR : 0) | 4, 0,
+				 TX_BUFFER);
+	return NULL;
+}
+
+/* The card has always more to do: it works in turns that end, so that resets, timers and the end come through. */
+static void test_a_ring_that_is_always_full_holds_up_nothing(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	atomic_store(&stop, false);
+	assert_int_equal(pthread_create(&thread, NULL, fill_again_and_again, NULL), 0);
+	for (unsigned int i = 0; i < 20; i++) {
+		const uint64_t before = count_of("tx", "drop_malformed");
+
+		start_cplus(0);
+		put(R_TIMERINT, 4, 1000);
+		put(R_TCTR, 4, 0);
+		do
+			put(R_TPPOLL, 1, 0x40);
+		while (count_of("tx", "drop_malformed") < before + 4 * RING ||
+		       !(get(R_ISR, 2) & TIMEOUT));
+		put(R_CR, 1, RST);
+		assert_int_equal(get(R_CR, 1) & (RST | TE), 0);
+	}
+	start_cplus(0);
+	card->ops->stop(card);
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+}
+
 static void test_a_stopped_card_touches_nothing(void **state)
 {
 	(void)state;
@@ -429,6 +466,7 @@ int main(void)
 		TEST(test_inta_follows_status_and_mask),
 		TEST(test_the_timer_interrupts_where_it_is_told),
 		TEST(test_a_reset_at_any_time_is_survived),
+		TEST(test_a_ring_that_is_always_full_holds_up_nothing),
 		TEST(test_a_stopped_card_touches_nothing),
 		TEST(test_a_backend_with_several_queues_is_refused),
 	};
