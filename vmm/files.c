@@ -2,25 +2,54 @@
 #include "vmm/files.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "vmm/base/log.h"
 
-static int add(struct files *files, struct file new, const struct stat *st)
+static void look_behind(struct file *f, int fd)
+{
+	const int own_fd = fd < 0 ? open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+	struct loop_info64 info;
+
+	if (ioctl(fd < 0 ? own_fd : fd, LOOP_GET_STATUS64, &info) == 0) {
+		f->behind_dev = info.lo_device;
+		f->behind_ino = info.lo_inode;
+	}
+	if (own_fd >= 0)
+		close(own_fd);
+}
+
+static bool is_behind(const struct file *f, const struct file *loop)
+{
+	return loop->behind_ino && f->dev == loop->behind_dev && f->ino == loop->behind_ino;
+}
+
+static bool is_same(const struct file *a, const struct file *b)
+{
+	return (a->dev == b->dev && a->ino == b->ino) || is_behind(a, b) || is_behind(b, a);
+}
+
+/* @fd: where it is open already, or -1. */
+static int add(struct files *files, struct file new, const struct stat *st, int fd)
 {
 	/* The node of a device may have many names; pipes and terminals are shared as a matter of course. */
 	new.dev = S_ISBLK(st->st_mode) ? st->st_rdev : st->st_dev;
 	new.ino = S_ISBLK(st->st_mode) ? 0 : st->st_ino;
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
 		return 0;
+	if (S_ISBLK(st->st_mode))
+		look_behind(&new, fd);
 	for (unsigned int i = 0; i < files->nr; i++) {
 		const struct file *old = &files->file[i];
 
-		if (old->directory || old->dev != new.dev || old->ino != new.ino ||
-		    (!old->written && !new.written) || (old->inherited && new.inherited))
+		if (old->directory || !is_same(old, &new) || (!old->written && !new.written) ||
+		    (old->inherited && new.inherited))
 			continue;
 		log_error("cannot use '%s' as %s: it is also the %s%s%s%s", new.path, new.what,
 			  old->what, old->inherited ? "" : " '", old->inherited ? "" : old->path,
@@ -39,7 +68,7 @@ int files_add_inherited(struct files *files, const char *what, int fd, bool writ
 		.what = what, .path = what, .written = written, .inherited = true
 	};
 
-	return fstat(fd, &st) < 0 ? 0 : add(files, file, &st);
+	return fstat(fd, &st) < 0 ? 0 : add(files, file, &st, fd);
 }
 
 int files_add_fd(struct files *files, const char *what, int fd, bool written)
@@ -47,7 +76,7 @@ int files_add_fd(struct files *files, const char *what, int fd, bool written)
 	struct stat st;
 	const struct file file = { .what = what, .path = "fd=", .written = written };
 
-	return fstat(fd, &st) < 0 ? 0 : add(files, file, &st);
+	return fstat(fd, &st) < 0 ? 0 : add(files, file, &st, fd);
 }
 
 int files_add(struct files *files, const char *what, const char *path, bool written)
@@ -55,7 +84,7 @@ int files_add(struct files *files, const char *what, const char *path, bool writ
 	struct stat st;
 	const struct file file = { .what = what, .path = path, .written = written };
 
-	return !path || stat(path, &st) < 0 ? 0 : add(files, file, &st);
+	return !path || stat(path, &st) < 0 ? 0 : add(files, file, &st, -1);
 }
 
 void files_add_directory(struct files *files, const char *path, bool written)
@@ -113,7 +142,7 @@ int files_add_output(struct files *files, const char *what, const char *path, in
 		return -EINVAL;
 	}
 	files_warn_if_shared(files, what, path, path);
-	return add(files, (struct file){ .what = what, .path = path, .written = true }, &st);
+	return add(files, (struct file){ .what = what, .path = path, .written = true }, &st, fd);
 }
 
 /* Shares first, as others may lie below them. */

@@ -1,6 +1,7 @@
 /*
  * The user's files: none may be read and also written over, and none written twice, by whatever names
- * (links, /dev/fd, another node of the same device) it was given.
+ * (links, /dev/fd, another node of the same device, a loop device on it) it was given. Two loop devices on one file
+ * may have a part of it each.
  *
  * Inputs are noted first. Outputs are opened last and noted then, and emptied only when nothing can fail
  * any more; so a start that fails has changed no file.
@@ -21,8 +22,8 @@
 struct files {
 	struct file {
 		const char *what, *path; /* for messages: "disk", and its name */
-		dev_t dev;
-		ino_t ino;
+		dev_t dev, behind_dev;	 /* behind: of a loop device, its file's */
+		ino_t ino, behind_ino;
 		bool written, inherited;
 		bool directory; /* a share that the guest may write to */
 	} file[96];

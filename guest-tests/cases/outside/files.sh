@@ -50,6 +50,21 @@ guest_disk_lock()
 	kill $pid
 	over 143 && guest 42 s --disk "$tmp/locked"
 }
+# A file and a loop device on it are one; two loop devices may be two parts of a file.
+guest_disk_and_its_loop_device()
+{
+	local twice='it is also the disk' done second
+	with_loop || return 1
+	second=$(losetup --show -f -o 524288 "$tmp/backing") || return 1
+	cannot "$twice '$loop'" --kernel "$small" --disk "$loop" --disk "$tmp/backing" &&
+		cannot "$twice '$tmp/backing'" --kernel "$small" --disk "$tmp/backing" --disk "$loop" &&
+		cannot "$twice '$loop'" --kernel "$small" --disk "$loop" --stats "$tmp/backing" &&
+		cannot "$twice 'fd='" --kernel "$small" --disk fd=8 --console "$tmp/backing" 8<>"$loop" &&
+		guest 42 s --disk "$loop" --disk "$second"
+	done=$?
+	losetup -d "$loop" "$second"
+	[ $done -eq 0 ] && [ "$(stat -c %s "$tmp/backing")" = 1048576 ]
+}
 guest_disk_mounted_by_the_host()
 {
 	local done
