@@ -9,6 +9,7 @@
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
+#include <linux/vhost.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/file.h>
@@ -36,7 +37,7 @@ enum {
 };
 
 /* Values that are known only when the filter is made; no descriptor, process or signal has such a number. */
-enum { VM_FD = INT_MIN, VCPU_FD, OWN_PID, KICK_SIGNAL };
+enum { VM_FD = INT_MIN, OWN_FD, OWN_PID, KICK_SIGNAL };
 
 /* Argument @arg, in the bits of @mask, is @value. Of 64 bits the lower: these calls look at no more. */
 struct check {
@@ -63,7 +64,7 @@ struct rule {
  * the guest. No other mapping than of new memory, none that can be executed; no thread, no file.
  */
 static const struct rule rules[] = {
-	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_RUN) }, "enter the guest" },
+	{ SYS_ioctl, VCPU, { IS(0, OWN_FD), IS(1, KVM_RUN) }, "enter the guest" },
 	{ SYS_epoll_wait, MAIN | NET | DISK | RNG | FS, {}, "wait for work" },
 	{ SYS_readv, NET, {}, "a frame from the tap" },
 	{ SYS_writev, NET, {}, "a frame to the tap" },
@@ -95,9 +96,19 @@ static const struct rule rules[] = {
 	{ SYS_ioctl, MAIN | VCPU, { IS(1, TUNSETOFFLOAD) }, "offloads are negotiated, and taken back" },
 	{ SYS_ioctl, NET, { IS(1, TUNSETOFFLOAD) }, "rare: the driver changes offloads by its control queue" },
 	{ SYS_ioctl, MAIN | VCPU | NET, { IS(1, TUNSETSTEERINGEBPF) }, "rare: the driver asks for RSS, or leaves" },
-	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_GET_REGS) }, "rare: a crash is explained" },
-	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_GET_SREGS) }, "rare: a crash is explained" },
-	{ SYS_ioctl, VCPU, { IS(0, VCPU_FD), IS(1, KVM_TRANSLATE) }, "rare: a crash is explained" },
+	/* Where the host's kernel moves the frames; no other memory than the guest's, no other worker. */
+	{ SYS_ioctl, NET, { IS(0, OWN_FD), IS(1, VHOST_GET_VRING_BASE) }, "rare: how far the kernel is, with vhost" },
+	{ SYS_ioctl, NET, { IS(0, OWN_FD), IS(1, VHOST_SET_FEATURES) }, "rare: a driver's rings go to the kernel" },
+	{ SYS_ioctl, NET, { IS(0, OWN_FD), IS(1, VHOST_SET_VRING_NUM) }, "rare: the same" },
+	{ SYS_ioctl, NET, { IS(0, OWN_FD), IS(1, VHOST_SET_VRING_ADDR) }, "rare: the same" },
+	{ SYS_ioctl, NET, { IS(0, OWN_FD), IS(1, VHOST_SET_VRING_BASE) }, "rare: the same" },
+	{ SYS_ioctl, NET, { IS(0, OWN_FD), IS(1, VHOST_SET_VRING_CALL) }, "rare: the same, and the driver moves interrupts" },
+	{ SYS_ioctl, NET, { IS(0, OWN_FD), IS(1, VHOST_SET_VRING_KICK) }, "rare: rings go to the kernel and come back" },
+	{ SYS_ioctl, NET, { IS(0, OWN_FD), IS(1, VHOST_NET_SET_BACKEND) }, "rare: the same" },
+
+	{ SYS_ioctl, VCPU, { IS(0, OWN_FD), IS(1, KVM_GET_REGS) }, "rare: a crash is explained" },
+	{ SYS_ioctl, VCPU, { IS(0, OWN_FD), IS(1, KVM_GET_SREGS) }, "rare: a crash is explained" },
+	{ SYS_ioctl, VCPU, { IS(0, OWN_FD), IS(1, KVM_TRANSLATE) }, "rare: a crash is explained" },
 	{ SYS_fallocate, DISK, { ONLY(1, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) }, "the guest discards and zeroes" },
 
 	/* Files of a share: by one name below a directory that is open, which Landlock holds as well. */
@@ -144,6 +155,7 @@ static const struct rule rules[] = {
 	{ SYS_ioctl, MAIN, { IS(1, FIONREAD) }, "rare: what is left in a FIFO that nobody reads" },
 	{ SYS_flock, MAIN, { IS(1, LOCK_UN) }, "rare: the end of a disk, whose lock the parent may have as well" },
 	{ SYS_close, MAIN | FS, {}, "the end" },
+	{ SYS_close, NET, { IS(0, OWN_FD) }, "rare: vhost that does not give rings back" },
 	{ SYS_close, VCPU, {}, "rare: what a guest had open when its driver resets a share" },
 	{ SYS_exit, VCPU | NET | DISK | RNG | FS | JOB, {}, "the end of a thread" },
 	{ SYS_exit_group, MAIN, {}, "the end" },
@@ -199,13 +211,13 @@ static unsigned int check_len(const struct check *c)
 	return !c->mask ? 0 : whole(c) ? 2 : 3;
 }
 
-static uint32_t resolve(uint32_t value, int vm_fd, int vcpu_fd)
+static uint32_t resolve(uint32_t value, int vm_fd, int own_fd)
 {
 	switch ((int)value) {
 	case VM_FD:
 		return (uint32_t)vm_fd;
-	case VCPU_FD:
-		return (uint32_t)vcpu_fd;
+	case OWN_FD:
+		return (uint32_t)own_fd;
 	case OWN_PID:
 		return (uint32_t)getpid();
 	case KICK_SIGNAL:
@@ -215,7 +227,7 @@ static uint32_t resolve(uint32_t value, int vm_fd, int vcpu_fd)
 	}
 }
 
-static void add_rule(struct filter *f, const struct rule *r, int vm_fd, int vcpu_fd)
+static void add_rule(struct filter *f, const struct rule *r, int vm_fd, int own_fd)
 {
 	unsigned int left = check_len(&r->check[0]) + check_len(&r->check[1]) + 1;
 
@@ -230,13 +242,13 @@ static void add_rule(struct filter *f, const struct rule *r, int vm_fd, int vcpu
 		if (!whole(c))
 			emit(f, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
 		left -= check_len(c);
-		want(f, resolve(c->value, vm_fd, vcpu_fd), left);
+		want(f, resolve(c->value, vm_fd, own_fd), left);
 	}
 	emit(f, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
 }
 
 unsigned int seccomp_filter(struct sock_filter code[SECCOMP_MAX_CODE], enum thread_kind kind,
-			    int vm_fd, int vcpu_fd, uint32_t otherwise)
+			    int vm_fd, int own_fd, uint32_t otherwise)
 {
 	struct filter f = { .code = code };
 
@@ -246,7 +258,7 @@ unsigned int seccomp_filter(struct sock_filter code[SECCOMP_MAX_CODE], enum thre
 	emit(&f, BPF_RET | BPF_K, otherwise, 0, 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(rules); i++)
 		if (rules[i].kinds & BIT(kind))
-			add_rule(&f, &rules[i], vm_fd, vcpu_fd);
+			add_rule(&f, &rules[i], vm_fd, own_fd);
 	emit(&f, BPF_RET | BPF_K, otherwise, 0, 0);
 	return f.len;
 }

@@ -13,10 +13,10 @@
 #define SECCOMP_MAX_CODE 512u
 
 /*
- * Write the filter of @kind into @code; returns its length. @vm_fd and @vcpu_fd are the descriptors that ioctls are
+ * Write the filter of @kind into @code; returns its length. @vm_fd and @own_fd (struct thread) are the descriptors that ioctls are
  * bound to, where the kind has any. @otherwise (SECCOMP_RET_*) is the fate of what is not on the list.
  */
 unsigned int seccomp_filter(struct sock_filter code[SECCOMP_MAX_CODE], enum thread_kind kind,
-			    int vm_fd, int vcpu_fd, uint32_t otherwise);
+			    int vm_fd, int own_fd, uint32_t otherwise);
 
 #endif

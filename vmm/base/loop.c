@@ -23,6 +23,7 @@ struct loop {
 	bool (*work)(void *arg);
 	void *work_arg;
 	char name[16];
+	int fd; /* of the thread's own */
 	struct thread thread;
 	_Atomic pthread_t runner; /* in loop_run(); 0: nobody */
 
@@ -54,6 +55,7 @@ int loop_create(struct loop **out, const char *name)
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->called, NULL);
 	snprintf(loop->name, sizeof(loop->name), "%s", name);
+	loop->fd = -1;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	ret = loop->epoll_fd < 0 ? -errno : 0;
 	loop->wake = (struct loop_watch){ .fd = event_create(), .ready = on_wake, .arg = loop };
@@ -219,12 +221,18 @@ static void loop_thread(void *arg)
 	loop_run(arg);
 }
 
+void loop_set_fd(struct loop *loop, int fd)
+{
+	loop->fd = fd;
+}
+
 int loop_start(struct loop *loop, enum thread_kind kind, const struct thread_guard *guard)
 {
 	int err;
 
 	set_running(loop, true); /* from now on a call waits for the thread */
-	loop->thread = (struct thread){ .kind = kind, .name = loop->name, .guard = guard };
+	loop->thread =
+		(struct thread){ .kind = kind, .name = loop->name, .fd = loop->fd, .guard = guard };
 	err = thread_start(&loop->thread, loop_thread, loop);
 	if (err)
 		set_running(loop, false);

@@ -60,6 +60,9 @@ void loop_timer_destroy(struct loop *loop, struct loop_timer *t);
 /* Run on the calling thread until loop_stop(). */
 void loop_run(struct loop *loop);
 
+/* The descriptor of loop_start()'s thread alone, see struct thread; none until this is called. */
+void loop_set_fd(struct loop *loop, int fd);
+
 /* Run on a thread of its own, of that kind and behind that guard. -errno with a message. */
 int must_check loop_start(struct loop *loop, enum thread_kind kind,
 			  const struct thread_guard *guard);

@@ -44,7 +44,7 @@ void thread_use_signal_stack(struct thread_signal_stack *stack);
 struct thread {
 	enum thread_kind kind;
 	const char *name; /* up to 15 bytes */
-	int fd;		  /* a vCPU's own descriptor; of THREAD_FS the directory it serves */
+	int fd;		  /* a vCPU's or a vhost's own; of THREAD_FS the directory it serves */
 	bool writable;	  /* THREAD_FS: below which it may change things */
 	const struct thread_guard *guard; /* or NULL: unguarded (unit tests) */
 

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/vhost.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sched.h>
@@ -229,6 +230,10 @@ static const struct trial forbidden[] = {
 	{ "ioctl", ALL, SYS_ioctl, { VCPU_FD, KVM_SET_REGS, T } },
 	{ "ioctl", ALL, SYS_ioctl, { OTHER_FD, KVM_IRQFD, T } },
 	{ "ioctl", ALL, SYS_ioctl, { OTHER_FD, TUNSETIFF, T } },
+	{ "ioctl", ALL, SYS_ioctl, { OTHER_FD, VHOST_NET_SET_BACKEND, T } },
+	{ "ioctl", ALL & ~NET, SYS_ioctl, { VCPU_FD, VHOST_NET_SET_BACKEND, T } },
+	{ "ioctl", ALL, SYS_ioctl, { VCPU_FD, VHOST_SET_MEM_TABLE, T } },
+	{ "ioctl", ALL, SYS_ioctl, { VCPU_FD, VHOST_SET_OWNER } },
 	{ "ioctl", ALL & ~VCPU, SYS_ioctl, { VCPU_FD, KVM_RUN } },
 	{ "ioctl", ALL & ~VCPU, SYS_ioctl, { VCPU_FD, KVM_GET_REGS, T } },
 	{ "ioctl", ALL, SYS_ioctl, { OTHER_FD, TIOCGPGRP, T } },
