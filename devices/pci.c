@@ -243,7 +243,7 @@ static void sync_interrupts(struct pci_func *func)
 	const uint16_t command = pci_config_get16(func, PCI_COMMAND);
 	const uint16_t control =
 		func->msix_cap ? pci_config_get16(func, func->msix_cap + PCI_MSIX_FLAGS) : 0;
-	const bool enabled = control & PCI_MSIX_FLAGS_ENABLE;
+	const bool enabled = control & PCI_MSIX_FLAGS_ENABLE, before = func->msix_enabled;
 
 	pthread_mutex_lock(&func->intx_lock);
 	func->intx_disabled = enabled || command & PCI_COMMAND_INTX_DISABLE;
@@ -254,6 +254,8 @@ static void sync_interrupts(struct pci_func *func)
 	if (func->msix_cap)
 		pci_msix_gate(&func->msix, enabled && !(control & PCI_MSIX_FLAGS_MASKALL) &&
 						   command & PCI_COMMAND_MASTER);
+	if (enabled != before && func->msix_changed)
+		func->msix_changed(func);
 }
 
 /* ---- configuration accesses; @bdf: bus, device (5 bits) and function (3 bits) ---- */

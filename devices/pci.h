@@ -87,6 +87,9 @@ struct pci_func {
 	 * memory when it returns; it begins off. */
 	void (*bus_master)(struct pci_func *func, bool on);
 
+	/* Optional: MSI-X was turned on or off, with the host's lock held. */
+	void (*msix_changed)(struct pci_func *func);
+
 	/* Optional: accesses to configuration space within [hook, hook + hook_len) go here instead,
 	 * with the host's lock held (virtio's PCI configuration access capability). */
 	unsigned int hook, hook_len;

@@ -168,10 +168,23 @@ int virtio_plug(struct device **out, struct virtio_dev *dev, const struct device
 
 /* ---- for devices ---- */
 
+void virtio_interrupt(struct virtio_dev *dev, unsigned int queue)
+{
+	if (dev->transport_ops)
+		dev->transport_ops->queue_interrupt(dev->transport, queue);
+}
+
+int virtio_queue_event(const struct virtio_dev *dev, unsigned int queue)
+{
+	return dev->transport_ops && dev->transport_ops->queue_event
+		       ? dev->transport_ops->queue_event(dev->transport, queue)
+		       : -ENOTSUP;
+}
+
 void virtio_publish(struct virtio_dev *dev, unsigned int queue)
 {
-	if (virtq_publish(&dev->vq[queue]) && dev->transport_ops)
-		dev->transport_ops->queue_interrupt(dev->transport, queue);
+	if (virtq_publish(&dev->vq[queue]))
+		virtio_interrupt(dev, queue);
 }
 
 void virtio_fail(struct virtio_dev *dev, const char *why)
@@ -308,6 +321,14 @@ void virtio_set_dma(struct virtio_dev *dev, bool allowed)
 		else if (allowed && live && dev->ops->resume(dev))
 			virtio_fail(dev, "it cannot go on");
 	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
+void virtio_interrupts_moved(struct virtio_dev *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (dev->active && dev->ops->interrupts_moved)
+		dev->ops->interrupts_moved(dev);
 	pthread_mutex_unlock(&dev->lock);
 }
 

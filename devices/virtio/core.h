@@ -46,6 +46,9 @@ struct virtio_ops {
 	void (*pause)(struct virtio_dev *dev);
 	int (*resume)(struct virtio_dev *dev);
 
+	/* What virtio_queue_event() says may be another; optional. After activate(), under the mutex. */
+	void (*interrupts_moved)(struct virtio_dev *dev);
+
 	/* The machine ends: after a reset(), if there was an activate(), and never to be activated again. Optional. */
 	void (*finish)(struct virtio_dev *dev);
 
@@ -57,6 +60,9 @@ struct virtio_ops {
 struct virtio_transport_ops {
 	void (*queue_interrupt)(void *transport, unsigned int queue);
 	void (*config_interrupt)(void *transport);
+
+	/* See virtio_queue_event(); optional. */
+	int (*queue_event)(void *transport, unsigned int queue);
 
 	/* The guest no longer runs and the device is quiet, but not destroyed yet; optional. */
 	void (*destroy)(void *transport);
@@ -146,6 +152,13 @@ static inline bool virtio_has_feature(const struct virtio_dev *dev, unsigned int
 /* virtq_publish(), and an interrupt if the driver wants one. From the queue's worker. */
 void virtio_publish(struct virtio_dev *dev, unsigned int queue);
 
+/*
+ * The event (event.h) that interrupts for @queue when it is signalled, whoever does it; -1 where the driver wants none;
+ * -ENOTSUP where it takes more than that: then virtio_interrupt().
+ */
+int virtio_queue_event(const struct virtio_dev *dev, unsigned int queue);
+void virtio_interrupt(struct virtio_dev *dev, unsigned int queue);
+
 /* The device is broken until reset; says so once, with @why ("tx ring is broken"). Any thread. */
 void virtio_fail(struct virtio_dev *dev, const char *why);
 
@@ -178,6 +191,9 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t value);
  * not, it holds still when this returns; a driver may set it up all the same, and it begins once it may.
  */
 void virtio_set_dma(struct virtio_dev *dev, bool allowed);
+
+/* Queues interrupt in another way from now on. Not from within virtio_ops. */
+void virtio_interrupts_moved(struct virtio_dev *dev);
 
 uint32_t virtio_get_config_generation(struct virtio_dev *dev);
 

@@ -86,6 +86,21 @@ static void config_interrupt(void *transport)
 		pci_msix_raise(&vpci->func.msix, vpci->config_vector);
 }
 
+static int queue_event(void *transport, unsigned int queue)
+{
+	const struct virtio_pci *vpci = transport;
+	const uint16_t v = vpci->queue_vector[queue];
+
+	if (!pci_msix_enabled(&vpci->func))
+		return -ENOTSUP;
+	return v < vpci->func.msix.nr ? vpci->func.msix.vector[v].irq.fd : -1;
+}
+
+static void msix_changed(struct pci_func *func)
+{
+	virtio_interrupts_moved(container_of(func, struct virtio_pci, func)->dev);
+}
+
 static void destroy(void *transport)
 {
 	struct virtio_pci *vpci = transport;
@@ -98,6 +113,7 @@ static void destroy(void *transport)
 static const struct virtio_transport_ops transport_ops = {
 	.queue_interrupt = queue_interrupt,
 	.config_interrupt = config_interrupt,
+	.queue_event = queue_event,
 	.destroy = destroy,
 };
 
@@ -234,8 +250,10 @@ static void common_write(struct virtio_pci *vpci, uint64_t offset, unsigned int 
 		virtio_set_queue(dev, queue, VIRTIO_QUEUE_SIZE, value);
 		break;
 	case VIRTIO_PCI_COMMON_Q_MSIX:
-		if (vector)
+		if (vector) {
 			set_vector(vpci, vector, value);
+			virtio_interrupts_moved(dev);
+		}
 		break;
 	case VIRTIO_PCI_COMMON_Q_ENABLE:
 		if (value == 1) /* there is no way back but reset */
@@ -433,6 +451,7 @@ int virtio_pci_create(struct virtio_dev *dev, struct pci_host *host)
 		return ret;
 	}
 	vpci->func.bus_master = bus_master;
+	vpci->func.msix_changed = msix_changed;
 	virtio_set_dma(dev, false);
 	forget_interrupts(vpci);
 	virtio_attach(dev, &transport_ops, vpci);

@@ -134,6 +134,24 @@ void virtq_push(struct virtq *vq, const struct virtq_chain *chain, uint32_t writ
 	vq->unpublished = true;
 }
 
+/* ---- in other hands ---- */
+
+/* Chains are given back in turn: what is used up to here was available up to here. */
+uint16_t virtq_lend(struct virtq *vq)
+{
+	vq->last_avail = vq->avail_idx = vq->used_idx;
+	return vq->used_idx;
+}
+
+void virtq_take_back(struct virtq *vq, uint16_t next)
+{
+	const uint16_t used = READ_ONCE(vq->used->idx);
+
+	/* The index in memory may be the guest's play: then there is nothing to be found by it. */
+	vq->used_idx = (uint16_t)(next - used) <= vq->size ? used : next;
+	vq->last_avail = vq->avail_idx = vq->published = vq->used_idx;
+}
+
 /* ---- notifications ---- */
 
 bool virtq_publish(struct virtq *vq)

@@ -129,6 +129,15 @@ bool must_check virtq_kicks_on(struct virtq *vq);
 /* Empty the eventfd after a wake-up, counting it. */
 void virtq_ack_kick(struct virtq *vq);
 
+/*
+ * Let somebody else (the host's kernel) work on a live split ring, all of which is published; he begins with the chain
+ * at the index that is returned. Chains that were taken and not given back are available again.
+ */
+uint16_t virtq_lend(struct virtq *vq);
+
+/* He has let go of it, and would have taken the chain at @next. What he took and did not give back is taken again. */
+void virtq_take_back(struct virtq *vq, uint16_t next);
+
 /* Names of struct virtq_counters' fields. */
 extern const struct counter_desc virtq_counter_desc[];
 
