@@ -115,6 +115,9 @@ $(filter $(BUILD)/$(1)/%,$(TEST_SRCS:%.c=$(BUILD)/%)): %: %.o \
 endef
 $(foreach p,$(PARTS),$(eval $(call unit_test,$(p))))
 
+# The host's kernel is the test's.
+$(BUILD)/devices/virtio/test/test_net_vhost $(BUILD)/devices/virtio/test/test_net_vhost_hands: LDFLAGS += -Wl,--wrap=ioctl
+
 # The test is a vCPU that acts while the device looks.
 $(BUILD)/devices/virtio/test/test_turns: LDFLAGS += -Wl,--wrap=virtq_pop,--wrap=virtq_push,--wrap=virtq_kicks_on
 

@@ -243,6 +243,21 @@ static int check_tap(struct doctor *d)
 	return ret;
 }
 
+static int check_vhost(struct doctor *d)
+{
+	const char *node = at(d, "/dev/vhost-net");
+	const int fd = open(node, O_RDWR | O_CLOEXEC), err = errno;
+
+	if (fd >= 0) {
+		close(fd);
+		return found(d, "the host's kernel can move a card's frames");
+	}
+	log_error("cannot open %s: %s (%s)", node, strerror(err),
+		  err == EACCES ? "sudo usermod -aG kvm $USER, then log in again"
+				: "sudo modprobe vhost_net");
+	return -err;
+}
+
 static int check_sandbox(struct doctor *d)
 {
 	const unsigned int abi = d->host->landlock();
@@ -295,6 +310,7 @@ static void examine(struct doctor *d)
 	tell(d, "passt", check_passt(d), passt, "; for --net passt only");
 	tell(d, "route", check_route(d), passt, "; for --net passt only");
 	tell(d, "tap", check_tap(d), net && !passt, "; for --net TAP only");
+	tell(d, "vhost-net", check_vhost(d), false, "; for --net TAP,vhost=on only");
 	tell(d, "sandbox", check_sandbox(d), false, "");
 }
 

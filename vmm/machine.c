@@ -239,6 +239,7 @@ static struct device_env device_env(struct machine *m, const char *name)
 		.name = name,
 		.mem = &m->mem,
 		.cpus = m->config->cpus,
+		.transport = m->config->transport,
 		.guard = &m->pins.guard,
 		.counters = &m->counters,
 		.plug = plug,

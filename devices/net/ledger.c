@@ -6,7 +6,8 @@
 
 /* The sums of a card's counters over its pairs. */
 struct sums {
-	uint64_t delivered, waiting, unread, looped, starved_lost, backend_errors;
+	uint64_t delivered, waiting, unread, looped, starved_lost, backend_errors, by_kernel;
+	bool vhost; /* the kernel has moved some */
 	uint64_t lost[LEDGER_MAX_ROWS], all_lost;
 	unsigned int nr_lost;
 };
@@ -46,6 +47,8 @@ static struct sums sum_up(const struct ledger *l, enum ledger_way way)
 		sum_causes(s, &sums);
 		sums.looped += get(s->looped);
 		sums.delivered += get(s->delivered);
+		sums.by_kernel += get(s->by_kernel);
+		sums.vhost |= get(s->given);
 		sums.waiting += get(s->waiting);
 		sums.unread += get(s->unread);
 		sums.starved_lost += get(s->starved_lost);
@@ -69,7 +72,7 @@ static uint64_t sum_in(const struct ledger *l, enum ledger_way way)
 
 static uint64_t met_its_fate(const struct sums *s)
 {
-	return s->all_lost + s->delivered + s->waiting + s->unread;
+	return s->all_lost + s->delivered + s->by_kernel + s->waiting + s->unread;
 }
 
 /*
@@ -87,6 +90,11 @@ static uint64_t difference(const struct ledger *l, uint64_t counted, uint64_t be
 }
 
 /* ---- rows ---- */
+
+static bool has_vhost(const struct ledger *l, enum ledger_way way)
+{
+	return l->source[way][0].given;
+}
 
 static void put(struct ledger_book *b, unsigned int *at, uint64_t value)
 {
@@ -126,8 +134,14 @@ static void refresh_to_guest(struct ledger *l, struct ledger_book *b)
 		host.passed = sum_in(l, LEDGER_TO_GUEST);
 	after = sum_up(l, LEDGER_TO_GUEST);
 	const uint64_t starved = lost_starved(l, &after, host.queue_full);
-	const uint64_t off = difference(l, host.passed + after.looped, met_its_fate(&before),
-					met_its_fate(&after));
+	const uint64_t passed = host.passed + after.looped;
+	uint64_t off = difference(l, passed, met_its_fate(&before), met_its_fate(&after));
+
+	/* All that the card has not seen the kernel has. */
+	if (after.vhost && passed > met_its_fate(&after)) {
+		after.by_kernel = passed - met_its_fate(&after);
+		off = 0;
+	}
 
 	put(b, &at,
 	    host.qdisc + host.queue_full + after.backend_errors + met_its_fate(&after) + off);
@@ -138,6 +152,8 @@ static void refresh_to_guest(struct ledger *l, struct ledger_book *b)
 	put_causes(b, &at, &after);
 	put(b, &at, after.waiting);
 	put(b, &at, after.unread);
+	if (has_vhost(l, LEDGER_TO_GUEST))
+		put(b, &at, after.by_kernel);
 	put(b, &at, after.delivered);
 	put(b, &at, off);
 	put(b, &at, known);
@@ -150,21 +166,29 @@ static void refresh_from_guest(struct ledger *l, struct ledger_book *b)
 	const bool known = l->be->ops->host && !l->be->ops->host(l->be, &host, false);
 	unsigned int at = 0;
 	const uint64_t in = sum_in(l, LEDGER_FROM_GUEST);
-	uint64_t off;
+	uint64_t off, lost = 0;
 
 	after = sum_up(l, LEDGER_FROM_GUEST);
-	if (known)
-		off = difference(l, host.taken + after.looped, before.delivered, after.delivered);
-	else
-		off = 0;
+	before.delivered += before.by_kernel;
+	after.delivered += after.by_kernel;
+	const uint64_t taken = host.taken + after.looped;
+	off = known ? difference(l, taken, before.delivered, after.delivered) : 0;
+	if (after.vhost && known && l->settled && taken < after.delivered) {
+		lost = MIN(after.delivered - taken, after.by_kernel);
+		off -= lost;
+	}
 	/* Chains that the ring has back without a fate. */
 	if (l->source[LEDGER_FROM_GUEST][0].in)
 		off += difference(l, in, before.all_lost + before.delivered,
 				  after.all_lost + after.delivered);
+	if (after.vhost && !l->settled) /* the kernel's are counted now and then */
+		off = 0;
 	put(b, &at, after.all_lost + after.delivered + after.waiting + off);
 	put_causes(b, &at, &after);
+	if (has_vhost(l, LEDGER_FROM_GUEST))
+		put(b, &at, lost);
 	put(b, &at, after.waiting);
-	put(b, &at, after.delivered);
+	put(b, &at, after.delivered - lost);
 	put(b, &at, host.discarded);
 	put(b, &at, off);
 	put(b, &at, known);
@@ -190,7 +214,7 @@ static void name(struct ledger_book *b, const char *prefix, const char *word)
 
 static void name_rows(struct ledger_book *b, enum ledger_way way, const struct counter_desc *causes)
 {
-	const bool to_guest = way == LEDGER_TO_GUEST;
+	const bool to_guest = way == LEDGER_TO_GUEST, vhost = has_vhost(b->ledger, way);
 
 	name(b, "", "sent");
 	if (to_guest) {
@@ -202,9 +226,13 @@ static void name_rows(struct ledger_book *b, enum ledger_way way, const struct c
 	for (const struct counter_desc *d = causes; d && d->name; d++)
 		if (is_cause(d))
 			name(b, "lost_", d->name + 5);
+	if (vhost && !to_guest)
+		name(b, "lost_", "vhost");
 	name(b, "", "waiting");
 	if (to_guest)
 		name(b, "", "unread");
+	if (vhost && to_guest)
+		name(b, "", "not_known");
 	name(b, "", "delivered");
 	if (!to_guest)
 		name(b, "", "discarded");

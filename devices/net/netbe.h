@@ -94,6 +94,7 @@ struct netbe {
 	unsigned int mtu;	 /* 0: not known */
 	uint8_t mac[6];		 /* an address for a card that was given none */
 	unsigned int pairs;	 /* at least 1 */
+	bool is_tap;		 /* its descriptors are a tap's, which vhost-net takes (vhost.h) */
 	bool inherited;		 /* others may go on with what it has not delivered at the end */
 	int fd[NETBE_MAX_PAIRS]; /* EPOLLIN: recv() has something; EPOLLOUT: send() can go on */
 	atomic_bool gone;	 /* carries no more frames */

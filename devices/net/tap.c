@@ -358,6 +358,7 @@ static int open_tap(struct netbe **out, const struct netbe_tap_options *config,
 	if (!tap)
 		return -ENOMEM;
 	tap->be.ops = &tap_ops;
+	tap->be.is_tap = true;
 	tap->mtu = wish->mtu;
 	tap->be.inherited = given && !life;
 	tap->stats = IFSTATS_NONE;
@@ -417,8 +418,7 @@ static bool tap_same(const void *a, const void *b)
 	return x->tap && y->tap && !strcmp(x->tap, y->tap);
 }
 
-/* "3" or "3:4:5", one for each queue. */
-static int parse_fds(void *at, const char *text)
+int tap_parse_fds(void *at, const char *text)
 {
 	struct tap_fds fds = { 0 };
 
@@ -445,7 +445,7 @@ static int parse_fds(void *at, const char *text)
 const struct option netbe_tap_keys[] = {
 	{ "tap", OPTION_INTERFACE, AT(tap), "NAME", "a tap, which is made if need be" },
 	{ "fd", OPTION_OTHER, AT(fds), "N[:N...]", "an open tap, a descriptor a queue",
-	  .wanted = "up to 8 different numbers from 0 to 1048576, as in 3:4", .parse = parse_fds },
+	  .wanted = TAP_FDS_WANTED, .parse = tap_parse_fds },
 	{ "bridge", OPTION_INTERFACE, AT(bridge), "NAME", "a tap of its own on that bridge" },
 	{ 0 },
 };

@@ -17,6 +17,10 @@ struct netbe_tap_options {
 
 extern const struct option netbe_tap_keys[];
 
+/* "3" or "3:4:5", different descriptors, one for each queue, into the struct tap_fds at @at. -EINVAL. */
+int must_check tap_parse_fds(void *at, const char *text);
+#define TAP_FDS_WANTED "up to 8 different numbers from 0 to 1048576, as in 3:4"
+
 /*
  * A tap that does not exist is made, brought up, and is gone when minivmm ends; an existing one is left as it was
  * found. Without a wish for an MTU it has its own, or the bridge's. Errors say what is wrong with it (busy, forbidden,

@@ -10,6 +10,7 @@
 #include "devices/net/pcap.h"
 #include "devices/virtio/net_pair.h"
 #include "devices/virtio/net_rss.h"
+#include "devices/virtio/net_vhost.h"
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
@@ -57,6 +58,7 @@ struct net {
 	struct net_counter_groups total_groups;
 	struct ledger ledger;
 	struct pcap *pcap; /* or NULL */
+	struct net_vhost vhost;
 };
 
 static struct net *to_net(struct virtio_dev *dev)
@@ -346,12 +348,21 @@ static void net_finish(struct virtio_dev *dev)
 	pcap_finish(n->pcap);
 }
 
+static void net_interrupts_moved(struct virtio_dev *dev)
+{
+	struct net *n = to_net(dev);
+
+	for (unsigned int i = 0; i < n->nr_running; i++)
+		net_pair_interrupts_moved(n->pair[i]);
+}
+
 static void net_destroy(struct virtio_dev *dev)
 {
 	struct net *n = to_net(dev);
 
 	for (unsigned int i = 0; i < n->nr_pairs; i++)
 		net_pair_destroy(n->pair[i]);
+	net_vhost_close(&n->vhost);
 	pcap_destroy(n->pcap);
 	ledger_close(&n->ledger);
 	net_counters_unregister(&n->total_groups);
@@ -366,6 +377,7 @@ static const struct virtio_ops net_ops = { .destroy = net_destroy,
 					   .reset = net_reset,
 					   .pause = net_pause,
 					   .resume = net_resume,
+					   .interrupts_moved = net_interrupts_moved,
 					   .finish = net_finish };
 
 /* What the card can offer in front of this backend. */
@@ -396,6 +408,7 @@ static int create_pairs(struct net *n, const struct device_env *env,
 			.be = n->be,
 			.source = n->source,
 			.pcap = n->pcap,
+			.vhost = n->vhost.on ? &n->vhost.pair[i] : NULL,
 			.poll_ns = from->poll_us * 1000ull,
 		};
 
@@ -448,6 +461,21 @@ static void describe(struct net *n, const struct virtio_net_options *options)
 	};
 }
 
+static int open_vhost(struct net *n, const struct device_env *env,
+		      const struct virtio_net_options *options)
+{
+	const struct net_vhost_wish wish = {
+		.options = &options->vhost,
+		.transport = options->virtio.transport,
+		.packed = options->virtio.packed,
+		.pcap = options->pcap,
+		.poll_us = options->poll_us,
+		.features = n->dev.device_features,
+	};
+
+	return net_vhost_open(&n->vhost, env, n->be, &wish);
+}
+
 int virtio_net_create(struct device **out, const struct device_env *env, struct netbe *be,
 		      const struct virtio_net_options *options)
 {
@@ -462,6 +490,9 @@ int virtio_net_create(struct device **out, const struct device_env *env, struct 
 	describe(n, options);
 	ret = virtio_init(&n->dev, env);
 	n->dev.device_features &= ~net_switches_off(&options->switches);
+	if (!ret)
+		ret = open_vhost(n, env, options);
+	n->dev.device_features &= ~net_vhost_hides(&n->vhost);
 	n->ctrl_kick = (struct loop_watch){ .fd = -1, .ready = on_ctrl_kick, .arg = n };
 	n->group = (struct counter_group){ .desc = ctrl_desc, .base = &n->ctrl };
 	ledger_init(&n->ledger, be);

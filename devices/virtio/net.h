@@ -8,6 +8,7 @@
 
 #include "devices/net/netbe.h"
 #include "devices/virtio/core.h"
+#include "devices/net/vhost.h"
 #include "devices/virtio/net_switches.h"
 
 enum net_model { NET_MODEL_VIRTIO, NET_MODEL_RTL8139, NET_MODEL_RTL8139C };
@@ -24,6 +25,7 @@ struct virtio_net_options {
 	unsigned int poll_us;	      /* busy-poll for at most this long after work; 0: never */
 	struct net_switches switches; /* what it offers of what there is */
 	struct virtio_options virtio;
+	struct vhost_options vhost;
 	const char *pcap;  /* a file for a capture, or NULL */
 	unsigned int snap; /* bytes of each frame in it */
 };

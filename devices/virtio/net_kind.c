@@ -20,10 +20,14 @@ static int check_options(const void *values, const char *text, const void *const
 		ret = net_switches_check(&o->switches, text);
 	if (!ret && o->model != NET_MODEL_VIRTIO &&
 	    (o->virtio.transport == TRANSPORT_MMIO || o->virtio.packed || o->queues > 1 || o->rss ||
-	     o->poll_us || o->queue_size != QUEUE_SIZE)) {
+	     o->poll_us || vhost_wanted(&o->vhost) || o->queue_size != QUEUE_SIZE)) {
 		log_error(
-			"--net %s: transport=mmio, packed, queues=, rss, poll= and queue-size= are of model=virtio",
+			"--net %s: transport=mmio, packed, queues=, rss, poll=, vhost= and queue-size= are of model=virtio",
 			text);
+		return -EINVAL;
+	}
+	if (!ret && o->vhost.mode == VHOST_OFF && o->vhost.fds.nr) {
+		log_error("--net %s: vhost-fd= contradicts vhost=off", text);
 		return -EINVAL;
 	}
 	for (unsigned int i = 0; !ret && i < nr; i++)
@@ -92,6 +96,7 @@ const struct option_group net_options = {
 	.check = check_options,
 	.of = (const struct option_rows[]){ { .group = &netbe_options, .base = AT(be) },
 					    { net_switch_keys, AT(switches) },
+					    { vhost_keys, AT(vhost) },
 					    { keys, 0 },
 					    { 0 } },
 };

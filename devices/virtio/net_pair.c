@@ -20,7 +20,7 @@
 int net_pair_watch_backend(struct net_pair *n)
 {
 	/* A tap that is gone reports an error for ever, whatever is asked for. */
-	const bool quiet = netbe_is_gone(n->p.be) || !n->running;
+	const bool quiet = netbe_is_gone(n->p.be) || !n->running || n->kernel.counters.active;
 	int ret = 0;
 
 	for (unsigned int i = 0; i < n->p.be->pairs; i++) {
@@ -143,7 +143,12 @@ static bool tx_work(struct net_pair *n)
 static bool pair_work(void *arg)
 {
 	struct net_pair *n = arg;
+
+	if (n->kernel.counters.active)
+		return false;
 	const bool worked = tx_work(n) | net_rx_work(n);
+	if (net_kernel_has(n))
+		return false;
 
 	if (worked) {
 		if (n->p.poll_ns)
@@ -195,17 +200,36 @@ static void on_rx_timer(void *arg)
 
 /* ---- life ---- */
 
-static void stop(void *arg)
+int net_pair_enter(struct net_pair *n)
 {
-	struct net_pair *n = arg;
+	int ret;
 
-	n->running = false;
-	loop_set_work(n->loop, NULL, NULL);
+	n->tx_wait = false;
+	net_rx_look(n);
+	virtq_kicks_off(n->rxq);
+	ret = loop_watch(n->loop, &n->rx_kick, EPOLLIN);
+	if (!ret)
+		ret = loop_watch(n->loop, &n->tx_kick, EPOLLIN);
+	return ret ? ret : net_pair_watch_backend(n);
+}
+
+void net_pair_leave(struct net_pair *n)
+{
 	loop_watch(n->loop, &n->rx_kick, 0);
 	loop_watch(n->loop, &n->tx_kick, 0);
 	net_pair_watch_backend(n);
 	loop_timer_set(&n->rx_timer, 0);
 	net_rx_end_wait(n);
+}
+
+static void stop(void *arg)
+{
+	struct net_pair *n = arg;
+
+	net_kernel_return(n);
+	n->running = false;
+	loop_set_work(n->loop, NULL, NULL);
+	net_pair_leave(n);
 	n->counters.tx.waiting = virtq_waiting(n->txq);
 }
 
@@ -214,15 +238,10 @@ static void start(void *arg)
 	struct net_pair *n = arg;
 
 	n->running = true;
-	n->tx_wait = false;
 	n->counters.tx.waiting = 0;
-	net_rx_look(n);
-	virtq_kicks_off(n->rxq);
-	n->error = loop_watch(n->loop, &n->rx_kick, EPOLLIN);
-	if (!n->error)
-		n->error = loop_watch(n->loop, &n->tx_kick, EPOLLIN);
-	if (!n->error)
-		n->error = net_pair_watch_backend(n);
+	n->kernel.refused = false;
+	n->error = net_pair_enter(n);
+	net_kernel_begin(n);
 	if (n->error)
 		stop(n);
 	else
@@ -252,8 +271,10 @@ static void serve(void *arg)
 {
 	struct net_pair *n = arg;
 
+	net_kernel_return(n);
 	n->sources = n->new_sources;
 	net_rx_look(n);
+	net_kernel_begin(n);
 	n->error = net_pair_watch_backend(n);
 }
 
@@ -268,13 +289,25 @@ static void set_filter(void *arg)
 {
 	struct net_pair *n = arg;
 
+	net_kernel_return(n);
 	n->filter = *n->new_filter;
+	net_kernel_begin(n);
 }
 
 void net_pair_set_filter(struct net_pair *n, const struct net_filter *filter)
 {
 	n->new_filter = filter;
 	loop_call(n->loop, set_filter, n);
+}
+
+static void connect(void *arg)
+{
+	net_kernel_connect(arg);
+}
+
+void net_pair_interrupts_moved(struct net_pair *n)
+{
+	loop_call(n->loop, connect, n);
 }
 
 struct loop *net_pair_loop(struct net_pair *n)
@@ -301,6 +334,10 @@ void net_pair_account(const struct net_pair *n, struct ledger *ledger)
 	to_guest.waiting = &n->p.source[n->p.index].waiting;
 	to_guest.starved_since = &n->starved_since;
 	from_guest.in = &n->txq->counters.chains;
+	if (n->p.vhost) {
+		to_guest.given = from_guest.given = &n->kernel.counters.given;
+		from_guest.by_kernel = &n->kernel.counters.tx_frames;
+	}
 	ledger_add(ledger, &to_guest, &from_guest);
 }
 
@@ -346,6 +383,8 @@ int net_pair_create(struct net_pair **out, const struct device_env *env,
 		ret = loop_create(&n->loop, name);
 	if (!ret)
 		ret = loop_timer_init(n->loop, &n->rx_timer);
+	if (!ret)
+		ret = net_kernel_init(n, env);
 	if (ret)
 		log_otherwise("cannot create a queue pair of %s: %s", env->name, strerror(-ret));
 	else
@@ -367,6 +406,7 @@ void net_pair_destroy(struct net_pair *n)
 	net_counters_unregister(&n->groups);
 	if (n->loop)
 		loop_join(n->loop);
+	net_kernel_destroy(n);
 	loop_timer_destroy(n->loop, &n->rx_timer);
 	loop_destroy(n->loop);
 	free(n->spill);

@@ -27,6 +27,7 @@
 
 struct net_pair;
 struct loop;
+struct vhost;
 
 /* One of the backend's queues as a source of frames, and the frame that is out of it already; one pair reads it. */
 struct net_source {
@@ -46,6 +47,7 @@ struct net_pair_params {
 	struct netbe *be;	   /* the card's */
 	struct net_source *source; /* of each of the backend's queues; the card's */
 	struct pcap *pcap;	   /* the card's, or NULL */
+	struct vhost *vhost;	   /* the pair's, or NULL */
 	uint64_t poll_ns;	   /* busy-poll for so long after work */
 };
 
@@ -71,6 +73,9 @@ int must_check net_pair_serve(struct net_pair *pair, unsigned int sources);
 
 /* Received frames pass @filter, of which this makes a copy. Before the first start, and on every change. */
 void net_pair_set_filter(struct net_pair *pair, const struct net_filter *filter);
+
+/* While it runs: the driver has its interrupts another way. */
+void net_pair_interrupts_moved(struct net_pair *pair);
 
 /* Stopped for good: what is left in its queue of the backend is counted, and lost (unless others have the backend, too). */
 void net_pair_finish(struct net_pair *pair);

@@ -2,6 +2,7 @@
 #ifndef DEVICES_VIRTIO_NET_PAIR_INTERNAL_H
 #define DEVICES_VIRTIO_NET_PAIR_INTERNAL_H
 
+#include "devices/net/vhost.h"
 #include "devices/virtio/net_pair.h"
 #include "devices/virtio/rx_window.h"
 #include "vmm/base/loop.h"
@@ -10,6 +11,31 @@
 #define MAX_FRAME  (NETBE_HDR_LEN + ETH_HEADER + 4 + 65535u) /* the largest that a tap hands out */
 #define MAX_UNREAD (1u << 20)
 #define BUDGET	   64u /* frames one way before the other way gets its turn, and a publication */
+
+/* "net0.vhost", of a card of several pairs with its index. */
+struct net_kernel_counters {
+	uint64_t active;   /* 1: the kernel has the rings now */
+	uint64_t given;	   /* times that they were given to it */
+	uint64_t errors;   /* that it found in them, each of which brought them back */
+	uint64_t refusals; /* times that it did not take them */
+	uint64_t
+		rx_buffers; /* the guest's that it has filled, and frames of the guest's that it has taken */
+	uint64_t tx_frames;
+};
+
+/* The rings in the hands of the host's kernel. */
+struct net_kernel {
+	struct net_kernel_counters counters;
+	struct counter_group group;
+	bool began;	     /* it has taken both, so that it knows where it is in them */
+	bool refused;	     /* it did not take this driver's */
+	uint16_t counted[2]; /* of each way: up to where its chains are counted */
+	uint64_t
+		taken_before; /* frames that had come when the driver last said what it copes with */
+	struct loop_watch call[2]; /* its interrupts, where the driver's are more than an event */
+	struct loop_watch error;
+	struct loop_timer timer;
+};
 
 struct net_pair {
 	struct net_pair_params p;
@@ -30,6 +56,8 @@ struct net_pair {
 	uint64_t busy_until;
 	struct net_filter filter; /* a copy of the card's */
 
+	struct net_kernel kernel;
+
 	/* Reception. */
 	unsigned int sources;	    /* which of p.source are ours: a bit each */
 	unsigned int turn;	    /* which is read first */
@@ -48,6 +76,10 @@ struct net_pair {
 	unsigned int new_sources;
 	const struct net_filter *new_filter;
 };
+
+/* The thread begins to look at the rings and the backend, or leaves them to somebody else. -errno. */
+int must_check net_pair_enter(struct net_pair *n);
+void net_pair_leave(struct net_pair *n);
 
 /* Watch the backend as the waits say. */
 int net_pair_watch_backend(struct net_pair *n);
@@ -71,5 +103,23 @@ void net_rx_look(struct net_pair *n);
 void net_rx_ready(struct net_pair *n, unsigned int source);
 void net_rx_kicked(struct net_pair *n);
 void net_rx_expired(struct net_pair *n);
+
+/*
+ * net_kernel.c, on the pair's thread; all of it does nothing without vhost. All that is pushed must be published when this is asked:
+ * whether the kernel has the rings, or takes them now.
+ */
+bool net_kernel_has(struct net_pair *n);
+
+/* The thread has them, in any case. */
+void net_kernel_return(struct net_pair *n);
+
+/* The driver, or what it copes with, is another: what is in the tap's queue is for the thread. */
+void net_kernel_begin(struct net_pair *n);
+
+/* The driver has its interrupts another way. */
+void net_kernel_connect(struct net_pair *n);
+
+int must_check net_kernel_init(struct net_pair *n, const struct device_env *env);
+void net_kernel_destroy(struct net_pair *n);
 
 #endif

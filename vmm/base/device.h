@@ -63,6 +63,7 @@ struct device_env {
 	const char *name; /* "net0"; lives longer than the device */
 	const struct guestmem *mem;
 	unsigned int cpus;		  /* vCPUs that the machine has */
+	unsigned int transport;		  /* enum device_transport, of devices that do not say */
 	const struct thread_guard *guard; /* for every thread that it makes */
 	struct counters *counters;	  /* where it adds its groups */
 

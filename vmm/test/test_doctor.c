@@ -59,7 +59,7 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(root));
 	snprintf(path, sizeof(path), "/nonexistent:%s/bin", root);
 	shell("mkdir -p boot bin dev/net proc/net lib/modules/" RELEASE
-	      " && touch dev/kvm dev/net/tun && printf '#!/bin/sh\\n' >bin/passt && chmod +x bin/passt");
+	      " && touch dev/kvm dev/net/tun dev/vhost-net && printf '#!/bin/sh\\n' >bin/passt && chmod +x bin/passt");
 	shell("printf 'kernel/%s.ko\\n' virtio_pci virtio_mmio virtio_console virtiofs overlay virtio_net"
 	      " >lib/modules/" RELEASE "/modules.builtin");
 	shell("printf 'MemTotal: 9 kB\\nMemAvailable:  2097152 kB\\n' >proc/meminfo");
@@ -149,6 +149,7 @@ static void a_host_on_which_all_is_well(void **state)
 	assert_non_null(strstr(line("passt"), "/bin/passt"));
 	assert_string_equal(line("route"), "ok by eth7");
 	assert_string_equal(line("sandbox"), "ok seccomp, and version 3 of Landlock");
+	assert_string_equal(line("vhost-net"), "ok the host's kernel can move a card's frames");
 	assert_int_equal(examine("--net passt --mem 2G"), 0);
 }
 
@@ -281,6 +282,15 @@ static void a_kernel_without_a_sandbox_is_noted(void **state)
 	assert_non_null(strstr(line("sandbox"), "no seccomp"));
 }
 
+static void no_vhost_is_noted(void **state)
+{
+	(void)state;
+	shell("rm dev/vhost-net");
+	assert_int_equal(examine(""), 0);
+	assert_non_null(strstr(line("vhost-net"), "note cannot open"));
+	assert_non_null(strstr(line("vhost-net"), "(sudo modprobe vhost_net); for --net"));
+}
+
 static void help_and_bad_words(void **state)
 {
 	const struct doctor_host host = { .root = root };
@@ -311,6 +321,7 @@ int main(void)
 		test(no_folder_of_modules_is_no_verdict),
 		test(what_only_a_network_needs),
 		test(a_kernel_without_a_sandbox_is_noted),
+		test(no_vhost_is_noted),
 		test(help_and_bad_words),
 	};
 

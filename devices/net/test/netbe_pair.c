@@ -127,6 +127,7 @@ void netbe_pair_init_queues(struct netbe_pair *pair, unsigned int queues)
 {
 	memset(pair, 0, sizeof(*pair));
 	pair->be.ops = &pair_ops;
+	pair->be.is_tap = true;
 	snprintf(pair->be.name, sizeof(pair->be.name), "the test's peer");
 	while (pair->be.pairs < queues)
 		add_queue(pair);

@@ -36,7 +36,7 @@ void use_pair(unsigned int i)
 
 void use_queues(uint64_t features)
 {
-	ctrl = features & (F(MQ) | F(RSS)) ? 2 * queues : CTRL;
+	ctrl = features & (F(MQ) | F(RSS)) ? dev->nr_vqs - 1 : CTRL;
 	mark = d.next_gpa;
 }
 

@@ -1,6 +1,7 @@
 /* A virtio driver for unit tests. */
 #include "devices/virtio/test/vdriver.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -167,7 +168,15 @@ static void config_interrupt(void *transport)
 	signal_fd(d->config_irq_fd);
 }
 
-static const struct virtio_transport_ops transport_ops = { queue_interrupt, config_interrupt };
+static int queue_event(void *transport, unsigned int queue)
+{
+	const struct vdriver *d = transport;
+
+	return d->no_events ? -ENOTSUP : d->queue[queue].irq_fd;
+}
+
+static const struct virtio_transport_ops transport_ops = { queue_interrupt, config_interrupt,
+							   queue_event };
 
 void vdriver_attach(struct vdriver *d, struct virtio_dev *dev)
 {

@@ -67,6 +67,7 @@ struct vdriver {
 	bool event_idx, is_packed; /* as negotiated */
 	struct vdriver_queue queue[VDRIVER_MAX_QUEUES];
 	int config_irq_fd; /* counts config interrupts */
+	bool no_events;	   /* interrupts take more than a signal of irq_fd, as without MSI-X */
 };
 
 /* Guest memory of @mem_size bytes, and nothing else yet. */

@@ -47,7 +47,7 @@ function what(text, call)
 	if (call != "ioctl" && call != "futex")
 		return ""
 	sub(/_PRIVATE/, "", text)
-	if (!match(text, /KVM_[A-Z_]+|TUN[A-Z]+|TC[SG]ETS|TIOC[A-Z]+|FIONREAD|SIOC[A-Z]+|FUTEX_WA[A-Z]+(_BITSET)?/))
+	if (!match(text, /KVM_[A-Z_]+|VHOST_[A-Z_]+|TUN[A-Z]+|TC[SG]ETS|TIOC[A-Z]+|FIONREAD|SIOC[A-Z]+|FUTEX_WA[A-Z]+(_BITSET)?/))
 		return " ?"
 	return " " substr(text, RSTART, RLENGTH)
 }

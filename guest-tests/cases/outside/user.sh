@@ -14,6 +14,39 @@ user_model_transport() { cannot "are of model=virtio" --kernel x --net tap0,mode
 user_model_poll() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139c,poll=10; }
 user_model_queue_size() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,queue-size=512; }
 user_model_queues() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,queues=2; }
+user_model_vhost() { cannot "vhost= and queue-size= are of model=virtio" --kernel x --net tap0,model=rtl8139,vhost=auto; }
+user_vhost_word() { cannot "bad value 'yes' for vhost" --kernel x --net tap0,vhost=yes && cannot "bad value '3:3' for vhost-fd" --kernel x --net tap0,vhost-fd=3:3; }
+user_vhost_off_with_descriptor() { cannot 'vhost-fd= contradicts vhost=off' --kernel x --net tap0,vhost=off,vhost-fd=3; }
+user_vhost_is_none() { cannot 'vhost-fd=0 is not an open /dev/vhost-net' --kernel "$small" --net v0,vhost-fd=0 && cannot 'vhost-fd=77 is not' --kernel "$small" --net v0,vhost-fd=77; }
+user_vhost_mmio()
+{
+	cannot '(transport=pci)' --kernel "$small" --net v0,vhost=on,transport=mmio &&
+		cannot '(transport=pci)' --kernel "$small" --transport mmio --net v0,vhost=on
+}
+user_vhost_without()
+{
+	cannot '(leave out packed)' --kernel "$small" --net v0,vhost=on,packed &&
+		cannot '(tcpdump -i' --kernel "$small" --net v0,vhost=on,pcap="$tmp/x.pcap" &&
+		cannot '(without mrg=off' --kernel "$small" --net v0,vhost=on,mrg=off || return
+	[ ! -e "$tmp/x.pcap" ]
+}
+# Where this host has none it does without, and says why, in a line and in the accounts.
+guest_vhost_auto()
+{
+	guest 42 s --net v0,vhost=auto --stats "$tmp/stats" || return
+	if [ -w /dev/vhost-net ]; then
+		grep -q '"net0.vhost":{.*"given":0' "$tmp/stats" && [ ! -s "$tmp/err" ]
+	else
+		grep -q '"net0.vhost":{"off_refused":1}' "$tmp/stats" && says 'vhost=auto: its own thread moves its frames: cannot open /dev/vhost-net: '
+	fi
+}
+user_vhost_no_node()
+{
+	unshare -m sh -c 'mkdir -p /run/d/net && mount -t tmpfs d /run/d && mkdir /run/d/net && touch /run/d/kvm /run/d/net/tun &&
+		mount --bind /dev/kvm /run/d/kvm && mount --bind /dev/net/tun /run/d/net/tun && mount --move /run/d /dev && exec "$@"' - \
+		"$minivmm" --kernel "$small" --net v0,vhost=on >"$tmp/out" 2>"$tmp/err" </dev/null
+	[ $? = 125 ] && grep -q 'vhost=on: cannot open /dev/vhost-net: No such file or directory (load the module: sudo modprobe vhost_net)$' "$tmp/err"
+}
 user_unknown_key() { cannot "unknown key in --net 'transpart' (the nearest is 'transport'" --kernel x --net tap0,transpart=pci; }
 user_bad_memory() { cannot "bad value '15M' for mem" --kernel x --mem 15M && cannot "'-1'" --kernel x --mem -1 && cannot "'99999999999999999999'" --kernel x --mem 99999999999999999999; }
 user_bad_cpus() { cannot "bad value '0' for cpus" --kernel x --cpus 0 && cannot "bad value '1x'" --kernel x --cpus 1x; }
