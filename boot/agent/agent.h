@@ -29,8 +29,10 @@ void read_job(struct job *job);
 void load_modules(void);
 int open_port(void);
 void mount_root(const struct job *job);
-void set_network(const char *net);
 void mount_shares(const struct job *job);
+
+/* net.c: the loopback, and, unless @net (of JOB_FILE) is NULL, the card. */
+void set_network(const char *net);
 
 /* spawn.c: the command, with our ends of its standard streams; -1 for those that it has not. */
 struct child {

@@ -1,15 +1,10 @@
-/* The agent: modules, the port, the root and the network of the command. */
-#include <arpa/inet.h>
+/* The agent: modules, the port and the root of the command. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
-#include <net/route.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -172,98 +167,4 @@ void mount_shares(const struct job *job)
 {
 	for (const char **fs = job->fs + 1; *fs; fs++)
 		mount_share(*fs, false);
-}
-
-/* ---- the network ---- */
-
-static void set(int s, unsigned int what, struct ifreq *r, const char *to, in_addr_t address)
-{
-	const struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = address };
-
-	memcpy(&r->ifr_addr, &a, sizeof(a));
-	if (ioctl(s, what, r) < 0)
-		fail("set up the network card for", to, errno);
-}
-
-static in_addr_t address(const char *text)
-{
-	struct in_addr a;
-
-	if (inet_pton(AF_INET, text, &a) != 1)
-		fail("understand address", text, EINVAL);
-	return a.s_addr;
-}
-
-/* Up, and ready to send: the driver learns of its link by itself, and what is sent before that is lost. */
-static void interface_up(int s, const char *name)
-{
-	struct ifreq r = { 0 };
-
-	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
-	if (ioctl(s, SIOCGIFFLAGS, &r) < 0)
-		fail("find network card", name, errno);
-	r.ifr_flags |= IFF_UP;
-	if (ioctl(s, SIOCSIFFLAGS, &r) < 0)
-		fail("bring up network card", name, errno);
-	for (int ms = 0; ms < 1000 && !(r.ifr_flags & IFF_RUNNING); ms++) {
-		usleep(1000);
-		ioctl(s, SIOCGIFFLAGS, &r);
-	}
-}
-
-static void add_route(int s, const char *gateway)
-{
-	const struct sockaddr_in any = { .sin_family = AF_INET },
-				 by = { .sin_family = AF_INET,
-					.sin_addr.s_addr = address(gateway) };
-	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
-
-	memcpy(&route.rt_dst, &any, sizeof(any));
-	memcpy(&route.rt_genmask, &any, sizeof(any));
-	memcpy(&route.rt_gateway, &by, sizeof(by));
-	if (ioctl(s, SIOCADDRT, &route) < 0)
-		fail("set the route to", gateway, errno);
-}
-
-/* Whatever stood there, a link elsewhere included, is replaced in the throw-away layer. */
-static void write_resolver(const char *resolver)
-{
-	FILE *f;
-
-	make_dir("/etc");
-	unlink("/etc/resolv.conf");
-	f = fopen("/etc/resolv.conf", "we");
-	if (!f || fprintf(f, "nameserver %s\n", resolver) < 0 || fclose(f))
-		fail("write", "/etc/resolv.conf", errno);
-}
-
-void set_network(const char *net)
-{
-	const int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	char copy[128] = "", *rest = copy;
-	struct ifreq r = { .ifr_name = "eth0" };
-
-	interface_up(s, "lo");
-	if (net) {
-		strncpy(copy, net, sizeof(copy) - 1);
-		const char *own = strsep(&rest, ":"), *gateway = strsep(&rest, ":"),
-			   *resolver = rest;
-		char *prefix = strchr(own, '/');
-
-		if (!resolver || (*own && !prefix))
-			fail("understand", net, EINVAL);
-		if (*own) {
-			const int bits = atoi(prefix + 1);
-
-			*prefix = '\0';
-			set(s, SIOCSIFADDR, &r, own, address(own));
-			set(s, SIOCSIFNETMASK, &r, own, htonl((uint32_t)(~0ull << (32 - bits))));
-		}
-		interface_up(s, r.ifr_name);
-		if (*gateway)
-			add_route(s, gateway);
-		if (*resolver)
-			write_resolver(resolver);
-	}
-	close(s);
 }

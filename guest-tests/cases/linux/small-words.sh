@@ -1,4 +1,4 @@
-# variants: route client netserver nonsense no-card cpus gw ip1 ip2 ip3 ip4 ip5 ip6 ip7
+# variants: route client netserver nonsense gw ip
 # What the small guest makes of its command line: its status is crr's, and what is wrong there is refused.
 small
 
@@ -41,15 +41,11 @@ netserver) # a program with libraries in its place, printenv
 	kill "$vmm"
 	ends "$STATUS_SIGTERM"
 	;;
-nonsense) says 2 "crr: say 'crr client HOST'" '-- nonsense' ;;
-no-card) says 0 'init: no network card' '-- --help' ;;
-cpus) says 0 'Brought up 1 node, 2 CPUs' 'loglevel=7 -- --help' --cpus 2 ;;
-gw) refused gw=10.3.3.3 'cannot add the route by gw=10.3.3.3' ;;
-ip1) refused ip=10.0.1 'init: bad ip=10.0.1' ;;
-ip2) refused ip=10.0.1.2/33 'init: bad ip=10.0.1.2/33' ;;
-ip3) refused ip=10.0.1.2/ 'init: bad ip=10.0.1.2/' ;;
-ip4) refused ip=10.0.1.2/2x 'init: bad ip=10.0.1.2/2x' ;;
-ip5) refused ip=10.0.1.2.3.4.5.6.7.8.9/24 'init: bad ip=10.0.1.2.3.4.5.6.7.8.9/24' ;;
-ip6) refused gw=10.0.1.1/24 'init: bad gw=10.0.1.1/24' ;;
-ip7) refused gw=here 'init: bad gw=here' ;;
+nonsense) # with no card, and two CPUs
+	says 2 "crr: say 'crr client HOST'" 'loglevel=7 -- nonsense' --cpus 2
+	said 'init: no network card' || fail 'its console has no word of the card'
+	said 'Brought up 1 node, 2 CPUs' || fail 'it has not two CPUs'
+	;;
+gw) refused gw=10.3.3.3 "cannot set the route to '10.3.3.3'" ;;
+ip) refused ip=10.0.1 "cannot understand address '10.0.1'" ;; # more of them: boot/test/test_agent_net.c
 esac

@@ -11,6 +11,10 @@ $(BUILD)/linux/%: $(GL)/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
 
+$(BUILD)/linux/init: $(GL)/init.c boot/agent/net.c boot/agent/agent.h vmm/base/jobproto.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -O2 -static -o $@ $(filter %.c,$^)
+
 $(BUILD)/linux/%: $(BUILD)/%
 	@mkdir -p $(@D)
 	cp $< $@

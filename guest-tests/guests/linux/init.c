@@ -1,6 +1,9 @@
 /*
- * /init of the Linux guest: brings up the network, runs crr (and netserver, if there is one), and ends the machine with
- * crr's status: 0 by power-off, 1-123 through I/O port 0xf4.
+ * /init of the small Linux guest: brings up the network, runs crr (and netserver, if there is one), and ends the machine
+ * with crr's status: 0 by power-off, 1-123 through I/O port 0xf4.
+ *
+ * The agent cannot stand in for it: that takes its job from minivmm, over a port that only minivmm has, and this guest is
+ * measured under every VMM, without a file system behind it. The network is set up by the agent's own code.
  *
  * On the kernel's command line:
  *
@@ -8,50 +11,39 @@
  *   gw=A.B.C.D         the default route (default: none)
  *   -- WORD...         crr's arguments (default: server)
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <net/route.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
-#define STATUS_PORT 0xf4
-#define STATUS_MAX  123
-#define NETSERVER   "/bin/netserver"
-#define MAX_ARGS    64
+#include "boot/agent/agent.h"
 
-static const char default_address[] = "10.0.1.2/24";
+#define STATUS_MAX 123
+#define NETSERVER  "/bin/netserver"
+#define MAX_ARGS   64
 
 __attribute__((noreturn)) static void end(int status)
 {
 	fflush(stdout);
 	/* What the console still has to say would end with the machine. */
 	tcdrain(STDOUT_FILENO);
-	if (status && ioperm(STATUS_PORT, 1, 1) == 0)
-		outb(status > STATUS_MAX ? STATUS_MAX : (unsigned char)status, STATUS_PORT);
+	if (status && ioperm(JOB_STATUS_PORT, 1, 1) == 0)
+		outb(status > STATUS_MAX ? STATUS_MAX : (unsigned char)status, JOB_STATUS_PORT);
 	reboot(RB_POWER_OFF);
 	for (;;)
 		pause();
 }
 
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
+void fail(const char *what, const char *on, int err)
 {
-	va_list args;
-
-	va_start(args, format);
-	printf("init: ");
-	vprintf(format, args);
-	printf("\n");
-	va_end(args);
+	printf("init: cannot %s '%s': %s\n", what, on, strerror(err));
 	end(STATUS_MAX);
 }
 
@@ -59,7 +51,7 @@ static void mount_all(void)
 {
 	if (mount("proc", "/proc", "proc", 0, NULL) || mount("sysfs", "/sys", "sysfs", 0, NULL) ||
 	    mount("dev", "/dev", "devtmpfs", 0, NULL) || mount("tmp", "/tmp", "tmpfs", 0, NULL))
-		fail("cannot mount: %s", strerror(errno));
+		fail("mount", "/proc, /sys, /dev or /tmp", errno);
 }
 
 /* The kernel's own limits would drop connections of a burst that the server could take. */
@@ -68,97 +60,27 @@ static void raise_limit(const char *path)
 	FILE *f = fopen(path, "w");
 
 	if (!f || fputs("65535", f) < 0 || fclose(f))
-		fail("cannot write '%s': %s", path, strerror(errno));
-}
-
-/* Reads "A.B.C.D", or with len "A.B.C.D/LEN"; without /LEN, *len stays as it is. */
-static struct sockaddr_in address(const char *word, const char *value, unsigned int *len)
-{
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	char text[INET_ADDRSTRLEN + sizeof("/32")];
-	char *slash, *rest;
-	unsigned long n;
-
-	if (strlen(value) >= sizeof(text))
-		fail("bad %s=%s", word, value);
-	strcpy(text, value);
-	slash = len ? strchr(text, '/') : NULL;
-	if (slash) {
-		*slash = '\0';
-		n = strtoul(slash + 1, &rest, 10);
-		if (rest == slash + 1 || *rest || n < 1 || n > 32)
-			fail("bad %s=%s: the length is 1 to 32", word, value);
-		*len = (unsigned int)n;
-	}
-	if (inet_pton(AF_INET, text, &sin.sin_addr) != 1)
-		fail("bad %s=%s: A.B.C.D%s expected", word, value, len ? "[/LEN]" : "");
-	return sin;
-}
-
-static void request(int fd, unsigned long code, struct ifreq *ifr, const char *what)
-{
-	if (ioctl(fd, code, ifr))
-		fail("cannot set %s of %s: %s", what, ifr->ifr_name, strerror(errno));
-}
-
-static void link_up(int fd, const char *name)
-{
-	struct ifreq ifr = { .ifr_flags = IFF_UP };
-
-	strcpy(ifr.ifr_name, name);
-	request(fd, SIOCSIFFLAGS, &ifr, "the flags");
-}
-
-static void set_address(int fd, const char *name, const char *value)
-{
-	struct sockaddr_in mask = { .sin_family = AF_INET };
-	struct sockaddr_in sin;
-	struct ifreq ifr = { 0 };
-	unsigned int len = 24;
-
-	sin = address("ip", value, &len);
-	mask.sin_addr.s_addr = htonl(~0u << (32 - len));
-	strcpy(ifr.ifr_name, name);
-	memcpy(&ifr.ifr_addr, &sin, sizeof(sin));
-	request(fd, SIOCSIFADDR, &ifr, "the address");
-	memcpy(&ifr.ifr_netmask, &mask, sizeof(mask));
-	request(fd, SIOCSIFNETMASK, &ifr, "the netmask");
-}
-
-static void add_route(int fd, const char *value)
-{
-	struct sockaddr_in any = { .sin_family = AF_INET };
-	struct sockaddr_in gateway = address("gw", value, NULL);
-	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
-
-	memcpy(&route.rt_dst, &any, sizeof(any));
-	memcpy(&route.rt_genmask, &any, sizeof(any));
-	memcpy(&route.rt_gateway, &gateway, sizeof(gateway));
-	if (ioctl(fd, SIOCADDRT, &route))
-		fail("cannot add the route by gw=%s: %s", value, strerror(errno));
+		fail("write", path, errno);
 }
 
 static void network(void)
 {
 	/* The kernel makes environment of words NAME=VALUE that it does not know. */
 	const char *ip = getenv("ip"), *gw = getenv("gw");
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char net[100];
 
-	if (fd < 0)
-		fail("no sockets: %s", strerror(errno));
-	link_up(fd, "lo");
-	if (if_nametoindex("eth0")) {
-		/* kvmtool puts an ip=dhcp of its own on the command line. */
-		if (!ip || !strcmp(ip, "dhcp"))
-			ip = default_address;
-		set_address(fd, "eth0", ip);
-		link_up(fd, "eth0");
-		if (gw)
-			add_route(fd, gw);
-	} else {
+	if (!if_nametoindex("eth0")) {
 		printf("init: no network card\n");
+		set_network(NULL);
+		return;
 	}
-	close(fd);
+	/* kvmtool puts an ip=dhcp of its own on the command line. */
+	if (!ip || !strcmp(ip, "dhcp"))
+		ip = "10.0.1.2";
+	if ((size_t)snprintf(net, sizeof(net), "%s%s:%s:", ip, strchr(ip, '/') ? "" : "/24",
+			     gw ? gw : "") >= sizeof(net))
+		fail("understand", ip, ENAMETOOLONG);
+	set_network(net);
 }
 
 static pid_t run(const char *path, char **argv)
@@ -166,7 +88,7 @@ static pid_t run(const char *path, char **argv)
 	pid_t pid = fork();
 
 	if (pid < 0)
-		fail("cannot fork: %s", strerror(errno));
+		fail("start", path, errno);
 	if (pid == 0) {
 		execv(path, argv);
 		printf("init: cannot run '%s': %s\n", path, strerror(errno));
@@ -189,7 +111,7 @@ static char **crr_arguments(void)
 	int n = 1;
 
 	if (!f || !fgets(line, sizeof(line), f))
-		fail("cannot read /proc/cmdline: %s", strerror(errno));
+		fail("read", "/proc/cmdline", errno);
 	fclose(f);
 	word = strstr(line, " -- ");
 	if (!word)
@@ -197,7 +119,7 @@ static char **crr_arguments(void)
 	for (word = strtok(word + 4, " \n"); word && n <= MAX_ARGS; word = strtok(NULL, " \n"))
 		args[n++] = word;
 	if (word)
-		fail("more than %d words after --", MAX_ARGS);
+		fail("take so many words as behind", "--", E2BIG);
 	args[n] = NULL;
 	return args;
 }
