@@ -133,7 +133,7 @@ linux_initrd()
 	shift 2
 	root=$(mktemp -d)
 	mkdir "$root"/{guest,tools,put}
-	install -m 755 "$top/guest-tests/guests/linux/guest-init" "$root/init"
+	install -m 755 "$top/guest-tests/guests/linux/init" "$root/init"
 	cp "$top/guest-tests/guests/linux/lib.sh" "$root/guest/lib.sh"
 	for case in "$top"/guest-tests/cases/linux/*.sh; do
 		sed "1,/$guest_half/d" "$case" >"$root/guest/$(basename "$case" .sh)"

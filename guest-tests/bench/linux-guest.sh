@@ -1,5 +1,5 @@
 #!/bin/sh
-# The guest's part of compare (busybox sh, run by guest-init as case=/put/linux-guest.sh): address, knobs and server.
+# The guest's part of compare (busybox sh, run by guests/linux/init as case=/put/linux-guest.sh): address, knobs and server.
 # The knobs are words of its command line, which come as variables; one that cannot be had ends the guest, and says so.
 #
 #   backlog=N      of the listening sockets (net.core.somaxconn and net.ipv4.tcp_max_syn_backlog; 65535)

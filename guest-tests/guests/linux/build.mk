@@ -11,7 +11,7 @@ $(BUILD)/linux/%: $(GL)/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
 
-$(BUILD)/linux/init: $(GL)/init.c boot/agent/net.c boot/agent/agent.h vmm/base/jobproto.h
+$(BUILD)/linux/small_init: $(GL)/small_init.c boot/agent/net.c boot/agent/agent.h vmm/base/jobproto.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -O2 -static -o $@ $(filter %.c,$^)
 
@@ -22,7 +22,7 @@ $(BUILD)/linux/%: $(BUILD)/%
 linux-tools: $(LINUX_TOOLS)
 
 # Always made anew: NETSERVER may have changed.
-guest-linux-initramfs: $(BUILD)/linux/init $(BUILD)/crr
+guest-linux-initramfs: $(BUILD)/linux/small_init $(BUILD)/crr
 	$(GL)/make-initramfs $(GL_OUT)/initramfs $^ $(NETSERVER)
 
 guest-linux: guest-linux-initramfs
