@@ -11,6 +11,8 @@
 #   make layers, make format, make asan, make tsan, make clean
 
 BUILD ?= build
+# By one name, however it was given: what was built under another would not be seen to be old.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 CC ?= gcc
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
