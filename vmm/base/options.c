@@ -176,6 +176,17 @@ static int set_word(const struct option *o, unsigned int *at, const char *text)
 	return option_bad_value(o->name, text, wanted);
 }
 
+/* As Linux takes them for a new one; the last two it has for all of them. */
+static bool is_interface_name(const char *text)
+{
+	static const char *const taken[] = { "", ".", "..", "all", "default" };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(taken); i++)
+		if (!strcmp(text, taken[i]))
+			return false;
+	return strlen(text) < IFNAMSIZ && !strpbrk(text, "/: \t\n\v\f\r");
+}
+
 int option_set(const struct option *o, void *values, size_t base, const char *text)
 {
 	void *at = (char *)values + base + o->offset;
@@ -190,7 +201,7 @@ int option_set(const struct option *o, void *values, size_t base, const char *te
 		*(const char **)at = text;
 		return 0;
 	case OPTION_INTERFACE:
-		if (!*text || strlen(text) >= IFNAMSIZ || strchr(text, '/'))
+		if (!is_interface_name(text))
 			return option_bad_value(o->name, text,
 						"an interface name of at most 15 characters");
 		*(const char **)at = text;
