@@ -11,7 +11,10 @@
 void thread_use_signal_stack(struct thread_signal_stack *stack)
 {
 	const stack_t ss = { .ss_sp = stack->room, .ss_size = sizeof(stack->room) };
+	stack_t has;
 
+	if (sigaltstack(NULL, &has) == 0 && !(has.ss_flags & SS_DISABLE))
+		return;
 	/* A processor with still more registers: handlers run as ever, on the thread's own stack. */
 	if (sigaltstack(&ss, NULL) < 0)
 		log_info("cannot give threads a stack for signals: %s", strerror(errno));

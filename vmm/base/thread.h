@@ -37,7 +37,7 @@ struct thread_signal_stack {
 	char room[32 * KIB]; /* the registers alone may take 11 KiB (AMX) */
 };
 
-/* For the calling thread, until it ends. */
+/* For the calling thread, until it ends; unless it has one, as a sanitizer's run-time gives it. */
 void thread_use_signal_stack(struct thread_signal_stack *stack);
 
 /* Owned by the caller, who sets the first four; must stay where it is until it is joined. */
