@@ -13,6 +13,9 @@ SHORT=1 OUT=$TMP/rate "$top/guest-tests/bench/experiment" accept-rate >"$TMP/tex
 is "accept-rate: status" $? 0
 check "accept-rate: the answer" grep -q 'bare metal does [0-9.]*/s and the VM [0-9.]*/s here' "$TMP/rate/answer.txt"
 check "accept-rate: nothing is unexplained" grep -q 'no hop accounts for: 0\.' "$TMP/rate/answer.txt"
+for hop in tap vmm guest unexplained; do
+	check "accept-rate: what is dropped at each hop is told: $hop" grep -q "^minivmm:.*/crr.*	drops_$hop	[0-9]" "$TMP/rate/results.tsv"
+done
 # Two tests of four configurations beside the base.
 is "accept-rate: effects that are ranked" "$(grep -c ^effect "$TMP/rate/ranking.tsv")" 8
 grep -q 'not measured' "$TMP/text" && grep -q 'cannot be had' "$TMP/text" && failed "accept-rate: a knob" "$(grep 'cannot be had' "$TMP/text")"
