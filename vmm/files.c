@@ -35,6 +35,11 @@ static bool is_same(const struct file *a, const struct file *b)
 	return (a->dev == b->dev && a->ino == b->ino) || is_behind(a, b) || is_behind(b, a);
 }
 
+static const char *name_of(const struct file *f)
+{
+	return f->path ? f->path : f->fd_name;
+}
+
 /* @fd: where it is open already, or -1. */
 static int add(struct files *files, struct file new, const struct stat *st, int fd)
 {
@@ -51,8 +56,8 @@ static int add(struct files *files, struct file new, const struct stat *st, int 
 		if (old->directory || !is_same(old, &new) || (!old->written && !new.written) ||
 		    (old->inherited && new.inherited))
 			continue;
-		log_error("cannot use '%s' as %s: it is also the %s%s%s%s", new.path, new.what,
-			  old->what, old->inherited ? "" : " '", old->inherited ? "" : old->path,
+		log_error("cannot use '%s' as %s: it is also the %s%s%s%s", name_of(&new), new.what,
+			  old->what, old->inherited ? "" : " '", old->inherited ? "" : name_of(old),
 			  old->inherited ? "" : "'");
 		return -EINVAL;
 	}
@@ -74,8 +79,9 @@ int files_add_inherited(struct files *files, const char *what, int fd, bool writ
 int files_add_fd(struct files *files, const char *what, int fd, bool written)
 {
 	struct stat st;
-	const struct file file = { .what = what, .path = "fd=", .written = written };
+	struct file file = { .what = what, .written = written };
 
+	snprintf(file.fd_name, sizeof(file.fd_name), "fd=%d", fd);
 	return fstat(fd, &st) < 0 ? 0 : add(files, file, &st, fd);
 }
 

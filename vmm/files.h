@@ -21,7 +21,8 @@
 
 struct files {
 	struct file {
-		const char *what, *path; /* for messages: "disk", and its name */
+		const char *what, *path; /* for messages: "disk", and its name ... */
+		char fd_name[16];	 /* ... or this, where that is NULL */
 		dev_t dev, behind_dev;	 /* behind: of a loop device, its file's */
 		ino_t ino, behind_ino;
 		bool written, inherited;

@@ -59,7 +59,7 @@ guest_disk_and_its_loop_device()
 	cannot "$twice '$loop'" --kernel "$small" --disk "$loop" --disk "$tmp/backing" &&
 		cannot "$twice '$tmp/backing'" --kernel "$small" --disk "$tmp/backing" --disk "$loop" &&
 		cannot "$twice '$loop'" --kernel "$small" --disk "$loop" --stats "$tmp/backing" &&
-		cannot "$twice 'fd='" --kernel "$small" --disk fd=8 --console "$tmp/backing" 8<>"$loop" &&
+		cannot "$twice 'fd=8'" --kernel "$small" --disk fd=8 --console "$tmp/backing" 8<>"$loop" &&
 		guest 42 s --disk "$loop" --disk "$second"
 	done=$?
 	losetup -d "$loop" "$second"
