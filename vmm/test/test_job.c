@@ -161,6 +161,24 @@ static void streams_stay_apart_and_the_end_comes_last(void **state)
 	assert_int_equal(job_counters(f->job)->out_bytes, 7);
 }
 
+static void the_accounts_say_how_it_started(void **state)
+{
+	const struct job_started started = { 5000000, 6001000, 7002000 };
+	struct fixture *f = *state;
+	const uint64_t before = now_ns();
+	const struct job_counters *c = job_counters(f->job);
+
+	from_agent(f, JOB_STARTED, &started, sizeof(started));
+	from_agent(f, JOB_OUT, "first", 5);
+	exit_with(f, 0, 0);
+	await_end(f);
+	assert_int_equal(c->guest_agent_us, 5000);
+	assert_int_equal(c->guest_root_us, 6001);
+	assert_int_equal(c->guest_command_us, 7002);
+	assert_true(c->started >= before && c->first_output >= c->started &&
+		    c->first_output <= now_ns());
+}
+
 static void a_signal_is_no_status(void **state)
 {
 	struct fixture *f = *state;
@@ -374,6 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(streams_stay_apart_and_the_end_comes_last),
+		test(the_accounts_say_how_it_started),
 		test(a_signal_is_no_status),
 		test(output_waits_for_its_reader),
 		test(a_reader_that_went_away_is_told_to_the_agent),
