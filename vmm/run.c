@@ -23,12 +23,11 @@
 #include "vmm/sandbox.h"
 #include "vmm/status.h"
 
-#define MAX_ITEMS 256u
-#define OUT_DIR	  "/out" /* where the guest sees --out */
+#define OUT_DIR "/out" /* where the guest sees --out */
 
 /* An option that may be given several times. */
 struct list {
-	const char *item[MAX_ITEMS];
+	const char **item;
 	unsigned int nr;
 };
 
@@ -42,14 +41,20 @@ struct run {
 	char **command; /* NULL-terminated */
 };
 
-static int add_item(void *at, const char *text)
+static int push(struct list *l, const char *text)
 {
-	struct list *l = at;
+	const char **more = reallocarray(l->item, l->nr + 1, sizeof(*more));
 
-	if (!*text || l->nr == MAX_ITEMS)
-		return -EINVAL;
+	if (!more)
+		return -ENOMEM;
+	l->item = more;
 	l->item[l->nr++] = text;
 	return 0;
+}
+
+static int add_item(void *at, const char *text)
+{
+	return *text ? push(at, text) : -EINVAL;
 }
 
 static int add_env(void *at, const char *text)
@@ -246,21 +251,22 @@ static bool tidy(char *path)
 	return *path;
 }
 
-#define OWN_PLACES 3u /* the first ones */
-
 /* Shares that would hide each other, the root, or what every program counts on. */
 static int check_place(const struct list *places, const char *guest)
 {
+	static const char *const own[] = { "/proc", "/sys", "/dev" };
 	const size_t n = strlen(guest);
 
+	for (unsigned int i = 0; i < ARRAY_SIZE(own); i++)
+		if (!strcmp(own[i], guest)) {
+			log_error("cannot share at '%s': the guest has its own there", guest);
+			return -EINVAL;
+		}
 	for (unsigned int i = 0; i < places->nr; i++) {
 		const char *other = places->item[i];
 
 		if (!strcmp(other, guest)) {
-			log_error(i < OWN_PLACES
-					  ? "cannot share at '%s': the guest has its own there"
-					  : "cannot share two directories at '%s'",
-				  guest);
+			log_error("cannot share two directories at '%s'", guest);
 			return -EINVAL;
 		}
 		if (!strncmp(other, guest, n) && other[n] == '/') {
@@ -292,12 +298,11 @@ static int share(struct shares *s, const char *host, char *guest, bool writable)
 			host);
 		return -EINVAL;
 	}
-	ret = s->places.nr == MAX_ITEMS ? -EINVAL : check_place(&s->places, guest);
+	ret = check_place(&s->places, guest) ?: push(&s->places, guest);
 	if (ret)
 		return ret;
 	snprintf(tag, sizeof(tag), "share%u", s->nr++);
 	ret = add_fs(s->config, s->devices, host, tag, writable, s->owner);
-	s->places.item[s->places.nr++] = guest;
 	run_put(s->job, "fs=%s:%s:%s", tag, writable ? "rw" : "ro", guest);
 	return ret;
 }
@@ -321,16 +326,25 @@ static int share_text(struct shares *s, const char *text)
 	return share(s, host, guest ? guest : host, writable);
 }
 
+/* With the root there are at most as many as --fs takes. */
+static int check_number(const struct option_group *const *devices, unsigned int nr)
+{
+	while (strcmp((*devices)->name, "fs"))
+		devices++;
+	if (nr < (*devices)->max)
+		return 0;
+	log_error("cannot share %u directories: at most %u, of which --out is one", nr,
+		  (*devices)->max - 1);
+	return -EINVAL;
+}
+
 static int share_all(struct config *config, const struct option_group *const *devices,
 		     const struct run *run, FILE *job)
 {
-	struct shares s = { .config = config,
-			    .devices = devices,
-			    .job = job,
-			    .owner = &run->user,
-			    .places = { .item = { "/proc", "/sys", "/dev" }, .nr = OWN_PLACES } };
+	struct shares s = { .config = config, .devices = devices, .job = job, .owner = &run->user };
 	static char out[] = OUT_DIR;
-	int ret = add_fs(config, devices, run->root, "root", false, NULL);
+	int ret = check_number(devices, run->shares.nr + !!run->out)
+			  ?: add_fs(config, devices, run->root, "root", false, NULL);
 
 	run_put(job, "fs=root:ro:/");
 	for (unsigned int i = 0; !ret && i < run->shares.nr; i++)

@@ -111,6 +111,16 @@ user_no_such_socket() { cannot "cannot connect to socket '$tmp/none': No such fi
 user_stream_is_none() { cannot 'stream=0 is not a connected stream socket' --kernel "$small" --net stream=0 && cannot 'stream=7 is not' --kernel "$small" --net stream=7 && cannot 'give a tap' --kernel "$small" --net stream=7,socket=/x; }
 user_same_stream_twice() { cannot 'already belongs to another --net' --kernel x --net stream=5 --net stream=5; }
 user_bad_owner() { cannot "bad value 'me' for owner" --kernel x --fs /tmp,owner=me && cannot "bad value '1:' for owner" --kernel x --fs /tmp,owner=1: && cannot "bad value '4294967295' for owner" --kernel x --fs /tmp,owner=4294967295; }
+# As many as anybody wants where nothing is held for them; more shares than the machine has devices are told of as such.
+user_run_many()
+{
+	local i env=() shares=()
+	for ((i = 0; i < 400; i++)); do env+=(--env "A$i=1"); done
+	for ((i = 0; i < 15; i++)); do shares+=(--share "/tmp:/s$i"); done
+	local run=(run --root / --kernel "$small" "${env[@]}" "${shares[@]}")
+	vmm 125 "${run[@]}" -- x && says 'does not say which release it is' && vmm 125 "${run[@]}" --out "$tmp/o" -- x &&
+		says 'cannot share 16 directories: at most 15, of which --out is one' && [ ! -e "$tmp/o" ]
+}
 user_no_kvm()
 {
 	minivmm=$tmp/no-kvm
