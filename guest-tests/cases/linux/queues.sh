@@ -42,9 +42,9 @@ device=$(realpath "/sys/class/net/$nic/device")
 # traffic COMMAND...: while streams run both ways.
 traffic()
 {
-	send 10.0.1.1 4M &
+	send 10.0.1.1 2M &
 	sender=$!
-	fetch 10.0.1.1 4M &
+	fetch 10.0.1.1 2M &
 	fetcher=$!
 	"$@"
 	wait $sender || fail "the sender did not survive: $*"

@@ -10,7 +10,7 @@ for n in 1 2; do
 	# Far more at once than either card's buffers hold.
 	ip neigh replace "10.0.$n.2" lladdr "52:54:00:00:00:0$n" dev "tap$n" nud permanent
 	for round in 1 2 3; do
-		crr client "10.0.$n.2" --test udp_stream --port 9 --block 1400 --count 4000000 || :
+		crr client "10.0.$n.2" --test udp_stream --port 9 --block 1400 --count 1500000 || :
 	done
 	ip neigh del "10.0.$n.2" dev "tap$n"
 	tell "FLOODED $n"
