@@ -275,8 +275,8 @@ static int set_mode(struct fuse_call *c, uint32_t mode)
 	if (errno != ENOSYS)
 		return -errno;
 	fd = open_to_change(c);
-	if (fd < 0)
-		return fd;
+	if (fd < 0) /* before Linux 6.6 there is no way but by a path */
+		return fd == -ENXIO ? -EOPNOTSUPP : fd;
 	ret = fchmod(fd, fuse_mode(mode)) < 0 ? -errno : 0;
 	close(fd);
 	return ret;

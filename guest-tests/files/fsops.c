@@ -255,7 +255,8 @@ static void one(void)
 		told(mkfifo(n, mode), "mkfifo %s", n);
 		break;
 	case 11:
-		told(chmod(n, mode | 0600), "chmod %s %o", n, mode | 0600);
+		if (stat(n, &st) || !S_ISFIFO(st.st_mode)) /* a share's stays before Linux 6.6 */
+			told(chmod(n, mode | 0600), "chmod %s %o", n, mode | 0600);
 		break;
 	case 12:
 		told(utimensat(AT_FDCWD, n, t, AT_SYMLINK_NOFOLLOW), "utimens %s", n);

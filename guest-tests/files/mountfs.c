@@ -1,5 +1,5 @@
 /*
- * mountfs DIR MOUNTPOINT [ro]: what a guest's share is, without a guest: the FUSE server (devices/virtio/fuse.h) for DIR
+ * mountfs DIR MOUNTPOINT [ro | owner=UID:GID]: what a guest's share is, without a guest: the FUSE server (devices/virtio/fuse.h) for DIR
  * behind this host's own FUSE client. Until it is unmounted; then it says what the server has had to do and still holds.
  * As root.
  */
@@ -67,21 +67,26 @@ int main(int argc, char **argv)
 {
 	pthread_t thread[THREADS];
 	uint64_t inodes, fds;
+	unsigned int uid, gid;
 	char options[128];
+	bool ro;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: mountfs DIR MOUNTPOINT [ro]\n");
+		fprintf(stderr, "usage: mountfs DIR MOUNTPOINT [ro | owner=UID:GID]\n");
 		return 2;
 	}
+	ro = argc > 3 && !strcmp(argv[3], "ro");
 	dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	snprintf(options, sizeof(options),
 		 "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", dev);
-	if (dev < 0 || fuse_create(&fuse, argv[1], argc == 3) ||
-	    mount("mountfs", argv[2], "fuse", MS_NOSUID | MS_NODEV | (argc > 3 ? MS_RDONLY : 0),
+	if (dev < 0 || fuse_create(&fuse, argv[1], !ro) ||
+	    mount("mountfs", argv[2], "fuse", MS_NOSUID | MS_NODEV | (ro ? MS_RDONLY : 0),
 		  options) < 0) {
 		perror("mountfs");
 		return 1;
 	}
+	if (argc > 3 && sscanf(argv[3], "owner=%u:%u", &uid, &gid) == 2)
+		fuse_set_owner(fuse, uid, gid);
 	for (int i = 0; i < THREADS; i++)
 		pthread_create(&thread[i], NULL, serve, NULL);
 	puts("ready");

@@ -113,8 +113,10 @@ static void devices_are_not_made(void **state)
 {
 	struct fixture *f = *state;
 	static const uint32_t types[] = { S_IFCHR, S_IFBLK, S_IFDIR, S_IFLNK, 0 };
+	const struct fuse_setattr_in attr = { .valid = FATTR_MODE, .mode = S_IFIFO | 0640 };
 	struct fuse_mknod_in in = { .rdev = 0x103 };
 	struct stat st;
+	int ret;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(types); i++) {
 		in.mode = types[i] | 0666;
@@ -123,6 +125,10 @@ static void devices_are_not_made(void **state)
 	assert_int_equal(lstat("dev", &st), -1);
 	in.mode = S_IFIFO | 0600;
 	assert_int_equal(call(f, FUSE_MKNOD, FUSE_ROOT_ID, &in, "fifo"), 0);
+	ret = call(f, FUSE_SETATTR, node(f, FUSE_ROOT_ID, "fifo"), &attr, NULL);
+	assert_true(ret == 0 || ret == -EOPNOTSUPP); /* as the host's kernel is */
+	assert_int_equal(lstat("fifo", &st), 0);
+	assert_int_equal(st.st_mode, S_IFIFO | (ret ? 0600 : 0640));
 	in.mode = S_IFREG | 0600;
 	assert_int_equal(call(f, FUSE_MKNOD, FUSE_ROOT_ID, &in, "plain"), 0);
 	assert_int_equal(lstat("plain", &st), 0);

@@ -60,6 +60,18 @@ user_operations()
 	done
 }
 
+# The same for a user who is not the one here, of a share whose files are that user's there.
+user_operations_of_another_user()
+{
+	local as=(setpriv --reuid=1000 --regid=100 --clear-groups "$ops")
+	fresh
+	rm -rf "$TMP/host"
+	mkdir "$TMP/host" && chmod 755 "$TMP" && chown 1000:100 "$TMP/host"
+	"${as[@]}" "$TMP/host" 1 4000 >"$TMP/want"
+	shared owner=1000:100 && "${as[@]}" "$mnt" 1 4000 >"$TMP/got" && unshared || return
+	cmp "$TMP/want" "$TMP/got" || { why=$(diff "$TMP/want" "$TMP/got" | head -n 20); return 1; }
+}
+
 # Many more files than descriptors: walked, read, walked again from a cold cache.
 user_many_files()
 {
