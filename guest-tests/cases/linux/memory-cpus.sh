@@ -1,13 +1,14 @@
 # variants: 128M 1G 5G
-# Of 5 GiB, 2 lie above 4 GiB: the hole from 3 to 4 GiB moves them there. Only a part of them is touched.
+# Memory, and CPUs: 1, 2, 4. Of 5 GiB, 2 lie above 4 GiB: the hole from 3 to 4 GiB moves them there. Only a part of them is
+# touched.
 case $VARIANT in
-128M) parameters='want=128 fill=32 high=0' ;;
-1G) parameters='want=1024 fill=256 high=0' ;;
-5G) parameters='want=5120 fill=768 high=512' ;;
+128M) cpus=1 parameters='want=128 fill=32 high=0' ;;
+1G) cpus=2 parameters='want=1024 fill=256 high=0' ;;
+5G) cpus=4 parameters='want=5120 fill=768 high=512' ;;
 esac
 available=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
 [ "$available" -ge 1500 ] || skip "this host has $available MiB of memory left, and 1500 may be needed"
-start "$parameters" --mem "$VARIANT"
+start "$parameters cpus=$cpus" --mem "$VARIANT" --cpus "$cpus"
 ends 0
 
 # ---- guest ----
@@ -24,3 +25,14 @@ must memfill "$fill" >/tmp/said
 cat /tmp/said
 above=$(sed -n 's/.* \([0-9]*\) MiB of them above.*/\1/p' /tmp/said)
 [ "$above" -ge "$high" ] || fail "$above MiB above 4 GiB were used, not $high"
+
+# cpus=N: all CPUs are online, and each of them computes.
+online=$(nproc)
+[ "$online" -eq "$cpus" ] || fail "$online CPUs are online, not $cpus"
+cpu=0
+while [ $cpu -lt "$cpus" ]; do
+	must taskset -c $cpu seq 1 20000 >/dev/null
+	ran=$(awk -v c=cpu$cpu '$1 == c { print ($2 + $3 + $4 > 0) }' /proc/stat)
+	[ "$ran" = 1 ] || fail "CPU $cpu never ran"
+	cpu=$((cpu + 1))
+done
