@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 #include <stdlib.h>
@@ -180,6 +181,49 @@ static void with_msix_vectors_tell(void **state)
 	assert_int_equal(interrupts(x, 0), 0);
 }
 
+/* Whoever has the event interrupts; the device is told when it is another, while it works. */
+static void others_may_interrupt(void **state)
+{
+	struct fixture *x = *state;
+	const unsigned int cap = cfg_find_cap(&x->m, SLOT, PCI_CAP_ID_MSIX, 0);
+	struct virtio_dev *dev = &x->fake.dev;
+
+	start_driver(x);
+	use_msix(x);
+	x->fake.moves = 0;
+	event_signal(virtio_queue_event(dev, 1));
+	assert_int_equal(interrupts(x, 1), 1);
+
+	select_queue(x, 1);
+	common_put(x, VIRTIO_PCI_COMMON_Q_MSIX, 2, 2);
+	assert_int_equal(x->fake.moves, 1);
+	event_signal(virtio_queue_event(dev, 1));
+	assert_int_equal(interrupts(x, 2), 1);
+	common_put(x, VIRTIO_PCI_COMMON_Q_MSIX, 2, VIRTIO_MSI_NO_VECTOR);
+	assert_int_equal(virtio_queue_event(dev, 1), -1);
+	common_put(x, VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
+
+	/* What comes while all are masked stays pending. */
+	cfg_put(&x->m, SLOT, cap + PCI_MSIX_FLAGS, 2,
+		PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	event_signal(virtio_queue_event(dev, 1));
+	assert_true(irq_pending(&x->func->msix.vector[1].irq));
+	cfg_put(&x->m, SLOT, cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_int_equal(interrupts(x, 1), 1);
+
+	x->fake.moves = 0;
+	cfg_put(&x->m, SLOT, cap + PCI_MSIX_FLAGS, 2, 0);
+	assert_int_equal(virtio_queue_event(dev, 1), -ENOTSUP);
+	assert_int_equal(x->fake.moves, 1);
+	cfg_put(&x->m, SLOT, cap + PCI_MSIX_FLAGS, 2, 0);
+	assert_int_equal(x->fake.moves, 1);
+	virtio_interrupt(dev, 1);
+	assert_true(x->func->intx_line);
+	set_status(x, 0);
+	cfg_put(&x->m, SLOT, cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_int_equal(x->fake.moves, 1); /* of nothing */
+}
+
 static void queue_without_vector_is_silent(void **state)
 {
 	struct fixture *x = *state;
@@ -312,6 +356,7 @@ int main(void)
 		TEST(without_msix_the_isr_tells),
 		TEST(device_follows_bus_mastering),
 		TEST(with_msix_vectors_tell),
+		TEST(others_may_interrupt),
 		TEST(queue_without_vector_is_silent),
 		TEST(vectors_out_of_range_are_refused),
 		TEST(reset_forgets_interrupts),

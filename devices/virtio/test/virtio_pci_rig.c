@@ -50,6 +50,11 @@ static int fake_resume(struct virtio_dev *dev)
 	return 0;
 }
 
+static void fake_moved(struct virtio_dev *dev)
+{
+	container_of(dev, struct fake, dev)->moves++;
+}
+
 static void fake_config_write(struct virtio_dev *dev, uint32_t offset, const void *src,
 			      uint32_t len)
 {
@@ -61,6 +66,7 @@ static const struct virtio_ops fake_ops = {
 	.reset = fake_reset,
 	.pause = fake_pause,
 	.resume = fake_resume,
+	.interrupts_moved = fake_moved,
 	.config_write = fake_config_write,
 };
 

@@ -20,7 +20,7 @@ struct fake {
 	struct virtio_dev dev;
 	struct virtq vq[NR_VQS];
 	uint8_t config[12];
-	unsigned int activated, resets, pauses, resumes;
+	unsigned int activated, resets, pauses, resumes, moves;
 	bool busy; /* between activate and reset a worker raises interrupts without end */
 	pthread_t worker;
 	atomic_bool stop;
