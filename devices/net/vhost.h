@@ -45,8 +45,8 @@ struct vhost {
 	 NET_F(MRG_RXBUF))
 
 /*
- * What the driver must have: without, 5.1.6.4.1 wants received headers as this kernel does not make them (num_buffers 1,
- * which comes with Linux 6.14, and no flags).
+ * What the driver must have: without, received headers are to have num_buffers 1 and no flags (5.1.6.4.1), and the
+ * kernel leaves both as they come.
  */
 #define VHOST_NEEDS (NET_F(MRG_RXBUF) | NET_F(GUEST_CSUM))
 
@@ -77,8 +77,10 @@ void vhost_close(struct vhost *v);
 int must_check vhost_start(struct vhost *v, const struct vhost_ring rings[2], uint64_t features,
 			   int tap_fd, const char **what);
 
-/* It touches them no more when this returns; frames that found no buffer are in the tap's queue again. Where the kernel refuses, its
- * descriptor is closed. */
+/*
+ * It touches them no more when this returns; frames that found no buffer are in the tap's queue again. Where it refuses,
+ * its descriptor is closed.
+ */
 void vhost_stop(struct vhost *v);
 
 /* While it has the ring or after that: where it would take the next chain from. -errno. */

@@ -105,8 +105,8 @@ void net_rx_kicked(struct net_pair *n);
 void net_rx_expired(struct net_pair *n);
 
 /*
- * net_kernel.c, on the pair's thread; all of it does nothing without vhost. All that is pushed must be published when this is asked:
- * whether the kernel has the rings, or takes them now.
+ * net_kernel.c, on the pair's thread; all of it does nothing without vhost. Whether the kernel has the rings, or takes
+ * them now: all that is pushed must be published.
  */
 bool net_kernel_has(struct net_pair *n);
 

@@ -2,8 +2,8 @@
  * Whether the host's kernel moves a card's frames (vhost=, devices/net/vhost.h), and why not.
  *
  * The card's threads stay, and are who begins: the kernel has a pair's rings while its driver has that pair read its own
- * queue of the tap and no other, and nothing waits in there from before. What the kernel is not able to do, or stumbles
- * on, the thread takes the rings back for, and gives them away again behind it; so a frame is never given up for a change.
+ * queue of the tap and no other, and nothing waits in there from before. For what the kernel is not able to do, or stumbles
+ * on, the thread takes the rings back, and gives them away again behind it; so no frame is given up for a change.
  */
 #ifndef DEVICES_VIRTIO_NET_VHOST_H
 #define DEVICES_VIRTIO_NET_VHOST_H
@@ -34,8 +34,8 @@ struct net_vhost {
 };
 
 /*
- * Open what the pairs of @be take, if it was wished for; the descriptors that were given are ours, also where this fails. Where that can't be, -errno with a message, or, if the user has
- * left it to us, off with a warning.
+ * Open what the pairs of @be take, if it was wished for; the descriptors that were given are ours, also where this fails.
+ * Where that can't be, -errno with a message, or, if the user has left it to us, off with a warning.
  */
 int must_check net_vhost_open(struct net_vhost *v, const struct device_env *env,
 			      const struct netbe *be, const struct net_vhost_wish *wish);
