@@ -17,6 +17,13 @@ static double total(const struct results *r, unsigned int config, const char *ke
 static void print_way(const struct results *r, unsigned int config, const char *way, FILE *f)
 {
 	const size_t len = strlen(way);
+	static const struct {
+		const char *row, *words;
+	} left[] = {
+		{ "waiting", "waiting" },
+		{ "unread", "unread" },
+		{ "not_known", "by vhost, of which no more is known," },
+	};
 	char key[REPORT_TEXT];
 
 	snprintf(key, sizeof(key), "%s.sent", way);
@@ -28,12 +35,10 @@ static void print_way(const struct results *r, unsigned int config, const char *
 		    total(r, config, name) > 0)
 			fprintf(f, " -> lost %s %.0f", name + len + 6, total(r, config, name));
 	}
-	for (unsigned int i = 0; i < 2; i++) {
-		static const char *const left[] = { "waiting", "unread" };
-
-		snprintf(key, sizeof(key), "%s.%s", way, left[i]);
+	for (unsigned int i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+		snprintf(key, sizeof(key), "%s.%s", way, left[i].row);
 		if (total(r, config, key) > 0)
-			fprintf(f, " -> %s %.0f", left[i], total(r, config, key));
+			fprintf(f, " -> %s %.0f", left[i].words, total(r, config, key));
 	}
 	snprintf(key, sizeof(key), "%s.delivered", way);
 	fprintf(f, " -> delivered %.0f", total(r, config, key));
