@@ -310,7 +310,7 @@ static void examine(struct doctor *d)
 	tell(d, "passt", check_passt(d), passt, "; for --net passt only");
 	tell(d, "route", check_route(d), passt, "; for --net passt only");
 	tell(d, "tap", check_tap(d), net && !passt, "; for --net TAP only");
-	tell(d, "vhost-net", check_vhost(d), false, "; for --net TAP,vhost=on only");
+	tell(d, "vhost_net", check_vhost(d), false, "; for --net TAP,vhost=on only");
 	tell(d, "sandbox", check_sandbox(d), false, "");
 }
 
