@@ -1,8 +1,8 @@
 # What the host's half of a Linux case has (in bash, with set -e: a command that fails ends the case), beside lib.sh: WORK
 # (logs stay there), TMP, MINIVMM, KERNEL and INITRD (a stock kernel and its guest image), SMALL (the directory with the
 # kernel of `make guest-linux`, if that was made), GENERIC (the directory with bzImage and initrd of the generic kernel, which
-# has modules for cards of hardware), DEBIAN (for cases debian*: a disk with a root that has a compiler), and in PATH TOOLS
-# (crr and what else `make` built for guests).
+# has modules for cards of hardware), DEBIAN and SOURCE (for cases debian*: a disk with a root that has a compiler,
+# and what of this project can be compiled in it), and in PATH TOOLS (crr and what else `make` built for guests).
 #
 # What stands below a line `# ---- guest ----` runs in the guest, in busybox sh with guests/linux/lib.sh.
 #

@@ -1,8 +1,16 @@
-# variants: status stdio files ends
+# variants: status stdio files user ends tty kernels
 # `minivmm run`: this host's own root, kernel and modules, one command in a machine of its own.
 job()
 {
 	"$MINIVMM" run --root / --kernel "$KERNEL" --mem 256M --timeout 300s "$@"
+}
+
+# many: arguments of a megabyte in all.
+many()
+{
+	local i
+	megabyte=()
+	for ((i = 0; i < 8192; i++)); do printf -v "megabyte[$i]" %0127d $i; done
 }
 
 # gives STATUS COMMAND...: the job ends so.
@@ -33,6 +41,13 @@ status)
 	# What it leaves running ends with it; the exit-status port is no way to a success.
 	gives 3 /bin/busybox sh -c 'busybox yes & exit 3'
 	gives 134 "$TOOLS/outb" 0xf4 0
+	# More arguments than execve takes there.
+	many
+	(
+		ulimit -s unlimited # or they do not get as far as minivmm
+		gives 125 /bin/busybox true "${megabyte[@]}" "${megabyte[@]}" "${megabyte[@]}"
+		[ "$(wc -l <"$TMP/err")" = 1 ] && grep -q "'/bin/busybox' in the guest: Argument list too long" "$TMP/err" || fail "$(cat "$TMP/err")"
+	)
 	# What cannot be is said in one line: a place, a kernel without its modules.
 	status=0
 	job --cwd /nowhere -- /bin/busybox true 2>"$TMP/err" || status=$?
@@ -45,11 +60,14 @@ stdio)
 	dd if=/dev/urandom of="$TMP/data" bs=1M count=16
 	job -- /bin/busybox cat <"$TMP/data" >"$TMP/back"
 	same "$TMP/data" "$TMP/back"
-	# Apart, exact, in order; arguments as they are.
-	job -- /bin/busybox sh -c 'printf "%s|" "$@"; echo err >&2; i=0
-		while [ $i -lt 2000 ]; do echo $i; i=$((i + 1)); done' - 'a b' '$HOME' '' "it's" >"$TMP/out" 2>"$TMP/err"
-	[ "$(cat "$TMP/err")" = err ] || fail "errors: $(cat "$TMP/err")"
-	[ "$(head -c 17 "$TMP/out")" = 'a b|$HOME||it'"'"'s|0' ] || fail "arguments: $(head -n 1 "$TMP/out")"
+	# Apart, exact, in order; arguments and environment as they are, a megabyte of them.
+	many
+	job --env $'NL=two\nlines' --env EMPTY= -- /bin/busybox sh -c 'printf "%s|" "$NL" "${EMPTY-unset}" "$1" "$2" "$3" "$4"; echo err >&2; shift 4; i=0
+		printf "%s\n" "$@" | sha256sum >&2
+		while [ $i -lt 2000 ]; do echo $i; i=$((i + 1)); done' - 'a b' '$HOME' '' "it's" "${megabyte[@]}" >"$TMP/out" 2>"$TMP/err"
+	[ "$(cat "$TMP/err")" = "err
+$(printf '%s\n' "${megabyte[@]}" | sha256sum)" ] || fail "errors: $(cat "$TMP/err")"
+	[ "$(head -c 28 "$TMP/out")" = $'two\nlines||a b|$HOME||it\'s|0' ] || fail "arguments: $(head -n 2 "$TMP/out")"
 	[ "$(tail -n 1 "$TMP/out")" = 1999 ] || fail 'the last line is not the last'
 	# A slow reader gets all of it, and the status is the command's.
 	job -- /bin/busybox sh -c 'seq 20000; exit 5' | (sleep 20; cat >"$TMP/out")
@@ -94,6 +112,120 @@ files)
 	[ "$(cat "$TMP/rw/d/zero")" = 0 ] && [ ! -e "$TMP/rw/d/1" ] && [ ! -e "$TMP/rw/open" ] || fail 'the names are others'
 	[ "$(stat -c %a "$TMP/rw/hard")" = 755 ] || fail 'a file that runs with its owner'"'"'s rights'
 	[ "$(cat "$TMP/ro/file")" = text ] || fail 'a read-only share was written to'
+	;;
+user)
+	# What the host says passes through, also to a user who is not root there; the same operations end as on the host,
+	# and what the host puts in a file's place is seen.
+	mkdir "$TMP/small" "$TMP/rw" "$TMP/host" "$TMP/frozen"
+	mount -t tmpfs -o size=1m tmpfs "$TMP/small"
+	mount -t tmpfs tmpfs "$TMP/frozen"
+	mkdir "$TMP/rw/ops" "$TMP/rw/held"
+	echo secret >"$TMP/rw/others"
+	chmod 600 "$TMP/rw/others"
+	chown 5:5 "$TMP/rw/others"
+	echo old >"$TMP/rw/file"
+	echo x >"$TMP/rw/held/x"
+	(
+		until [ -e "$TMP/rw/holds" ]; do sleep 0.5; done
+		echo newer >"$TMP/new"
+		mv "$TMP/new" "$TMP/rw/file"
+		mv "$TMP/rw/held" "$TMP/rw/elsewhere"
+		mkdir "$TMP/rw/held"
+		mount -o remount,ro "$TMP/frozen"
+		touch "$TMP/rw/done"
+	) &
+	cat >"$TMP/rw/job" <<-'EOF'
+		fails() # fails TEXT COMMAND...
+		{
+			text=$1
+			shift
+			if "$@" 2>/tmp/err; then echo "no error: $*"; exit 9; fi
+			grep -q "$text" /tmp/err || { cat /tmp/err; exit 10; }
+		}
+		set -eu
+		[ "$(id -u):$(id -g)" = 1000:100 ]
+		[ "$(stat -c %u:%g /rw/file)" = 1000:100 ]
+		touch $OUT/own
+		chmod 600 $OUT/own
+		fails 'No space left' dd if=/dev/zero of=/small/big bs=64k count=64
+		fails 'Permission denied' cat /rw/others
+		fails 'Permission denied' touch /root/new
+		fails 'not permitted' chown 5:5 /rw/file
+		fails 'Read-only file system' touch /ro/new
+		touch /frozen/old
+		cd /rw/held
+		exec 3</rw/file
+		touch /rw/holds
+		until [ -e /rw/done ]; do sleep 0.5; done
+		sleep 2 # what is known of a name counts for a second
+		fails 'Read-only file system' touch /frozen/new
+		[ "$(cat <&3)" = old ]
+		[ "$(cat /rw/file)" = newer ]
+		[ ! -e /rw/held/x ]
+		[ "$(cat x)" = x ]
+		fsops /rw/ops 1 3000 >$OUT/ops
+	EOF
+	job --user 1000:100 --share "$TMP/small:/small:rw" --share "$TMP/rw:/rw:rw" --share "$TMP/rw:/ro" --share "$TMP/frozen:/frozen:rw" \
+		--out "$TMP/o" --env PATH="$PATH" -- /bin/sh /rw/job >"$TMP/out" 2>&1 || fail "in the guest: $(tail -n 2 "$TMP/out")"
+	[ "$(stat -c %u:%g:%a "$TMP/o/own")" = 0:0:600 ] || fail 'what the job leaves is not the caller'"'"'s'
+	chown 1000:100 "$TMP/host"
+	chmod 755 "$TMP"
+	setpriv --clear-groups --reuid=1000 --regid=100 "$TOOLS/fsops" "$TMP/host" 1 3000 >"$TMP/want"
+	cmp "$TMP/want" "$TMP/o/ops" || fail "operations end otherwise: $(diff "$TMP/want" "$TMP/o/ops" | head -n 4)"
+	;;
+tty)
+	# A terminal here, one there: its size and a new one, Ctrl-C, and all as it was at the end.
+	cat >"$TMP/terminal" <<-EOF
+		stty rows 33 cols 99
+		tty >$TMP/tty
+		"$MINIVMM" run --root / --kernel "$KERNEL" --mem 256M --timeout 300s --tty -- /bin/busybox sh -c 'stty size; tty
+			trap "echo interrupted; exit 7" INT
+			trap "stty size" WINCH
+			echo errors >&2
+			read -r word
+			echo "read \$word"
+			while :; do sleep 1; done'
+		echo "status \$?"
+		stty -a
+	EOF
+	mkfifo "$TMP/keys"
+	exec 4<>"$TMP/keys"
+	background sh -c 'exec "$@" <"$0"' "$TMP/keys" script -qec "sh $TMP/terminal" /dev/null >"$TMP/screen" 4>&-
+	said_here() { grep -qF -- "$1" "$TMP/screen"; }
+	await 'the terminal there' said_here errors
+	printf 'a word\r' >&4
+	await 'a line' said_here 'read a word'
+	stty rows 44 cols 111 <"$(cat "$TMP/tty")"
+	await 'the new size' said_here '44 111'
+	printf '\003' >&4
+	await 'the end' said_here 'status 7'
+	await 'the terminal as it was' said_here ' icanon'
+	exec 4>&-
+	for text in '33 99' /dev/pts/0 interrupted ' echo '; do said_here "$text" || fail "no '$text': $(cat "$TMP/screen")"; done
+	;;
+kernels)
+	# The generic kernel, whose modules are compressed and without lists; the small one, with all built in, as a bzImage and as
+	# vmlinux. How long each takes is told beside the cloud kernel.
+	tap 1
+	time_of() # time_of NAME: microseconds, of the last one's accounts
+	{
+		grep -o "\"$1\":[0-9]*" "$TMP/stats" | head -n 1 | cut -d: -f2
+	}
+	runs() # runs NAME FILE
+	{
+		job --kernel "$2" --net tap1,ip=10.0.1.2/24 --stats "$TMP/stats" -- /bin/sh -ec 'uname -r
+			ip addr show eth0 | grep -q 10.0.1.2/24' >"$TMP/out" 2>"$TMP/err" || fail "$1: $(tail -n 2 "$TMP/err")"
+		[ ! -s "$TMP/err" ] || fail "$1 said: $(cat "$TMP/err")"
+		local entered=$(time_of first_entry) output=$(time_of first_output)
+		echo "$1 ($(cat "$TMP/out")): to the first entry $((entered / 1000)) ms, to the first output $(((output - entered) / 1000)) ms more; of the guest:" \
+			"kernel $(($(time_of guest_agent_us) / 1000)) ms, agent $((($(time_of guest_command_us) - $(time_of guest_agent_us)) / 1000)) ms"
+	}
+	runs generic "$GENERIC/bzImage"
+	runs cloud "$KERNEL"
+	if [ -e "${SMALL:-}/vmlinux" ]; then
+		runs small "$SMALL/bzImage"
+		runs vmlinux "$SMALL/vmlinux"
+	fi
 	;;
 ends)
 	status=0
