@@ -127,8 +127,7 @@ static int steer(struct net *n, const struct steering_rule *rule)
 
 	if (n->be->features & NET_F(RSS) && !netbe_is_gone(n->be))
 		ret = n->be->ops->steer(n->be, rule);
-	if (!ret)
-		n->ctrl.rss = rule != NULL;
+	n->ctrl.rss = rule && !ret;
 	return ret;
 }
 

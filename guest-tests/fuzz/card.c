@@ -65,9 +65,11 @@ void fuzz_card_fault(struct fuzz_card *c, struct fuzz *f)
 		&c->backend.send_fault,
 		&c->backend.recv_fault,
 		&c->backend.features_fault,
+		&c->backend.steer_fault,
 	};
 
-	netbe_pair_fail(faults[fuzz_below(f, 3)], errors[fuzz_below(f, ARRAY_SIZE(errors))], 1);
+	netbe_pair_fail(faults[fuzz_below(f, ARRAY_SIZE(faults))],
+			errors[fuzz_below(f, ARRAY_SIZE(errors))], 1);
 }
 
 void fuzz_card_destroy(struct fuzz_card *c)

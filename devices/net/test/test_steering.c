@@ -295,11 +295,11 @@ static void test_tap(void **state)
 	need_bpf();
 	assert_int_equal(netbe_tap.open(&be, &options, &wish), 0);
 	assert_true(be->features & NET_F(RSS));
-	assert_int_equal(
-		system("ip addr add 10.99.0.1/24 dev rss0 && ip link set rss0 up && "
-		       "ip neigh add 10.99.0.2 lladdr 52:54:00:00:00:02 dev rss0 && "
-		       "sysctl -q -w net.ipv6.conf.rss0.disable_ipv6=1 2>/dev/null; sleep 0.1"),
-		0);
+	if (system("sysctl -q -w net.ipv6.conf.rss0.disable_ipv6=1 2>/dev/null"))
+		print_message("IPv6 is not switched off\n");
+	assert_int_equal(system("ip addr add 10.99.0.1/24 dev rss0 && ip link set rss0 up && "
+				"ip neigh add 10.99.0.2 lladdr 52:54:00:00:00:02 dev rss0"),
+			 0);
 	while (poll(&(struct pollfd){ be->fd[0], POLLIN, 0 }, 1, 100) > 0 ||
 	       poll(&(struct pollfd){ be->fd[1], POLLIN, 0 }, 1, 100) > 0)
 		next_queue(be); /* what an interface says when it comes up */

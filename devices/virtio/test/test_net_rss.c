@@ -213,7 +213,9 @@ static void test_refused(void **state)
 	assert_int_equal(command(&good), VIRTIO_NET_OK);
 	assert_int_equal(counter("ctrl", "refused"), 3);
 	comes_to(2, 2);
+	netbe_pair_fail(&pair.steer_fault, ENODEV, 1);
 	vdriver_reset(&d);
+	assert_int_equal(counter("ctrl", "rss"), 0);
 	d.next_gpa = 0x100000;
 
 	/* Rings that are not there get nothing. */
@@ -228,6 +230,23 @@ static void test_refused(void **state)
 	comes_to(0, 2);
 }
 
+/* The backend goes while it is steered: the driver is told, and nobody asks it for anything any more. */
+static void test_backend_gone(void **state)
+{
+	const struct data good = make(ALL, 8, 4, 0, PAIRS, 40);
+
+	(void)state;
+	start(USUAL | F(MQ) | F(RSS));
+	assert_int_equal(command(&good), VIRTIO_NET_OK);
+	atomic_store(&pair.be.gone, true);
+	netbe_pair_fail(&pair.steer_fault, ENODEV, 1);
+	assert_int_equal(command(&good), VIRTIO_NET_OK); /* what it says holds for no frame */
+	vdriver_reset(&d);
+	assert_int_equal(counter("ctrl", "rss"), 0);
+	assert_int_equal(atomic_load(&pair.steer_fault.left), 1);
+	atomic_store(&pair.be.gone, false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +256,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_offer, setup_rss, teardown),
 		cmocka_unit_test_setup_teardown(test_steered, setup_rss, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup_rss, teardown),
+		cmocka_unit_test_setup_teardown(test_backend_gone, setup_rss, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
