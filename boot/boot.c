@@ -43,13 +43,13 @@ static int place_initrd(uint64_t size, const char *what, const struct guestmem *
 	const uint64_t top = MIN(kernel->initrd_limit, boot_arch.low_ram_max);
 	const bool ever = size <= top && bottom <= top - size;
 
-	log_error(
+	return log_fail(
+		-ENOMEM,
 		"initrd '%s' is too large for the memory: it has %llu KiB, the kernel leaves room for %llu KiB (%s)",
 		what, (unsigned long long)(size / KIB + (size % KIB != 0)),
 		(unsigned long long)(room / KIB),
 		ever ? "give the guest more memory"
 		     : "more memory does not help: it has to lie below 3 GiB and where the kernel finds it; put files on a disk");
-	return -ENOMEM;
 }
 
 static int load_initrd(const char *path, const struct guestmem *mem,

@@ -64,10 +64,9 @@ int boot_file_read(const struct boot_file *f, uint64_t offset, void *dst, uint64
 		if (n <= 0) {
 			int ret = n < 0 ? -errno : -EIO;
 
-			log_error("cannot read %s '%s' at byte %llu: %s", f->what, f->path,
-				  (unsigned long long)offset,
-				  n < 0 ? strerror(-ret) : "the file ends there");
-			return ret;
+			return log_fail(ret, "cannot read %s '%s' at byte %llu: %s", f->what,
+					f->path, (unsigned long long)offset,
+					n < 0 ? strerror(-ret) : "the file ends there");
 		}
 		to += n;
 		offset += (uint64_t)n;
@@ -84,6 +83,5 @@ int boot_file_bad(const struct boot_file *f, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	log_error("cannot load %s '%s': %s", f->what, f->path, why);
-	return -ENOEXEC;
+	return log_fail(-ENOEXEC, "cannot load %s '%s': %s", f->what, f->path, why);
 }

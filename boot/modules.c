@@ -287,19 +287,17 @@ static int pick(struct modules *out, const struct folder *f, const char *name, u
 	const char *depends;
 	int ret;
 
-	if (!file) {
-		log_error(
+	if (!file)
+		return log_fail(
+			-ENOENT,
 			"the kernel has no module '%s', in '%s' or built in (another has, such as linux-image-cloud-amd64's: --kernel)",
 			name, f->dir);
-		return -ENOENT;
-	}
 	if (file->builtin || is_picked(out, name))
 		return 0;
-	if (depth == MAX_DEPTH) {
-		log_error("kernel modules in '%s' depend on each other in a circle, at '%s'",
-			  f->dir, name);
-		return -ELOOP;
-	}
+	if (depth == MAX_DEPTH)
+		return log_fail(-ELOOP,
+				"kernel modules in '%s' depend on each other in a circle, at '%s'",
+				f->dir, name);
 	ret = load(file, &m);
 	depends = ret ? NULL : module_depends(m.data, m.len);
 	if (!ret && !depends) {

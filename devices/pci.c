@@ -131,10 +131,9 @@ int pci_func_add_msix(struct pci_func *func, unsigned int bar, unsigned int nr)
 {
 	uint8_t cap[PCI_CAP_MSIX_SIZEOF] = { 0 };
 
-	if (pci_msix_init(&func->msix, nr)) {
-		log_error("%s: cannot have %u MSI-X vectors: %s", func->name, nr, strerror(ENOMEM));
-		return -ENOMEM;
-	}
+	if (pci_msix_init(&func->msix, nr))
+		return log_fail(-ENOMEM, "%s: cannot have %u MSI-X vectors: %s", func->name, nr,
+				strerror(ENOMEM));
 	pci_func_set_bar(func, bar, pci_msix_bar_size(&func->msix), false, &pci_msix_ops,
 			 &func->msix);
 	put16(cap + PCI_MSIX_FLAGS, nr - 1);
@@ -385,10 +384,8 @@ int pci_host_create(struct pci_host **out, const struct pci_layout *layout, stru
 	struct pci_host *host = calloc(1, sizeof(*host));
 	int ret;
 
-	if (!host) {
-		log_error("cannot create the PCI host bridge: %s", strerror(ENOMEM));
-		return -ENOMEM;
-	}
+	if (!host)
+		return log_fail(-ENOMEM, "cannot create the PCI host bridge: %s", strerror(ENOMEM));
 	pthread_mutex_init(&host->lock, NULL);
 	host->pio = pio;
 	host->mmio = mmio;
@@ -460,10 +457,9 @@ static int assign_bars(struct pci_host *host, struct pci_func *func)
 		*next += b->size;
 	}
 	if (io > host->layout.io.base + host->layout.io.size ||
-	    mem > host->layout.mem.base + host->layout.mem.size) {
-		log_error("%s: the PCI windows have no room for its BARs", func->name);
-		return -ENOSPC;
-	}
+	    mem > host->layout.mem.base + host->layout.mem.size)
+		return log_fail(-ENOSPC, "%s: the PCI windows have no room for its BARs",
+				func->name);
 	host->next_io = io;
 	host->next_mem = mem;
 	return 0;
@@ -476,11 +472,11 @@ int pci_host_add(struct pci_host *host, struct pci_func *func)
 
 	while (slot < PCI_SLOTS && host->func[slot])
 		slot++;
-	if (slot == PCI_SLOTS) {
-		log_error("%s: all %u PCI slots are taken (use transport=mmio for some devices)",
-			  func->name, PCI_SLOTS);
-		return -ENOSPC;
-	}
+	if (slot == PCI_SLOTS)
+		return log_fail(
+			-ENOSPC,
+			"%s: all %u PCI slots are taken (use transport=mmio for some devices)",
+			func->name, PCI_SLOTS);
 	ret = pci_msix_connect(&func->msix, host->irqchip);
 	if (!ret)
 		ret = assign_bars(host, func);

@@ -152,10 +152,8 @@ int power_create(struct power **out, struct bus *pio, const struct power_ports *
 	};
 	struct power *p = calloc(1, sizeof(*p));
 
-	if (!p) {
-		log_error("cannot create the power registers: %s", strerror(ENOMEM));
-		return -ENOMEM;
-	}
+	if (!p)
+		return log_fail(-ENOMEM, "cannot create the power registers: %s", strerror(ENOMEM));
 	p->pio = pio;
 	p->event = event;
 	p->arg = arg;

@@ -398,10 +398,8 @@ int serial_create(struct serial **out, const struct serial_params *p)
 	struct serial *s = calloc(1, sizeof(*s));
 	int err;
 
-	if (!s) {
-		log_error("cannot create the serial port: %s", strerror(ENOMEM));
-		return -ENOMEM;
-	}
+	if (!s)
+		return log_fail(-ENOMEM, "cannot create the serial port: %s", strerror(ENOMEM));
 	s->p = *p;
 	s->range = (struct bus_range){ "serial", p->port, NR_PORTS, &serial_ops, s };
 	s->msr = MSR_PLUGGED_IN;

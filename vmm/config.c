@@ -155,10 +155,8 @@ static int add_device(struct config *config, const struct option_group *group, c
 			others[nr++] = config->device[i].options;
 	if (nr == group->max && nr == 1)
 		nr = 0; /* the last word counts, as for any other option */
-	else if (nr == group->max || config->nr_devices == CONFIG_MAX_DEVICES) {
-		log_error("too many --%s: at most %u", group->name, nr);
-		return -EINVAL;
-	}
+	else if (nr == group->max || config->nr_devices == CONFIG_MAX_DEVICES)
+		return log_fail(-EINVAL, "too many --%s: at most %u", group->name, nr);
 	d = &config->device[config->nr_devices];
 	*d = (struct config_device){ group, malloc(group->size) };
 	if (!d->options)
@@ -252,14 +250,10 @@ static int check_line(const char *line, size_t len, unsigned int number)
 {
 	const char *what = foreign(line, len, number);
 
-	if (what) {
-		log_error("no plain text: %s", what);
-		return -EINVAL;
-	}
-	if (len == MAX_LINE - 1 && line[len - 1] != '\n') {
-		log_error("more than %d bytes", MAX_LINE - 2);
-		return -EINVAL;
-	}
+	if (what)
+		return log_fail(-EINVAL, "no plain text: %s", what);
+	if (len == MAX_LINE - 1 && line[len - 1] != '\n')
+		return log_fail(-EINVAL, "more than %d bytes", MAX_LINE - 2);
 	return 0;
 }
 
@@ -300,17 +294,13 @@ static int read_file(struct config *config, const struct option_group *const *de
 	FILE *f;
 	int ret;
 
-	if (config->nr_configs == CONFIG_MAX_FILES) {
-		log_error("too many --config: at most %u", CONFIG_MAX_FILES);
-		return -EINVAL;
-	}
+	if (config->nr_configs == CONFIG_MAX_FILES)
+		return log_fail(-EINVAL, "too many --config: at most %u", CONFIG_MAX_FILES);
 	config->config[config->nr_configs++] = path;
 	f = fopen(path, "re");
-	if (!f) {
-		ret = -errno;
-		log_error("cannot read configuration file '%s': %s", path, strerror(-ret));
-		return ret;
-	}
+	if (!f)
+		return log_fail(-errno, "cannot read configuration file '%s': %s", path,
+				strerror(errno));
 	ret = read_lines(config, devices, f, path);
 	if (!ret && ferror(f)) {
 		ret = -EIO;
@@ -329,10 +319,10 @@ static int next_option(const struct option_group *const *devices, int argc, char
 	char *word = argv[*i], *name;
 	int ret;
 
-	if (strncmp(word, "--", 2)) {
-		log_error("unexpected argument '%s' (options start with --; see --help)", word);
-		return -EINVAL;
-	}
+	if (strncmp(word, "--", 2))
+		return log_fail(-EINVAL,
+				"unexpected argument '%s' (options start with --; see --help)",
+				word);
 	*value = strchr(word, '=');
 	name = strndup(word + 2, *value ? (size_t)(*value - word - 2) : strlen(word));
 	if (!name)
@@ -348,9 +338,8 @@ static int next_option(const struct option_group *const *devices, int argc, char
 	} else if (*i + 1 < argc) {
 		*value = argv[++*i];
 	} else {
-		log_error("option --%s needs a value (see --help)",
-			  n->option ? n->option->name : n->device->name);
-		return -EINVAL;
+		return log_fail(-EINVAL, "option --%s needs a value (see --help)",
+				n->option ? n->option->name : n->device->name);
 	}
 	++*i;
 	return 0;
@@ -392,9 +381,7 @@ int config_parse(struct config *config, const struct option_group *const *device
 		ret = parse_arguments(config, devices, argc, argv, false, action);
 	if (ret || *action != CONFIG_RUN)
 		return ret;
-	if (!config->kernel) {
-		log_error("no kernel given (say --kernel FILE; see --help)");
-		return -EINVAL;
-	}
+	if (!config->kernel)
+		return log_fail(-EINVAL, "no kernel given (say --kernel FILE; see --help)");
 	return 0;
 }

@@ -116,9 +116,9 @@ static int check_kvm(struct doctor *d)
 		return found(d, "a vCPU of it runs a kernel's code on the processor");
 	if (ret < 0)
 		return ret;
-	log_error(
+	return log_fail(
+		-ENOTSUP,
 		"KVM emulates a guest's kernel mode and does not know all of it, so no stock kernel runs (use a host with VMX or SVM, or with nested virtualisation switched on)");
-	return -ENOTSUP;
 }
 
 static int check_kernel(struct doctor *d)
@@ -138,10 +138,10 @@ static int check_modules(struct doctor *d)
 	host_modules(d->modules, d->host->root, d->kernel, d->release);
 	if (*d->modules)
 		return found(d, "in %s", d->modules);
-	log_error(
+	return log_fail(
+		-ENOENT,
 		"no folder of modules for %s, in ../lib/modules beside the kernel or in /lib/modules: right if all is built in (else install its package, or dpkg -x it)",
 		d->release);
-	return -ENOENT;
 }
 
 static int check_memory(struct doctor *d)
@@ -156,20 +156,19 @@ static int check_memory(struct doctor *d)
 		;
 	if (f)
 		fclose(f);
-	if (all == MAP_FAILED) {
-		log_error("cannot reserve %llu MiB: %s (ulimit -v unlimited)",
-			  (unsigned long long)(d->mem / MIB), strerror(errno));
-		return -ENOMEM;
-	}
+	if (all == MAP_FAILED)
+		return log_fail(-ENOMEM, "cannot reserve %llu MiB: %s (ulimit -v unlimited)",
+				(unsigned long long)(d->mem / MIB), strerror(errno));
 	munmap(all, d->mem);
 	if (!kib)
 		return found(d, "%llu MiB", (unsigned long long)(d->mem / MIB));
 	if (kib * KIB >= d->mem)
 		return found(d, "%llu MiB, of %llu that are free",
 			     (unsigned long long)(d->mem / MIB), kib / 1024);
-	log_error("%llu MiB are free, and a job gets %llu (give it less: minivmm run --mem %lluM)",
-		  kib / 1024, (unsigned long long)(d->mem / MIB), kib / 2048);
-	return -ENOMEM;
+	return log_fail(
+		-ENOMEM,
+		"%llu MiB are free, and a job gets %llu (give it less: minivmm run --mem %lluM)",
+		kib / 1024, (unsigned long long)(d->mem / MIB), kib / 2048);
 }
 
 static int check_passt(struct doctor *d)
@@ -227,11 +226,10 @@ static int check_tap(struct doctor *d)
 	const int fd = open(node, O_RDWR | O_CLOEXEC);
 	int ret = fd < 0 ? -errno : 0;
 
-	if (ret) {
-		log_error("cannot open %s: %s (%s)", node, strerror(-ret),
-			  ret == -EACCES ? "sudo chmod 0666 /dev/net/tun" : "sudo modprobe tun");
-		return ret;
-	}
+	if (ret)
+		return log_fail(ret, "cannot open %s: %s (%s)", node, strerror(-ret),
+				ret == -EACCES ? "sudo chmod 0666 /dev/net/tun"
+					       : "sudo modprobe tun");
 	if (named)
 		snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", d->net);
 	if (ioctl(fd, TUNSETIFF, &ifr) < 0)
@@ -252,10 +250,9 @@ static int check_vhost(struct doctor *d)
 		close(fd);
 		return found(d, "the host's kernel can move a card's frames");
 	}
-	log_error("cannot open %s: %s (%s)", node, strerror(err),
-		  err == EACCES ? "sudo usermod -aG kvm $USER, then log in again"
-				: "sudo modprobe vhost_net");
-	return -err;
+	return log_fail(-err, "cannot open %s: %s (%s)", node, strerror(err),
+			err == EACCES ? "sudo usermod -aG kvm $USER, then log in again"
+				      : "sudo modprobe vhost_net");
 }
 
 static int check_sandbox(struct doctor *d)
@@ -264,12 +261,12 @@ static int check_sandbox(struct doctor *d)
 
 	if (abi && d->host->seccomp())
 		return found(d, "seccomp, and version %u of Landlock", abi);
-	log_error(
+	return log_fail(
+		-ENOSYS,
 		"this host's kernel has no %s, so jobs run without (boot it with lsm=landlock,... or a newer one)",
 		abi		     ? "seccomp"
 		: d->host->seccomp() ? "Landlock"
 				     : "Landlock and no seccomp");
-	return -ENOSYS;
 }
 
 /* ---- all of them ---- */

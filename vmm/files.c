@@ -56,10 +56,9 @@ static int add(struct files *files, struct file new, const struct stat *st, int 
 		if (old->directory || !is_same(old, &new) || (!old->written && !new.written) ||
 		    (old->inherited && new.inherited))
 			continue;
-		log_error("cannot use '%s' as %s: it is also the %s%s%s%s", name_of(&new), new.what,
-			  old->what, old->inherited ? "" : " '", old->inherited ? "" : name_of(old),
-			  old->inherited ? "" : "'");
-		return -EINVAL;
+		return log_fail(-EINVAL, "cannot use '%s' as %s: it is also the %s%s%s%s",
+				name_of(&new), new.what, old->what, old->inherited ? "" : " '",
+				old->inherited ? "" : name_of(old), old->inherited ? "" : "'");
 	}
 	if (files->nr < ARRAY_SIZE(files->file))
 		files->file[files->nr++] = new;
@@ -143,10 +142,8 @@ int files_add_output(struct files *files, const char *what, const char *path, in
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return 0;
-	if (S_ISBLK(st.st_mode)) {
-		log_error("cannot use '%s' as %s: it is a block device", path, what);
-		return -EINVAL;
-	}
+	if (S_ISBLK(st.st_mode))
+		return log_fail(-EINVAL, "cannot use '%s' as %s: it is a block device", path, what);
 	files_warn_if_shared(files, what, path, path);
 	return add(files, (struct file){ .what = what, .path = path, .written = true }, &st, fd);
 }

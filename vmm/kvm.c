@@ -43,19 +43,15 @@ static const char *why_not_open(int err)
 
 static int fail(const char *what)
 {
-	int err = errno;
-
-	log_error("cannot create a virtual machine: %s: %s", what, strerror(err));
-	return -err;
+	return log_fail(-errno, "cannot create a virtual machine: %s: %s", what, strerror(errno));
 }
 
 static int check_needs(const struct kvm *kvm, const struct kvm_need *need)
 {
 	for (; need->name; need++)
-		if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, need->cap) <= 0) {
-			log_error("this host's KVM lacks %s, which minivmm needs", need->name);
-			return -ENOTSUP;
-		}
+		if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, need->cap) <= 0)
+			return log_fail(-ENOTSUP, "this host's KVM lacks %s, which minivmm needs",
+					need->name);
 	return 0;
 }
 
@@ -65,8 +61,7 @@ int kvm_open(const char *node)
 
 	if (fd >= 0)
 		return fd;
-	log_error("cannot open %s: %s%s", node, strerror(err), why_not_open(err));
-	return -err;
+	return log_fail(-err, "cannot open %s: %s%s", node, strerror(err), why_not_open(err));
 }
 
 static int open_node(struct kvm *kvm, int fd)
@@ -77,15 +72,14 @@ static int open_node(struct kvm *kvm, int fd)
 	if (kvm->fd < 0)
 		return kvm->fd;
 	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
-	if (version < 0) {
-		log_error("fd=%d is not an open %s: %s", fd, KVM_NODE, strerror(errno));
-		return -EINVAL;
-	}
-	if (version != KVM_API_VERSION) {
-		log_error("%s is not a KVM that minivmm can use: its API version is %d, not %d",
-			  KVM_NODE, version, KVM_API_VERSION);
-		return -ENOTSUP;
-	}
+	if (version < 0)
+		return log_fail(-EINVAL, "fd=%d is not an open %s: %s", fd, KVM_NODE,
+				strerror(errno));
+	if (version != KVM_API_VERSION)
+		return log_fail(
+			-ENOTSUP,
+			"%s is not a KVM that minivmm can use: its API version is %d, not %d",
+			KVM_NODE, version, KVM_API_VERSION);
 	ret = check_needs(kvm, needs);
 	if (!ret)
 		ret = check_needs(kvm, arch_needs);

@@ -218,12 +218,11 @@ static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 	int ret;
 
 	if ((wish ? wish : m->config->transport) == TRANSPORT_MMIO) {
-		if (m->nr_mmio >= MEMMAP_VIRTIO_MMIO_MAX) {
-			log_error(
+		if (m->nr_mmio >= MEMMAP_VIRTIO_MMIO_MAX)
+			return log_fail(
+				-ENOSPC,
 				"too many virtio-mmio devices: at most %u (use transport=pci for the rest)",
 				MEMMAP_VIRTIO_MMIO_MAX);
-			return -ENOSPC;
-		}
 		ret = virtio_mmio_create(dev, memmap_virtio_mmio_base(m->nr_mmio),
 					 memmap_virtio_mmio_gsi(m->nr_mmio), &m->mmio, m->irqchip);
 		m->nr_mmio += !ret;

@@ -98,22 +98,17 @@ int pin_thread(struct pins *pins, const char *name)
 	if (!pin)
 		return 0;
 	pin->used = true;
-	if (sched_setaffinity(0, sizeof(pin->cpus), &pin->cpus) < 0 && errno != EINVAL) {
-		const int err = errno;
-
-		log_error("cannot pin thread %s: %s", name, strerror(err));
-		return -err;
-	}
+	if (sched_setaffinity(0, sizeof(pin->cpus), &pin->cpus) < 0 && errno != EINVAL)
+		return log_fail(-errno, "cannot pin thread %s: %s", name, strerror(errno));
 	/* Of several CPUs the kernel takes those that there are, and says nothing. */
 	CPU_ZERO(&now);
 	sched_getaffinity(0, sizeof(now), &now);
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &pin->cpus) && !CPU_ISSET(cpu, &now)) {
-			log_error(
+		if (CPU_ISSET(cpu, &pin->cpus) && !CPU_ISSET(cpu, &now))
+			return log_fail(
+				-EINVAL,
 				"cannot pin thread %s to CPU %d: it is not there, or outside our cpuset (Cpus_allowed_list in /proc/self/status has those to choose from)",
 				name, cpu);
-			return -EINVAL;
-		}
 	return 0;
 }
 
@@ -138,10 +133,9 @@ int pin_main(struct pins *pins)
 	if (ret)
 		return ret;
 	for (unsigned int i = 0; i < pins->nr; i++)
-		if (!pins->pin[i].used) {
-			log_error("cannot pin '%s': there is no such thread (there are: %s)",
-				  pins->pin[i].name, pins->seen);
-			return -EINVAL;
-		}
+		if (!pins->pin[i].used)
+			return log_fail(-EINVAL,
+					"cannot pin '%s': there is no such thread (there are: %s)",
+					pins->pin[i].name, pins->seen);
 	return 0;
 }

@@ -258,22 +258,18 @@ static int check_place(const struct list *places, const char *guest)
 	const size_t n = strlen(guest);
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(own); i++)
-		if (!strcmp(own[i], guest)) {
-			log_error("cannot share at '%s': the guest has its own there", guest);
-			return -EINVAL;
-		}
+		if (!strcmp(own[i], guest))
+			return log_fail(-EINVAL,
+					"cannot share at '%s': the guest has its own there", guest);
 	for (unsigned int i = 0; i < places->nr; i++) {
 		const char *other = places->item[i];
 
-		if (!strcmp(other, guest)) {
-			log_error("cannot share two directories at '%s'", guest);
-			return -EINVAL;
-		}
-		if (!strncmp(other, guest, n) && other[n] == '/') {
-			log_error("cannot share at '%s': it would hide '%s' (name it first)", guest,
-				  other);
-			return -EINVAL;
-		}
+		if (!strcmp(other, guest))
+			return log_fail(-EINVAL, "cannot share two directories at '%s'", guest);
+		if (!strncmp(other, guest, n) && other[n] == '/')
+			return log_fail(-EINVAL,
+					"cannot share at '%s': it would hide '%s' (name it first)",
+					guest, other);
 	}
 	return 0;
 }
@@ -292,12 +288,11 @@ static int share(struct shares *s, const char *host, char *guest, bool writable)
 	char tag[16];
 	int ret;
 
-	if (!tidy(guest)) {
-		log_error(
+	if (!tidy(guest))
+		return log_fail(
+			-EINVAL,
 			"cannot share directory '%s': its place in the guest must be an absolute path below /, without . and ..",
 			host);
-		return -EINVAL;
-	}
 	ret = check_place(&s->places, guest) ?: push(&s->places, guest);
 	if (ret)
 		return ret;
@@ -333,9 +328,8 @@ static int check_number(const struct option_group *const *devices, unsigned int 
 		devices++;
 	if (nr < (*devices)->max)
 		return 0;
-	log_error("cannot share %u directories: at most %u, of which --out is one", nr,
-		  (*devices)->max - 1);
-	return -EINVAL;
+	return log_fail(-EINVAL, "cannot share %u directories: at most %u, of which --out is one",
+			nr, (*devices)->max - 1);
 }
 
 static int share_all(struct config *config, const struct option_group *const *devices,
@@ -380,14 +374,11 @@ static int parse(struct run *run, int argc, char **argv, enum config_action *act
 		*action = CONFIG_HELP;
 	if (ret || said)
 		return ret;
-	if (!run->root) {
-		log_error("no root given (say --root DIR; / is this host's own, read-only)");
-		return -EINVAL;
-	}
-	if (i + 1 >= argc) {
-		log_error("no command given (say -- COMMAND [ARGUMENT]...)");
-		return -EINVAL;
-	}
+	if (!run->root)
+		return log_fail(-EINVAL,
+				"no root given (say --root DIR; / is this host's own, read-only)");
+	if (i + 1 >= argc)
+		return log_fail(-EINVAL, "no command given (say -- COMMAND [ARGUMENT]...)");
 	run->command = argv + i + 1;
 	return 0;
 }

@@ -138,11 +138,8 @@ static void drop_capabilities(uint32_t keep)
 
 static int cannot(const char *what, const char *name)
 {
-	const int err = errno;
-
-	log_error("cannot confine thread %s: %s: %s (--sandbox off runs without)", name, what,
-		  strerror(err));
-	return -err;
+	return log_fail(-errno, "cannot confine thread %s: %s: %s (--sandbox off runs without)",
+			name, what, strerror(errno));
 }
 
 static int enter(struct sandbox *s, const struct thread *t)
@@ -218,11 +215,10 @@ int sandbox_create(struct sandbox *s, enum sandbox_mode mode, struct counters *c
 		bound_capabilities();
 	mallopt(M_ARENA_MAX, 1); /* an arena for each thread would take mprotect() */
 	s->seccomp = sandbox_seccomp();
-	if (!s->seccomp && mode != SANDBOX_DEFAULT) {
-		log_error(
+	if (!s->seccomp && mode != SANDBOX_DEFAULT)
+		return log_fail(
+			-ENOSYS,
 			"this host's kernel has no seccomp, which --sandbox needs (without the option minivmm runs without it)");
-		return -ENOSYS;
-	}
 	if (mode != SANDBOX_LOG)
 		s->ruleset_fd = landlock_ruleset(&s->counters.landlock);
 	return 0;

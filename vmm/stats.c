@@ -75,10 +75,8 @@ int stats_open(struct stats *s)
 		return 0;
 	}
 	ret = sink_open(&s->out, s->path);
-	if (ret) {
-		log_error("cannot open stats file '%s': %s", s->path, strerror(-ret));
-		return ret;
-	}
+	if (ret)
+		return log_fail(ret, "cannot open stats file '%s': %s", s->path, strerror(-ret));
 	s->rewind = !fstat(s->out.fd, &st) && S_ISREG(st.st_mode);
 	fault_hook_add(on_fault, s);
 	return 0;

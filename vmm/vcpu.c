@@ -33,10 +33,7 @@ static const struct counter_desc vcpu_counter_desc[] = {
 
 static int fail(const struct vcpu *vcpu, const char *what)
 {
-	int err = errno;
-
-	log_error("cannot set up vCPU %u: %s: %s", vcpu->id, what, strerror(err));
-	return -err;
+	return log_fail(-errno, "cannot set up vCPU %u: %s: %s", vcpu->id, what, strerror(errno));
 }
 
 int vcpu_create(struct vcpu *vcpu, unsigned int nr_cpus)
@@ -211,11 +208,9 @@ int vcpu_create_all(struct vcpu **out, unsigned int *nr, unsigned int n, const s
 {
 	int ret = 0;
 
-	if (n > like->kvm->max_cpus) {
-		log_error("this host's KVM offers at most %u vCPUs, not %u", like->kvm->max_cpus,
-			  n);
-		return -EINVAL;
-	}
+	if (n > like->kvm->max_cpus)
+		return log_fail(-EINVAL, "this host's KVM offers at most %u vCPUs, not %u",
+				like->kvm->max_cpus, n);
 	*out = calloc(n, sizeof(**out));
 	if (!*out)
 		return -ENOMEM;

@@ -378,15 +378,14 @@ int acpi_build(const struct guestmem *mem, const struct acpi_config *config, uin
 	unsigned int n = 0;
 
 	a.buf = guestmem_ptr(mem, BOOT_ACPI, a.size);
-	if (!a.buf) {
-		log_error("cannot write ACPI tables: the guest has no RAM at %#llx", BOOT_ACPI);
-		return -EFAULT;
-	}
-	if (config->nr_virtio_mmio > MEMMAP_VIRTIO_MMIO_MAX) {
-		log_error("cannot describe %u virtio-mmio devices: there are interrupts for %u",
-			  config->nr_virtio_mmio, MEMMAP_VIRTIO_MMIO_MAX);
-		return -ENOSPC;
-	}
+	if (!a.buf)
+		return log_fail(-EFAULT, "cannot write ACPI tables: the guest has no RAM at %#llx",
+				BOOT_ACPI);
+	if (config->nr_virtio_mmio > MEMMAP_VIRTIO_MMIO_MAX)
+		return log_fail(
+			-ENOSPC,
+			"cannot describe %u virtio-mmio devices: there are interrupts for %u",
+			config->nr_virtio_mmio, MEMMAP_VIRTIO_MMIO_MAX);
 
 	aml_bytes(&a, &(struct rsdp){ 0 }, sizeof(struct rsdp));
 	dsdt = next_address(&a);
@@ -403,11 +402,10 @@ int acpi_build(const struct guestmem *mem, const struct acpi_config *config, uin
 	write_xsdt(&a, tables, n * sizeof(tables[0]));
 	write_rsdp(&a, xsdt);
 
-	if (a.len > a.size) {
-		log_error("cannot write ACPI tables for %u CPUs: they do not fit in %zu KiB",
-			  config->nr_cpus, a.size / (size_t)KIB);
-		return -ENOSPC;
-	}
+	if (a.len > a.size)
+		return log_fail(-ENOSPC,
+				"cannot write ACPI tables for %u CPUs: they do not fit in %zu KiB",
+				config->nr_cpus, a.size / (size_t)KIB);
 	*rsdp = BOOT_ACPI;
 	return 0;
 }

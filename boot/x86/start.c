@@ -24,11 +24,11 @@ static int write_cmdline(const char *cmdline, const struct guestmem *mem,
 	size_t limit = MIN(kernel->cmdline_limit, (uint32_t)BOOT_CMDLINE_MAX - 1);
 	size_t len = strlen(cmdline);
 
-	if (len > limit) {
-		log_error("the kernel's command line is too long: %zu bytes, this kernel takes %zu",
-			  len, limit);
-		return -E2BIG;
-	}
+	if (len > limit)
+		return log_fail(
+			-E2BIG,
+			"the kernel's command line is too long: %zu bytes, this kernel takes %zu",
+			len, limit);
 	return guestmem_write(mem, BOOT_CMDLINE, cmdline, len + 1);
 }
 

@@ -173,8 +173,7 @@ static int cannot(const char *lower, int ret)
 		help = " (load the module: modprobe macvtap)";
 	else if (ret == -EBUSY || ret == -EADDRINUSE)
 		help = " (another has it with this mac=, or it is a port of a bridge)";
-	log_error("cannot make a macvtap on '%s': %s%s", lower, strerror(-ret), help);
-	return ret;
+	return log_fail(ret, "cannot make a macvtap on '%s': %s%s", lower, strerror(-ret), help);
 }
 
 /* A queue of it: its node is /dev/tapINDEX. */

@@ -45,8 +45,7 @@ int netbe_options_check(const struct netbe_options *options, const char *text)
 	}
 	if (nr == 1)
 		return 0;
-	log_error("--net %s: give %s", text, how);
-	return -EINVAL;
+	return log_fail(-EINVAL, "--net %s: give %s", text, how);
 }
 
 bool netbe_options_same(const struct netbe_options *a, const struct netbe_options *b)

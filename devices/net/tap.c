@@ -167,8 +167,8 @@ static int attach_queue(struct tap *tap, const char *name, short flags)
 
 	if (fd < 0) {
 		err = errno;
-		log_error("cannot open %s: %s%s", TUN_NODE, strerror(err), why_no_node(err));
-		return -err;
+		return log_fail(-err, "cannot open %s: %s%s", TUN_NODE, strerror(err),
+				why_no_node(err));
 	}
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
 	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
@@ -189,12 +189,11 @@ static int attach(struct tap *tap, const char *name, const struct netbe_wish *wi
 
 	if (ret == -EINVAL) {
 		ret = attach_queue(tap, name, several ? 0 : IFF_MULTI_QUEUE);
-		if (several && wish->exactly && (!ret || ret == -EBUSY)) {
-			log_error(
+		if (several && wish->exactly && (!ret || ret == -EBUSY))
+			return log_fail(
+				-EINVAL,
 				"cannot open %u queues of tap '%s': it was made for one (make it anew: ip link del %s; ip tuntap add %s mode tap multi_queue user $USER)",
 				wish->pairs, name, name, name);
-			return -EINVAL;
-		}
 		if (!ret && !several && !wish->exactly)
 			log_info("tap '%s' has several queues; one is used (queues=N)", name);
 	} else {
@@ -216,43 +215,35 @@ static int adopt_queue(struct tap *tap, int fd)
 	struct stat st;
 
 	if (ioctl(fd, TUNGETIFF, &ifr) < 0) {
-		int err = errno;
+		const int err = errno;
+		const bool socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 
-		log_error("fd=%d is not an open tap: TUNGETIFF: %s%s", fd, strerror(err),
-			  fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)
-				  ? " (a stream socket is given by stream=N)"
-				  : "");
-		return -err;
+		return log_fail(-err, "fd=%d is not an open tap: TUNGETIFF: %s%s", fd,
+				strerror(err),
+				socket ? " (a stream socket is given by stream=N)" : "");
 	}
-	if (!(ifr.ifr_flags & IFF_TAP)) {
-		log_error("fd=%d is the tun interface '%s': a tap is needed (IFF_TAP)", fd,
-			  ifr.ifr_name);
-		return -EINVAL;
-	}
+	if (!(ifr.ifr_flags & IFF_TAP))
+		return log_fail(-EINVAL,
+				"fd=%d is the tun interface '%s': a tap is needed (IFF_TAP)", fd,
+				ifr.ifr_name);
 	/* Whether it has IFF_NO_PI cannot be asked: in the answer that bit means another thing. */
-	if (!(ifr.ifr_flags & IFF_VNET_HDR)) {
-		log_error(
+	if (!(ifr.ifr_flags & IFF_VNET_HDR))
+		return log_fail(
+			-EINVAL,
 			"fd=%d, tap '%s', was opened without IFF_VNET_HDR: open it with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR",
 			fd, ifr.ifr_name);
-		return -EINVAL;
-	}
-	if (ifr.ifr_flags & IFF_DETACH_QUEUE) {
-		log_error(
+	if (ifr.ifr_flags & IFF_DETACH_QUEUE)
+		return log_fail(
+			-EINVAL,
 			"fd=%d, tap '%s', is a detached queue: no frame comes to it (TUNSETQUEUE with IFF_ATTACH_QUEUE)",
 			fd, ifr.ifr_name);
-		return -EINVAL;
-	}
-	if (tap->be.pairs && strcmp(tap->ifname, ifr.ifr_name)) {
-		log_error("fd=%d is tap '%s', and fd=%d is '%s': all are to be queues of one tap",
-			  tap->be.fd[0], tap->ifname, fd, ifr.ifr_name);
-		return -EINVAL;
-	}
-	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
-		int err = errno;
-
-		log_error("cannot make fd=%d non-blocking: %s", fd, strerror(err));
-		return -err;
-	}
+	if (tap->be.pairs && strcmp(tap->ifname, ifr.ifr_name))
+		return log_fail(
+			-EINVAL,
+			"fd=%d is tap '%s', and fd=%d is '%s': all are to be queues of one tap",
+			tap->be.fd[0], tap->ifname, fd, ifr.ifr_name);
+	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return log_fail(-errno, "cannot make fd=%d non-blocking: %s", fd, strerror(errno));
 	memcpy(tap->ifname, ifr.ifr_name, sizeof(tap->ifname));
 	tap->be.fd[tap->be.pairs++] = fd;
 	return 0;
@@ -262,11 +253,9 @@ static int adopt(struct tap *tap, const struct tap_fds *fds, const struct netbe_
 {
 	int ret = 0;
 
-	if (wish->exactly && wish->pairs != fds->nr) {
-		log_error("queues=%u takes as many descriptors, not %u (fd=N:N:...)", wish->pairs,
-			  fds->nr);
-		return -EINVAL;
-	}
+	if (wish->exactly && wish->pairs != fds->nr)
+		return log_fail(-EINVAL, "queues=%u takes as many descriptors, not %u (fd=N:N:...)",
+				wish->pairs, fds->nr);
 	for (unsigned int i = 0; !ret && i < fds->nr; i++)
 		ret = adopt_queue(tap, fds->fd[i]);
 	return ret;
@@ -280,13 +269,11 @@ static int negotiate(struct tap *tap)
 
 	/* A tap has one for all of its queues, a macvtap one for each. */
 	for (unsigned int i = 0; i < tap->be.pairs; i++)
-		if (ioctl(tap->be.fd[i], TUNSETVNETHDRSZ, &len) < 0) {
-			int err = errno;
-
-			log_error("%s does not take a header of %d bytes: TUNSETVNETHDRSZ: %s",
-				  tap->be.name, len, strerror(err));
-			return -err;
-		}
+		if (ioctl(tap->be.fd[i], TUNSETVNETHDRSZ, &len) < 0)
+			return log_fail(
+				-errno,
+				"%s does not take a header of %d bytes: TUNSETVNETHDRSZ: %s",
+				tap->be.name, len, strerror(errno));
 	for (unsigned int i = 0; i < ARRAY_SIZE(offload_sets) && !best; i++)
 		if (!set_offload(&tap->be, offload_sets[i]))
 			best = offload_sets[i];

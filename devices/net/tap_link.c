@@ -136,11 +136,8 @@ static uint32_t open_queues(const struct tap *tap, int sock)
 
 static int cannot(const struct tap *tap, const char *what, const char *with)
 {
-	const int err = errno;
-
-	log_error("cannot %s: %s%s%s: %s", what, tap->be.name, with ? ", bridge " : "",
-		  with ? with : "", strerror(err));
-	return -err;
+	return log_fail(-errno, "cannot %s: %s%s%s: %s", what, tap->be.name,
+			with ? ", bridge " : "", with ? with : "", strerror(errno));
 }
 
 static int set_mtu(const struct tap *tap, int sock, unsigned int mtu)
@@ -190,12 +187,11 @@ int tap_link_configure(struct tap *tap, const struct netbe_tap_options *config, 
 	const int sock = socket_beside(tap, config->fds.nr > 0);
 	int ret = 0;
 
-	if (sock < 0 && (tap->mtu || sock == -EXDEV)) {
-		log_error(
+	if (sock < 0 && (tap->mtu || sock == -EXDEV))
+		return log_fail(
+			-EXDEV,
 			"cannot set the MTU of %s: it is in a network namespace out of reach (set it there, without mtu=)",
 			tap->be.name);
-		return -EXDEV;
-	}
 	if (sock < 0)
 		return 0; /* it still carries frames */
 	if (open_queues(tap, sock) > tap->be.pairs) {

@@ -33,36 +33,34 @@ static int get_size(int fd, const char *path, uint64_t *size)
 	} else if (S_ISREG(st.st_mode)) {
 		*size = (uint64_t)st.st_size;
 	} else {
-		log_error("cannot use '%s' as a disk: it is neither a file nor a block device",
-			  path);
-		return -EINVAL;
+		return log_fail(
+			-EINVAL,
+			"cannot use '%s' as a disk: it is neither a file nor a block device", path);
 	}
 	return 0;
 fail:
-	log_error("cannot find the size of disk '%s': %s", path, strerror(errno));
-	return -errno;
+	return log_fail(-errno, "cannot find the size of disk '%s': %s", path, strerror(errno));
 }
 
 static int check_size(const char *path, uint64_t size)
 {
 	if (size && size % DISK_SECTOR == 0)
 		return 0;
-	log_error("cannot use disk '%s': its size, %llu bytes, is not a multiple of %u%s", path,
-		  (unsigned long long)size, DISK_SECTOR,
-		  size ? " (truncate -s %512 rounds it up)" : " above 0");
-	return -EINVAL;
+	return log_fail(-EINVAL,
+			"cannot use disk '%s': its size, %llu bytes, is not a multiple of %u%s",
+			path, (unsigned long long)size, DISK_SECTOR,
+			size ? " (truncate -s %512 rounds it up)" : " above 0");
 }
 
 static int lock_file(int fd, const char *path, bool readonly)
 {
 	if (flock(fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
 		return 0;
-	if (errno == EWOULDBLOCK) {
-		log_error("cannot use disk '%s': it is in use by another disk or program%s", path,
-			  readonly ? " that writes to it"
-				   : " (readers share a disk: all use ',ro')");
-		return -EBUSY;
-	}
+	if (errno == EWOULDBLOCK)
+		return log_fail(
+			-EBUSY, "cannot use disk '%s': it is in use by another disk or program%s",
+			path,
+			readonly ? " that writes to it" : " (readers share a disk: all use ',ro')");
 	/* A file system without locks is no reason not to work. */
 	log_warn("cannot lock disk '%s': %s", path, strerror(errno));
 	return 0;
@@ -76,11 +74,10 @@ static int open_path(const char *path, bool readonly)
 
 	if (fd >= 0)
 		return fd;
-	log_error("cannot open disk '%s': %s%s", path, strerror(err),
-		  !readonly && (err == EACCES || err == EROFS || err == EPERM)
-			  ? " (',ro' opens it for reading only)"
-			  : "");
-	return -err;
+	return log_fail(-err, "cannot open disk '%s': %s%s", path, strerror(err),
+			!readonly && (err == EACCES || err == EROFS || err == EPERM)
+				? " (',ro' opens it for reading only)"
+				: "");
 }
 
 /* A descriptor from the user: is it open as this disk needs it? */
@@ -88,19 +85,14 @@ static int adopt(int fd, bool readonly)
 {
 	const int flags = fcntl(fd, F_GETFL);
 
-	if (flags < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
-		const int err = errno;
-
-		log_error("cannot use disk fd=%d: %s", fd, strerror(err));
-		return -err;
-	}
+	if (flags < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return log_fail(-errno, "cannot use disk fd=%d: %s", fd, strerror(errno));
 	if (flags & (O_PATH | O_APPEND) || (flags & O_ACCMODE) == O_WRONLY ||
-	    (!readonly && (flags & O_ACCMODE) != O_RDWR)) {
-		log_error(
+	    (!readonly && (flags & O_ACCMODE) != O_RDWR))
+		return log_fail(
+			-EACCES,
 			"cannot use disk fd=%d: it is not open for reading%s (O_APPEND and O_PATH will not do)",
 			fd, readonly ? "" : " and writing (',ro' only reads)");
-		return -EACCES;
-	}
 	return fd;
 }
 

@@ -76,17 +76,16 @@ int image_check_raw(int fd, const char *path, uint64_t size)
 
 		if (!has_mark(fd, size, f))
 			continue;
-		if (f->unpack) {
-			log_error("cannot use '%s' as a disk: it is packed by %s "
-				  "(%s '%s' unpacks it; ',raw' takes the file as it is)",
-				  path, f->name, f->unpack, path);
-			return -EINVAL;
-		}
-		log_error(
+		if (f->unpack)
+			return log_fail(-EINVAL,
+					"cannot use '%s' as a disk: it is packed by %s "
+					"(%s '%s' unpacks it; ',raw' takes the file as it is)",
+					path, f->name, f->unpack, path);
+		return log_fail(
+			-EINVAL,
 			"cannot use '%s' as a disk: it is a %s image, and disks are raw "
 			"(qemu-img convert -O raw '%s' '%s.raw' makes it one; ',raw' takes the file as it is)",
 			path, f->name, path, path);
-		return -EINVAL;
 	}
 	return 0;
 }
@@ -102,9 +101,9 @@ int image_check_writable(int fd, const char *path)
 		readonly = 0; /* a regular file */
 	if (!readonly && (seals < 0 || !(seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))))
 		return 0;
-	log_error("cannot open disk '%s': %s (',ro' opens it for reading only)", path,
-		  readonly ? "the device is read-only" : "the file is sealed against writing");
-	return -EROFS;
+	return log_fail(-EROFS, "cannot open disk '%s': %s (',ro' opens it for reading only)", path,
+			readonly ? "the device is read-only"
+				 : "the file is sealed against writing");
 }
 
 /* ---- in use by the host ---- */

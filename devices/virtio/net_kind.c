@@ -20,22 +20,17 @@ static int check_options(const void *values, const char *text, const void *const
 		ret = net_switches_check(&o->switches, text);
 	if (!ret && o->model != NET_MODEL_VIRTIO &&
 	    (o->virtio.transport == TRANSPORT_MMIO || o->virtio.packed || o->queues > 1 || o->rss ||
-	     o->poll_us || vhost_wanted(&o->vhost) || o->queue_size != QUEUE_SIZE)) {
-		log_error(
+	     o->poll_us || vhost_wanted(&o->vhost) || o->queue_size != QUEUE_SIZE))
+		return log_fail(
+			-EINVAL,
 			"--net %s: transport=mmio, packed, queues=, rss, poll=, vhost= and queue-size= are of model=virtio",
 			text);
-		return -EINVAL;
-	}
-	if (!ret && o->vhost.mode == VHOST_OFF && o->vhost.fds.nr) {
-		log_error("--net %s: vhost-fd= contradicts vhost=off", text);
-		return -EINVAL;
-	}
+	if (!ret && o->vhost.mode == VHOST_OFF && o->vhost.fds.nr)
+		return log_fail(-EINVAL, "--net %s: vhost-fd= contradicts vhost=off", text);
 	for (unsigned int i = 0; !ret && i < nr; i++)
-		if (netbe_options_same(&o->be,
-				       &((const struct virtio_net_options *)others[i])->be)) {
-			log_error("--net %s: it already belongs to another --net", text);
-			return -EINVAL;
-		}
+		if (netbe_options_same(&o->be, &((const struct virtio_net_options *)others[i])->be))
+			return log_fail(-EINVAL, "--net %s: it already belongs to another --net",
+					text);
 	return ret;
 }
 

@@ -75,9 +75,8 @@ int net_switches_check(const struct net_switches *s, const char *text)
 			on = AT(offload);
 		if (state(s, on) != NET_SWITCH_OFF)
 			continue;
-		log_error("--net %s: %s=on contradicts %s=off", text, name_of(switches[i].at),
-			  name_of(on));
-		return -EINVAL;
+		return log_fail(-EINVAL, "--net %s: %s=on contradicts %s=off", text,
+				name_of(switches[i].at), name_of(on));
 	}
 	return 0;
 }

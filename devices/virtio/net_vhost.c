@@ -89,10 +89,8 @@ int net_vhost_open(struct net_vhost *v, const struct device_env *env, const stru
 	for (unsigned int i = v->nr; i < wish->options->fds.nr; i++)
 		close(wish->options->fds.fd[i]);
 	net_vhost_close(v);
-	if (vhost_insisted(wish->options)) {
-		log_error("%s: vhost=on: %s", env->name, o.words);
-		return -ENOTSUP;
-	}
+	if (vhost_insisted(wish->options))
+		return log_fail(-ENOTSUP, "%s: vhost=on: %s", env->name, o.words);
 	log_warn("%s: vhost=auto: its own thread moves its frames: %s", env->name, o.words);
 	v->off = 1;
 	v->desc[0] = (struct counter_desc){ .name = o.row };

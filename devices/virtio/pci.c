@@ -433,10 +433,9 @@ int virtio_pci_create(struct virtio_dev *dev, struct pci_host *host)
 		calloc(1, sizeof(*vpci) + dev->nr_vqs * sizeof(vpci->queue_vector[0]));
 	int ret;
 
-	if (!vpci) {
-		log_error("%s: cannot create its PCI function: %s", dev->name, strerror(ENOMEM));
-		return -ENOMEM;
-	}
+	if (!vpci)
+		return log_fail(-ENOMEM, "%s: cannot create its PCI function: %s", dev->name,
+				strerror(ENOMEM));
 	vpci->dev = dev;
 	pthread_mutex_init(&vpci->isr_lock, NULL);
 	pci_func_init(&vpci->func, dev->name, VENDOR_VIRTIO,

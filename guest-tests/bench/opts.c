@@ -210,10 +210,8 @@ static int parse(int argc, char **argv, const struct option_group *group, void *
 		size_t base;
 
 		if (strncmp(argv[i], "--", 2)) {
-			if (*word || argv[i][0] == '-') {
-				log_error("unexpected argument '%s'", argv[i]);
-				return -EINVAL;
-			}
+			if (*word || argv[i][0] == '-')
+				return log_fail(-EINVAL, "unexpected argument '%s'", argv[i]);
 			*word = argv[i];
 			continue;
 		}
@@ -222,10 +220,8 @@ static int parse(int argc, char **argv, const struct option_group *group, void *
 		if (!option)
 			return options_unknown(group, "option", name + 2);
 		value = value ? value + 1 : argv[++i];
-		if (!value) {
-			log_error("--%s needs a value", option->name);
-			return -EINVAL;
-		}
+		if (!value)
+			return log_fail(-EINVAL, "--%s needs a value", option->name);
 		if (option_set(option, values, base, value))
 			return -EINVAL;
 	}
@@ -257,8 +253,7 @@ int opts_flood(int argc, char **argv, struct client_opts *o)
 		o->port = PORT_CRR;
 	if (o->count)
 		return 0;
-	log_error("flood needs --count N, the number of SYNs");
-	return -EINVAL;
+	return log_fail(-EINVAL, "flood needs --count N, the number of SYNs");
 }
 
 int opts_counters(int argc, char **argv, struct client_opts *o)

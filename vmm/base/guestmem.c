@@ -19,13 +19,10 @@ static int add_region(struct guestmem *mem, uint64_t gpa, uint64_t len)
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint8_t *host;
 
-	if (start == MAP_FAILED) {
-		int err = errno;
-
-		log_error("cannot reserve %llu MiB of guest memory: %s (try a smaller --mem)",
-			  (unsigned long long)(len / MIB), strerror(err));
-		return -err;
-	}
+	if (start == MAP_FAILED)
+		return log_fail(-errno,
+				"cannot reserve %llu MiB of guest memory: %s (try a smaller --mem)",
+				(unsigned long long)(len / MIB), strerror(errno));
 	host = start + (-(uintptr_t)start & (HUGE_PAGE - 1)); /* gpa is aligned already */
 	if (host > start)
 		munmap(start, (size_t)(host - start));

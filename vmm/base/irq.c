@@ -149,10 +149,9 @@ int irq_init_msi(struct irq *irq, struct irqchip *chip)
 	if (gsi - IRQ_PINS < MAX_MSI)
 		chip->next_msi_gsi++;
 	pthread_mutex_unlock(&chip->lock);
-	if (gsi - IRQ_PINS >= MAX_MSI) {
-		log_error("out of MSI routes: at most %u vectors in one machine", MAX_MSI);
-		return -ENOSPC;
-	}
+	if (gsi - IRQ_PINS >= MAX_MSI)
+		return log_fail(-ENOSPC, "out of MSI routes: at most %u vectors in one machine",
+				MAX_MSI);
 	return init_source(irq, chip, gsi);
 }
 

@@ -21,6 +21,9 @@
 /* The user's request cannot be met, or the machine has a fault that ends or harms it. */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same, as the end of a function: its value is @err. */
+#define log_fail(err, ...) (log_error(__VA_ARGS__), (err))
+
 /* An error too, unless one was said: who passes on what has its cause deeper says it only where nobody did. */
 void log_otherwise(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

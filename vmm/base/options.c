@@ -16,8 +16,7 @@
 
 int option_bad_value(const char *name, const char *text, const char *wanted)
 {
-	log_error("bad value '%s' for %s: expected %s", text, name, wanted);
-	return -EINVAL;
+	return log_fail(-EINVAL, "bad value '%s' for %s: expected %s", text, name, wanted);
 }
 
 struct unit {
@@ -334,8 +333,8 @@ int options_unknown(const struct option_group *group, const char *what, const ch
 			nearest = i.option->name;
 		}
 	}
-	log_error("unknown %s '%s' (the nearest is '%s'; see --help)", what, name, nearest);
-	return -EINVAL;
+	return log_fail(-EINVAL, "unknown %s '%s' (the nearest is '%s'; see --help)", what, name,
+			nearest);
 }
 
 /* ---- command lines ---- */
@@ -348,11 +347,11 @@ int options_next_word(const struct option_group *group, void *values, int argc, 
 	size_t base;
 	char name[64];
 
-	if (strncmp(word, "--", 2)) {
-		log_error("unexpected argument '%s' (options start with --; see minivmm %s --help)",
-			  word, argv[0]);
-		return -EINVAL;
-	}
+	if (strncmp(word, "--", 2))
+		return log_fail(
+			-EINVAL,
+			"unexpected argument '%s' (options start with --; see minivmm %s --help)",
+			word, argv[0]);
 	snprintf(name, sizeof(name), "%.*s", (int)(value ? value - word - 2 : INT_MAX), word + 2);
 	o = options_find(group, name, &base);
 	if (!o)
@@ -368,8 +367,8 @@ int options_next_word(const struct option_group *group, void *values, int argc, 
 	} else if (*i + 1 < argc) {
 		value = argv[++*i];
 	} else {
-		log_error("option --%s needs a value (see minivmm %s --help)", name, argv[0]);
-		return -EINVAL;
+		return log_fail(-EINVAL, "option --%s needs a value (see minivmm %s --help)", name,
+				argv[0]);
 	}
 	return option_set(o, values, base, value);
 }

@@ -45,10 +45,8 @@ int thread_start(struct thread *t, void (*work)(void *arg), void *arg)
 	t->arg = arg;
 	sem_init(&t->guarded, 0, 0);
 	err = pthread_create(&t->id, NULL, begin, t);
-	if (err) {
-		log_error("cannot start thread %s: %s", t->name, strerror(err));
-		return -err;
-	}
+	if (err)
+		return log_fail(-err, "cannot start thread %s: %s", t->name, strerror(err));
 	t->started = true;
 	while (sem_wait(&t->guarded) < 0)
 		; /* a signal came */

@@ -12,10 +12,7 @@
 
 static int fail(const struct vcpu *vcpu, const char *what)
 {
-	int err = errno;
-
-	log_error("cannot set up vCPU %u: %s: %s", vcpu->id, what, strerror(err));
-	return -err;
+	return log_fail(-errno, "cannot set up vCPU %u: %s: %s", vcpu->id, what, strerror(errno));
 }
 
 static void set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)

@@ -52,10 +52,7 @@ void arch_explain_emulation(void)
 
 static int fail(const char *what)
 {
-	int err = errno;
-
-	log_error("cannot create a virtual machine: %s: %s", what, strerror(err));
-	return -err;
+	return log_fail(-errno, "cannot create a virtual machine: %s: %s", what, strerror(errno));
 }
 
 int arch_vm_init(struct kvm *kvm)
