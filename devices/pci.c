@@ -230,10 +230,9 @@ static void drive_intx(struct pci_func *func)
 
 void pci_intx_set(struct pci_func *func, bool level)
 {
-	pthread_mutex_lock(&func->intx_lock);
+	hold(&func->intx_lock);
 	__atomic_store_n(&func->intx, level, __ATOMIC_RELAXED);
 	drive_intx(func);
-	pthread_mutex_unlock(&func->intx_lock);
 }
 
 /* Follow the command register and MSI-X's message control, which may have changed. */
@@ -280,32 +279,29 @@ static uint32_t config_read(struct pci_host *host, uint32_t bdf, unsigned int re
 {
 	uint32_t value = 0;
 
-	pthread_mutex_lock(&host->lock);
+	hold(&host->lock);
 	struct pci_func *func = find_func(host, bdf);
-	if (!func || !is_legal(reg, size)) {
-		value = UINT32_MAX;
-	} else if (is_hooked(func, reg)) {
-		value = func->hook_read(func, reg - func->hook, size);
-	} else {
-		func->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTERRUPT;
-		if (__atomic_load_n(&func->intx, __ATOMIC_RELAXED))
-			func->config[PCI_STATUS] |= PCI_STATUS_INTERRUPT;
-		memcpy(&value, func->config + reg, size);
-	}
-	pthread_mutex_unlock(&host->lock);
+	if (!func || !is_legal(reg, size))
+		return UINT32_MAX;
+	if (is_hooked(func, reg))
+		return func->hook_read(func, reg - func->hook, size);
+	func->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTERRUPT;
+	if (__atomic_load_n(&func->intx, __ATOMIC_RELAXED))
+		func->config[PCI_STATUS] |= PCI_STATUS_INTERRUPT;
+	memcpy(&value, func->config + reg, size);
 	return value;
 }
 
 static void config_write(struct pci_host *host, uint32_t bdf, unsigned int reg, unsigned int size,
 			 uint32_t value)
 {
-	pthread_mutex_lock(&host->lock);
+	hold(&host->lock);
 	struct pci_func *func = find_func(host, bdf);
 	if (!func || !is_legal(reg, size))
-		goto out;
+		return;
 	if (is_hooked(func, reg)) {
 		func->hook_write(func, reg - func->hook, size, value);
-		goto out;
+		return;
 	}
 	const uint16_t before = pci_config_get16(func, PCI_COMMAND);
 	for (unsigned int i = 0; i < size; i++, value >>= 8) {
@@ -319,8 +315,6 @@ static void config_write(struct pci_host *host, uint32_t bdf, unsigned int reg, 
 	const uint16_t command = pci_config_get16(func, PCI_COMMAND);
 	if ((before ^ command) & PCI_COMMAND_MASTER && func->bus_master)
 		func->bus_master(func, command & PCI_COMMAND_MASTER);
-out:
-	pthread_mutex_unlock(&host->lock);
 }
 
 /* Configuration mechanism 1: 0xcf8 takes the address, as a dword only, 0xcfc-0xcff the data. */
@@ -488,9 +482,8 @@ int pci_host_add(struct pci_host *host, struct pci_func *func)
 		func->config[PCI_INTERRUPT_LINE] = (uint8_t)func->intx_gsi;
 	func->slot = slot;
 	func->host = host;
-	pthread_mutex_lock(&host->lock);
+	hold(&host->lock);
 	host->func[slot] = func;
-	pthread_mutex_unlock(&host->lock);
 	return 0;
 }
 

@@ -22,22 +22,20 @@ static void sync_vector(struct pci_msix *msix, struct pci_msix_vector *vec)
 
 void pci_msix_gate(struct pci_msix *msix, bool open)
 {
-	pthread_mutex_lock(&msix->lock);
-	if (msix->open != open) {
-		msix->open = open;
-		for (unsigned int v = 0; v < msix->nr; v++)
-			sync_vector(msix, &msix->vector[v]);
-	}
-	pthread_mutex_unlock(&msix->lock);
+	hold(&msix->lock);
+	if (msix->open == open)
+		return;
+	msix->open = open;
+	for (unsigned int v = 0; v < msix->nr; v++)
+		sync_vector(msix, &msix->vector[v]);
 }
 
 void pci_msix_clear_pending(struct pci_msix *msix)
 {
-	pthread_mutex_lock(&msix->lock);
+	hold(&msix->lock);
 	for (unsigned int v = 0; v < msix->nr; v++)
 		if (irq_pending(&msix->vector[v].irq))
 			event_clear(msix->vector[v].irq.fd);
-	pthread_mutex_unlock(&msix->lock);
 }
 
 /* ---- the BAR with table and pending bits: aligned dwords and qwords only ---- */
@@ -96,16 +94,11 @@ static bool is_legal(uint64_t offset, unsigned int size)
 static uint64_t msix_read(void *dev, uint64_t offset, unsigned int size)
 {
 	struct pci_msix *msix = dev;
-	uint64_t value;
-
 	if (!is_legal(offset, size))
 		return 0;
-	pthread_mutex_lock(&msix->lock);
-	value = read_dword(msix, offset);
-	if (size == 8)
-		value |= (uint64_t)read_dword(msix, offset + 4) << 32;
-	pthread_mutex_unlock(&msix->lock);
-	return value;
+	hold(&msix->lock);
+	return read_dword(msix, offset) |
+	       (size == 8 ? (uint64_t)read_dword(msix, offset + 4) << 32 : 0);
 }
 
 static void msix_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
@@ -116,12 +109,11 @@ static void msix_write(void *dev, uint64_t offset, unsigned int size, uint64_t v
 
 	if (!is_legal(offset, size) || v >= msix->nr)
 		return;
-	pthread_mutex_lock(&msix->lock);
+	hold(&msix->lock);
 	write_dword(&msix->vector[v], field, (uint32_t)value);
 	if (size == 8)
 		write_dword(&msix->vector[v], field + 4, (uint32_t)(value >> 32));
 	sync_vector(msix, &msix->vector[v]);
-	pthread_mutex_unlock(&msix->lock);
 }
 
 const struct bus_ops pci_msix_ops = { .read = msix_read, .write = msix_write };

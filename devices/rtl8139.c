@@ -192,10 +192,9 @@ static void on_timer(void *arg)
 {
 	struct rtl8139 *d = arg;
 
-	pthread_mutex_lock(&d->lock);
+	hold(&d->lock);
 	rtl8139_timer_expired(d);
 	rtl8139_sync_interrupt(d);
-	pthread_mutex_unlock(&d->lock);
 }
 
 /* ---- life ---- */
@@ -204,10 +203,9 @@ static void bus_master(struct pci_func *func, bool on)
 {
 	struct rtl8139 *d = container_of(func, struct rtl8139, func);
 
-	pthread_mutex_lock(&d->lock);
+	hold(&d->lock);
 	d->master = on;
 	rtl8139_kick(d);
-	pthread_mutex_unlock(&d->lock);
 }
 
 static void stop_on_thread(void *arg)

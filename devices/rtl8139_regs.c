@@ -226,12 +226,11 @@ static uint64_t registers_read(void *dev, uint64_t offset, unsigned int size)
 	const unsigned int reg = (unsigned int)ALIGN_DOWN(offset, 4), shift = 8 * (offset & 3);
 	uint64_t low, high = 0;
 
-	pthread_mutex_lock(&d->lock);
+	hold(&d->lock);
 	d->chip.reads++;
 	low = (uint64_t)read_dword(d, reg) | (uint64_t)read_dword(d, reg + 4) << 32;
 	if (shift && (offset & 3) + size > 8)
 		high = read_dword(d, reg + 8);
-	pthread_mutex_unlock(&d->lock);
 	return shift ? low >> shift | high << (64 - shift) : low;
 }
 
@@ -498,7 +497,7 @@ static void registers_write(void *dev, uint64_t offset, unsigned int size, uint6
 {
 	struct rtl8139 *d = dev;
 
-	pthread_mutex_lock(&d->lock);
+	hold(&d->lock);
 	d->chip.writes++;
 	for (unsigned int done = 0; done < size;) {
 		const unsigned int at = (unsigned int)offset + done, first = at & 3;
@@ -509,7 +508,6 @@ static void registers_write(void *dev, uint64_t offset, unsigned int size, uint6
 		done += n;
 	}
 	rtl8139_sync_interrupt(d);
-	pthread_mutex_unlock(&d->lock);
 }
 
 const struct bus_ops rtl8139_registers = { .read = registers_read, .write = registers_write };

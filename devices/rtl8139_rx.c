@@ -15,9 +15,8 @@ bool rtl8139_lose_backend(struct rtl8139 *d, int err)
 	if (!netbe_lost(d->be, d->func.name, err))
 		return false;
 	if (!before) {
-		pthread_mutex_lock(&d->lock);
+		hold(&d->lock);
 		rtl8139_interrupt(d, INT_LINK);
-		pthread_mutex_unlock(&d->lock);
 	}
 	d->tx_wait = false;
 	return true;
@@ -121,9 +120,8 @@ void rtl8139_take(struct rtl8139 *d, size_t len)
 		d->rx.drop_too_big++;
 		return;
 	}
-	pthread_mutex_lock(&d->lock);
+	hold(&d->lock);
 	deliver(d, d->rx_frame + NETBE_HDR_LEN, len);
-	pthread_mutex_unlock(&d->lock);
 }
 
 static void fail(struct rtl8139 *d, int err)

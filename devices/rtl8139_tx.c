@@ -9,7 +9,7 @@ static enum rtl8139_fetch fetch(struct rtl8139 *d)
 {
 	enum rtl8139_fetch got = TX_NONE;
 
-	pthread_mutex_lock(&d->lock);
+	hold(&d->lock);
 	if (rtl8139_tx_is_on(d)) {
 		d->out.epoch = d->epoch;
 		d->out.cplus = rtl8139_tx_is_cplus(d);
@@ -23,7 +23,6 @@ static enum rtl8139_fetch fetch(struct rtl8139 *d)
 		d->tally.tx_errors++;
 		rtl8139_interrupt(d, INT_TER);
 	}
-	pthread_mutex_unlock(&d->lock);
 	return got;
 }
 
@@ -140,36 +139,28 @@ static bool send_next(struct rtl8139 *d)
 /* The driver has turned off or reset what the frame came from, while it waited. */
 static bool abandoned(struct rtl8139 *d)
 {
-	bool gone;
-
-	pthread_mutex_lock(&d->lock);
-	gone = d->out.epoch != d->epoch;
-	pthread_mutex_unlock(&d->lock);
-	return gone;
+	hold(&d->lock);
+	return d->out.epoch != d->epoch;
 }
 
 /* Its descriptors are the driver's again; false where they can't be written now. */
 static bool complete(struct rtl8139 *d)
 {
 	struct rtl8139_out *o = &d->out;
-	bool done = true;
 
-	pthread_mutex_lock(&d->lock);
+	hold(&d->lock);
 	if (o->epoch == d->epoch) {
-		done = d->master;
-		if (done) {
-			if (o->cplus)
-				rtl8139_cplus_complete(d);
-			else
-				rtl8139_old_complete(d);
-			*(o->failed ? &d->tally.tx_errors : &d->tally.tx_ok) += 1;
-			rtl8139_interrupt(d, o->failed ? INT_TER : INT_TOK);
-		}
+		if (!d->master)
+			return false;
+		if (o->cplus)
+			rtl8139_cplus_complete(d);
+		else
+			rtl8139_old_complete(d);
+		*(o->failed ? &d->tally.tx_errors : &d->tally.tx_ok) += 1;
+		rtl8139_interrupt(d, o->failed ? INT_TER : INT_TOK);
 	}
-	pthread_mutex_unlock(&d->lock);
-	if (done)
-		o->len = 0;
-	return done;
+	o->len = 0;
+	return true;
 }
 
 bool rtl8139_transmit(struct rtl8139 *d)

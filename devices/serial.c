@@ -124,29 +124,26 @@ static void on_timer(void *arg)
 {
 	struct serial *s = arg;
 
-	pthread_mutex_lock(&s->lock);
+	hold(&s->lock);
 	write_out(s, 0);
 	s->timer_armed = s->out_len > 0;
 	if (s->timer_armed)
 		loop_timer_set(&s->timer, RETRY_DELAY_NS);
-	pthread_mutex_unlock(&s->lock);
 }
 
 void serial_flush(struct serial *s)
 {
-	pthread_mutex_lock(&s->lock);
+	hold(&s->lock);
 	write_out(s, 0);
-	pthread_mutex_unlock(&s->lock);
 }
 
 void serial_finish(struct serial *s, unsigned int ms)
 {
-	pthread_mutex_lock(&s->lock);
+	hold(&s->lock);
 	write_out(s, ms);
 	lose(s, s->out_len);
 	s->out_len = 0;
 	lose(s, (unsigned int)sink_finish(s->p.out));
-	pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- the receive FIFO ---- */
@@ -369,25 +366,21 @@ static const struct bus_ops serial_ops = { serial_read, serial_write };
 
 unsigned int serial_room(struct serial *s)
 {
-	pthread_mutex_lock(&s->lock);
-	unsigned int room = room_locked(s);
-	if (!room)
-		s->refused = true;
-	pthread_mutex_unlock(&s->lock);
+	hold(&s->lock);
+	const unsigned int room = room_locked(s);
+	s->refused |= !room;
 	return room;
 }
 
 unsigned int serial_input(struct serial *s, const uint8_t *buf, unsigned int len)
 {
-	pthread_mutex_lock(&s->lock);
+	hold(&s->lock);
 	unsigned int taken = MIN(len, room_locked(s));
 	for (unsigned int i = 0; i < taken; i++)
 		rx_put(s, buf[i]);
-	if (taken < len)
-		s->refused = true;
+	s->refused |= taken < len;
 	s->counters.rx_bytes += taken;
 	update_irq(s);
-	pthread_mutex_unlock(&s->lock);
 	return taken;
 }
 

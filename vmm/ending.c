@@ -7,13 +7,12 @@
 
 void ending_say(struct ending *e, const char *outcome, int status)
 {
-	pthread_mutex_lock(&e->lock);
+	hold(&e->lock);
 	if (!e->outcome) {
 		e->outcome = outcome;
 		e->status = status;
 		e->over(e->arg);
 	}
-	pthread_mutex_unlock(&e->lock);
 }
 
 void ending_unreported(struct ending *e, const char *outcome)

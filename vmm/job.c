@@ -104,7 +104,7 @@ size_t job_output(struct job *j, const struct iovec *iov, unsigned int n)
 {
 	size_t done = 0, all = iov_size(iov, n);
 
-	pthread_mutex_lock(&j->lock);
+	hold(&j->lock);
 	while (done < all && j->len < OUTPUT_ROOM) {
 		const size_t end = (j->first + j->len) % OUTPUT_ROOM;
 		const size_t room = MIN(OUTPUT_ROOM - j->len, OUTPUT_ROOM - end);
@@ -116,7 +116,6 @@ size_t job_output(struct job *j, const struct iovec *iov, unsigned int n)
 	}
 	j->was_full = done < all;
 	pthread_cond_broadcast(&j->work);
-	pthread_mutex_unlock(&j->lock);
 	return done;
 }
 
@@ -231,7 +230,7 @@ static void write_output(void *arg)
 	struct job *j = arg;
 
 	hear_wake();
-	pthread_mutex_lock(&j->lock);
+	hold(&j->lock);
 	while (!j->stop) {
 		if (!has_output(j)) {
 			pthread_cond_wait(&j->work, &j->lock);
@@ -258,7 +257,6 @@ static void write_output(void *arg)
 	}
 	j->running--;
 	pthread_cond_broadcast(&j->gone);
-	pthread_mutex_unlock(&j->lock);
 }
 
 /* ---- input ---- */
@@ -269,7 +267,7 @@ static void read_input(void *arg)
 	uint8_t buf[16384];
 
 	hear_wake();
-	pthread_mutex_lock(&j->lock);
+	hold(&j->lock);
 	while (!j->stop && !j->at_end) {
 		const size_t room = j->window - MIN(j->input_len, j->window);
 		ssize_t n;
@@ -294,7 +292,6 @@ static void read_input(void *arg)
 	}
 	j->running--;
 	pthread_cond_broadcast(&j->gone);
-	pthread_mutex_unlock(&j->lock);
 }
 
 static void frame(struct job *j, uint32_t type, const void *data, size_t len)
@@ -339,7 +336,7 @@ size_t job_input(struct job *j, void *buf, size_t len)
 {
 	size_t done = 0;
 
-	pthread_mutex_lock(&j->lock);
+	hold(&j->lock);
 	while (done < len && (j->sending_done < j->sending_len || next_frame(j))) {
 		const size_t part = MIN(len - done, j->sending_len - j->sending_done);
 
@@ -347,26 +344,23 @@ size_t job_input(struct job *j, void *buf, size_t len)
 		j->sending_done += part;
 		done += part;
 	}
-	pthread_mutex_unlock(&j->lock);
 	return done;
 }
 
 void job_signal(struct job *j, uint32_t signo)
 {
-	pthread_mutex_lock(&j->lock);
+	hold(&j->lock);
 	if (j->nr_signals < MAX_SIGNALS)
 		j->signals[j->nr_signals++] = signo;
-	pthread_mutex_unlock(&j->lock);
 	event_signal(j->news.fd);
 }
 
 void job_resize(struct job *j, uint16_t rows, uint16_t cols)
 {
-	pthread_mutex_lock(&j->lock);
+	hold(&j->lock);
 	j->size[0] = rows;
 	j->size[1] = cols;
 	j->resized = true;
-	pthread_mutex_unlock(&j->lock);
 	event_signal(j->news.fd);
 }
 
@@ -399,10 +393,8 @@ enum job_end job_end(const struct job *j, uint32_t *value)
 
 const struct job_started *job_started(struct job *j)
 {
-	pthread_mutex_lock(&j->lock);
-	const bool started = j->started.command_ns;
-	pthread_mutex_unlock(&j->lock);
-	return started ? &j->started : NULL;
+	hold(&j->lock);
+	return j->started.command_ns ? &j->started : NULL;
 }
 
 const struct job_counters *job_counters(const struct job *j)

@@ -166,12 +166,11 @@ static bool note(void *arg, const char *text, bool error)
 {
 	struct junit *j = arg;
 
-	pthread_mutex_lock(&j->lock);
+	hold(&j->lock);
 	recent_add(&j->messages, text, strlen(text));
 	recent_add(&j->messages, "\n", 1);
 	if (error && strncmp(text, "guest: ", 7))
 		snprintf(j->reason, sizeof(j->reason), "%s", text);
-	pthread_mutex_unlock(&j->lock);
 	return true;
 }
 
@@ -179,9 +178,8 @@ void junit_output(struct junit *j, const void *bytes, size_t len)
 {
 	if (!j)
 		return;
-	pthread_mutex_lock(&j->lock);
+	hold(&j->lock);
 	recent_add(&j->output, bytes, len);
-	pthread_mutex_unlock(&j->lock);
 }
 
 /* The words of @command, cut where they are very long. */

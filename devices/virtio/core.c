@@ -99,9 +99,8 @@ static bool deactivate(struct virtio_dev *dev)
 
 static void stop(struct virtio_dev *dev)
 {
-	pthread_mutex_lock(&dev->lock);
+	hold(&dev->lock);
 	deactivate(dev);
-	pthread_mutex_unlock(&dev->lock);
 }
 
 static void reset(struct virtio_dev *dev)
@@ -199,10 +198,9 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 
 void virtio_config_set(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len)
 {
-	pthread_mutex_lock(&dev->config_lock);
+	hold(&dev->config_lock);
 	memcpy((uint8_t *)dev->config + offset, src, len);
 	__atomic_fetch_add(&dev->config_generation, 1, __ATOMIC_RELEASE);
-	pthread_mutex_unlock(&dev->config_lock);
 }
 
 void virtio_config_update(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len)
@@ -219,27 +217,21 @@ uint32_t virtio_get_device_features(struct virtio_dev *dev, uint32_t sel)
 
 uint32_t virtio_get_driver_features(struct virtio_dev *dev, uint32_t sel)
 {
-	uint32_t v;
-
-	pthread_mutex_lock(&dev->lock);
-	v = sel < 2 ? (uint32_t)(dev->features >> (32 * sel)) : 0;
-	pthread_mutex_unlock(&dev->lock);
-	return v;
+	hold(&dev->lock);
+	return sel < 2 ? (uint32_t)(dev->features >> (32 * sel)) : 0;
 }
 
 void virtio_set_driver_features(struct virtio_dev *dev, uint32_t sel, uint32_t value)
 {
-	pthread_mutex_lock(&dev->lock);
+	hold(&dev->lock);
 	const uint8_t s = status(dev);
-	if (s & VIRTIO_CONFIG_S_DRIVER && !(s & VIRTIO_CONFIG_S_FEATURES_OK)) {
-		if (sel < 2) {
-			dev->features &= ~(0xffffffffull << (32 * sel));
-			dev->features |= (uint64_t)value << (32 * sel);
-		} else if (value) {
-			dev->wants_more = true;
-		}
-	}
-	pthread_mutex_unlock(&dev->lock);
+	if (!(s & VIRTIO_CONFIG_S_DRIVER) || s & VIRTIO_CONFIG_S_FEATURES_OK)
+		return;
+	if (sel < 2)
+		dev->features = (dev->features & ~(0xffffffffull << (32 * sel))) |
+				(uint64_t)value << (32 * sel);
+	else if (value)
+		dev->wants_more = true;
 }
 
 uint8_t virtio_get_status(struct virtio_dev *dev)
@@ -278,10 +270,10 @@ static bool features_are_valid(const struct virtio_dev *dev)
 
 void virtio_set_status(struct virtio_dev *dev, uint8_t value)
 {
-	pthread_mutex_lock(&dev->lock);
+	hold(&dev->lock);
 	if (!value) {
 		reset(dev);
-		goto out;
+		return;
 	}
 	if (!dev->counters.first_touch)
 		dev->counters.first_touch = now_ns();
@@ -289,7 +281,7 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t value)
 		add_status(dev, VIRTIO_CONFIG_S_FAILED);
 	/* A broken or given-up device stays so until reset; nothing else can be taken back. */
 	if (status(dev) & (NEEDS_RESET | VIRTIO_CONFIG_S_FAILED) || status(dev) & ~value)
-		goto out;
+		return;
 	/* Some firmware takes several steps in one write. */
 	for (unsigned int i = 0; i < ARRAY_SIZE(status_steps); i++) {
 		const uint8_t step = status_steps[i].step;
@@ -302,34 +294,29 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t value)
 		if (step == VIRTIO_CONFIG_S_DRIVER_OK && !dev->no_dma)
 			activate(dev);
 	}
-out:
-	pthread_mutex_unlock(&dev->lock);
 }
 
 void virtio_set_dma(struct virtio_dev *dev, bool allowed)
 {
-	pthread_mutex_lock(&dev->lock);
-	if (dev->no_dma == allowed) {
-		const bool live =
-			status(dev) & VIRTIO_CONFIG_S_DRIVER_OK && !(status(dev) & NEEDS_RESET);
-
-		dev->no_dma = !allowed;
-		if (!allowed && dev->active)
-			dev->ops->pause(dev);
-		else if (allowed && live && !dev->active)
-			activate(dev);
-		else if (allowed && live && dev->ops->resume(dev))
-			virtio_fail(dev, "it cannot go on");
-	}
-	pthread_mutex_unlock(&dev->lock);
+	hold(&dev->lock);
+	if (dev->no_dma != allowed)
+		return;
+	dev->no_dma = !allowed;
+	const uint8_t s = status(dev);
+	const bool live = s & VIRTIO_CONFIG_S_DRIVER_OK && !(s & NEEDS_RESET);
+	if (!allowed && dev->active)
+		dev->ops->pause(dev);
+	else if (allowed && live && !dev->active)
+		activate(dev);
+	else if (allowed && live && dev->ops->resume(dev))
+		virtio_fail(dev, "it cannot go on");
 }
 
 void virtio_interrupts_moved(struct virtio_dev *dev)
 {
-	pthread_mutex_lock(&dev->lock);
+	hold(&dev->lock);
 	if (dev->active && dev->ops->interrupts_moved)
 		dev->ops->interrupts_moved(dev);
-	pthread_mutex_unlock(&dev->lock);
 }
 
 uint32_t virtio_get_config_generation(struct virtio_dev *dev)
@@ -341,21 +328,19 @@ uint64_t virtio_read_config(struct virtio_dev *dev, uint64_t offset, uint32_t le
 {
 	uint64_t v = 0;
 
-	pthread_mutex_lock(&dev->config_lock);
+	hold(&dev->config_lock);
 	if (offset < dev->config_len)
 		memcpy(&v, (uint8_t *)dev->config + offset,
 		       MIN((uint64_t)len, dev->config_len - offset));
-	pthread_mutex_unlock(&dev->config_lock);
 	return v;
 }
 
 void virtio_write_config(struct virtio_dev *dev, uint64_t offset, uint32_t len, uint64_t value)
 {
-	pthread_mutex_lock(&dev->lock);
+	hold(&dev->lock);
 	if (dev->ops->config_write && len <= sizeof(value) && offset < dev->config_len &&
 	    len <= dev->config_len - offset)
 		dev->ops->config_write(dev, (uint32_t)offset, &value, len);
-	pthread_mutex_unlock(&dev->lock);
 }
 
 /* The address that @reg is a half of, and which half: the shift of its bits; NULL for a register that is none. */
@@ -372,23 +357,16 @@ uint32_t virtio_get_queue(struct virtio_dev *dev, uint32_t queue, enum virtio_qu
 {
 	const uint64_t *address;
 	unsigned int shift;
-	uint32_t v = 0;
-
 	if (queue >= dev->nr_vqs)
 		return 0;
-	pthread_mutex_lock(&dev->lock);
+	hold(&dev->lock);
 	struct virtq *vq = &dev->vq[queue];
 	address = ring_address(vq, reg, &shift);
 	if (address)
-		v = (uint32_t)(*address >> shift);
-	else if (reg == VIRTIO_QUEUE_SIZE_MAX)
-		v = vq->size_max;
-	else if (reg == VIRTIO_QUEUE_SIZE)
-		v = vq->size;
-	else if (reg == VIRTIO_QUEUE_READY)
-		v = vq->ready;
-	pthread_mutex_unlock(&dev->lock);
-	return v;
+		return (uint32_t)(*address >> shift);
+	if (reg == VIRTIO_QUEUE_SIZE_MAX)
+		return vq->size_max;
+	return reg == VIRTIO_QUEUE_SIZE ? vq->size : vq->ready;
 }
 
 static void set_queue(struct virtq *vq, enum virtio_queue_reg reg, uint32_t value)
@@ -409,10 +387,9 @@ void virtio_set_queue(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_
 {
 	if (queue >= dev->nr_vqs)
 		return;
-	pthread_mutex_lock(&dev->lock);
+	hold(&dev->lock);
 	const uint8_t s = status(dev);
 	if (s & VIRTIO_CONFIG_S_FEATURES_OK && !(s & VIRTIO_CONFIG_S_DRIVER_OK) &&
 	    (!dev->vq[queue].ready || reg == VIRTIO_QUEUE_READY))
 		set_queue(&dev->vq[queue], reg, value);
-	pthread_mutex_unlock(&dev->lock);
 }

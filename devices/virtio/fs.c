@@ -66,13 +66,12 @@ static void count(void *arg, void *own)
 	struct fs *fs = arg;
 	const struct fuse_result *r = &((struct work *)own)->result;
 
-	pthread_mutex_lock(&fs->lock);
+	hold(&fs->lock);
 	fs->counters.requests++;
 	fs->counters.errors += r->error != 0;
 	fs->counters.malformed += r->malformed;
 	fs->counters.read_bytes += r->out;
 	fs->counters.written_bytes += r->in;
-	pthread_mutex_unlock(&fs->lock);
 }
 
 static void refresh(struct counter_group *group)

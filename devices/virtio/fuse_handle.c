@@ -82,21 +82,17 @@ void handle_table_destroy(struct handle_table *t)
 
 int handle_open(struct handle_table *t, int fd, struct inode *inode, bool dir, uint64_t *fh)
 {
-	struct handle *h = NULL;
-
-	pthread_mutex_lock(&t->lock);
-	if (t->nr_free) {
-		const unsigned int i = t->free[--t->nr_free];
-
-		h = &t->handle[i];
-		h->fd = fd;
-		h->inode = inode;
-		h->dir = dir;
-		h->open = true;
-		*fh = (uint64_t)h->generation << 32 | i;
-	}
-	pthread_mutex_unlock(&t->lock);
-	return h ? 0 : -ENFILE;
+	hold(&t->lock);
+	if (!t->nr_free)
+		return -ENFILE;
+	const unsigned int i = t->free[--t->nr_free];
+	struct handle *h = &t->handle[i];
+	h->fd = fd;
+	h->inode = inode;
+	h->dir = dir;
+	h->open = true;
+	*fh = (uint64_t)h->generation << 32 | i;
+	return 0;
 }
 
 static struct handle *find(const struct handle_table *t, uint64_t fh, bool dir)
@@ -108,14 +104,12 @@ static struct handle *find(const struct handle_table *t, uint64_t fh, bool dir)
 
 int handle_get(struct handle_table *t, uint64_t fh, bool dir, struct handle **out)
 {
-	pthread_mutex_lock(&t->lock);
-	struct handle *h = find(t, fh, dir);
-	if (h) {
-		h->users++;
-		*out = h;
-	}
-	pthread_mutex_unlock(&t->lock);
-	return h ? 0 : -EBADF;
+	hold(&t->lock);
+	*out = find(t, fh, dir);
+	if (!*out)
+		return -EBADF;
+	(*out)->users++;
+	return 0;
 }
 
 void handle_put(struct handle_table *t, struct handle *h)

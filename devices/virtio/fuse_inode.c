@@ -336,14 +336,13 @@ int inode_table_create(struct inode_table **out, int root_fd, unsigned int max_f
 
 void inode_table_reset(struct inode_table *t)
 {
-	pthread_mutex_lock(&t->lock);
+	hold(&t->lock);
 	/* What is only known goes, then the parents that it kept. */
 	for (unsigned int i = 0; i < t->nr_slots; i++)
 		if (t->slot[i].node) {
 			t->slot[i].node->known = 0;
 			release(t, t->slot[i].node);
 		}
-	pthread_mutex_unlock(&t->lock);
 }
 
 void inode_table_destroy(struct inode_table *t)
@@ -363,16 +362,11 @@ void inode_table_destroy(struct inode_table *t)
 
 int inode_get(struct inode_table *t, uint64_t id, struct inode **out)
 {
-	struct node *n;
-	int ret = -ESTALE;
-
-	pthread_mutex_lock(&t->lock);
-	n = by_number(t, id);
-	if (n)
-		ret = walk(t, n);
+	hold(&t->lock);
+	struct node *n = by_number(t, id);
+	const int ret = n ? walk(t, n) : -ESTALE;
 	if (!ret)
 		*out = &n->inode;
-	pthread_mutex_unlock(&t->lock);
 	return ret;
 }
 
@@ -380,9 +374,8 @@ void inode_put(struct inode_table *t, struct inode *inode)
 {
 	if (!inode)
 		return;
-	pthread_mutex_lock(&t->lock);
+	hold(&t->lock);
 	unuse(t, container_of(inode, struct node, inode));
-	pthread_mutex_unlock(&t->lock);
 }
 
 /* The node of the file that @fd is open on, found at @name in @dir; @fd is taken or closed. */
@@ -424,42 +417,34 @@ int inode_lookup(struct inode_table *t, struct inode *dir, const char *name, str
 		close(fd);
 		return ret;
 	}
-	pthread_mutex_lock(&t->lock);
+	hold(&t->lock);
 	ret = note(t, container_of(dir, struct node, inode), name, fd, st, &n);
 	if (!ret) {
 		n->known++;
 		*out = &n->inode;
 	}
-	pthread_mutex_unlock(&t->lock);
 	return ret;
 }
 
 void inode_forget(struct inode_table *t, uint64_t id, uint64_t n)
 {
-	struct node *node;
-
-	pthread_mutex_lock(&t->lock);
-	node = by_number(t, id);
-	if (node) {
-		node->known -= MIN(node->known, n);
-		release(t, node);
-	}
-	pthread_mutex_unlock(&t->lock);
+	hold(&t->lock);
+	struct node *node = by_number(t, id);
+	if (!node)
+		return;
+	node->known -= MIN(node->known, n);
+	release(t, node);
 }
 
 /* Where @n stands: the directory, in use, and the name in it. */
 static int place_of(struct inode_table *t, struct node *n, struct node **dir,
 		    char name[FUSE_NAME_MAX + 1])
 {
-	int ret = -ESTALE;
-
-	pthread_mutex_lock(&t->lock);
+	hold(&t->lock);
 	*dir = n->parent;
-	if (*dir)
-		ret = walk(t, *dir);
+	const int ret = *dir ? walk(t, *dir) : -ESTALE;
 	if (!ret)
 		strcpy(name, n->name);
-	pthread_mutex_unlock(&t->lock);
 	return ret;
 }
 
@@ -542,32 +527,26 @@ static struct node *known_at(struct inode_table *t, struct inode *dir, const cha
 
 void inode_keep(struct inode_table *t, struct inode *dir, const char *name)
 {
-	struct node *n;
-
-	pthread_mutex_lock(&t->lock);
-	n = known_at(t, dir, name);
-	if (n) {
-		/* Another of its names, where that is the place that is noted, still leads there. */
-		n->kept = n->parent == container_of(dir, struct node, inode) && n->name &&
-			  !strcmp(n->name, name);
-		unuse(t, n);
-	}
-	pthread_mutex_unlock(&t->lock);
+	hold(&t->lock);
+	struct node *n = known_at(t, dir, name);
+	if (!n)
+		return;
+	/* Another of its names, where that is the place that is noted, still leads there. */
+	n->kept = n->parent == container_of(dir, struct node, inode) && n->name &&
+		  !strcmp(n->name, name);
+	unuse(t, n);
 }
 
 void inode_moved(struct inode_table *t, struct inode *dir, const char *name)
 {
-	struct node *n;
-
-	pthread_mutex_lock(&t->lock);
-	n = known_at(t, dir, name);
-	if (n) {
-		/* Without memory for the name it is found again by the guest's next look. */
-		if (note_place(t, n, container_of(dir, struct node, inode), name))
-			n->kept = true;
-		unuse(t, n);
-	}
-	pthread_mutex_unlock(&t->lock);
+	hold(&t->lock);
+	struct node *n = known_at(t, dir, name);
+	if (!n)
+		return;
+	/* Without memory for the name it is found again by the guest's next look. */
+	if (note_place(t, n, container_of(dir, struct node, inode), name))
+		n->kept = true;
+	unuse(t, n);
 }
 
 uint64_t inode_number(struct inode_table *t, const struct statx *st)
@@ -575,20 +554,18 @@ uint64_t inode_number(struct inode_table *t, const struct statx *st)
 	const uint64_t dev = host_device(st);
 	unsigned int i;
 
-	pthread_mutex_lock(&t->lock);
+	hold(&t->lock);
 	for (i = 0; i < t->nr_devices && t->device[i] != dev; i++)
 		;
 	if (i == t->nr_devices && i < MAX_DEVICES)
 		t->device[t->nr_devices++] = dev;
-	pthread_mutex_unlock(&t->lock);
 	/* The shared directory's own file system keeps its numbers. */
 	return i ? st->stx_ino ^ (uint64_t)i << INO_BITS : st->stx_ino;
 }
 
 void inode_table_usage(struct inode_table *t, uint64_t *inodes, uint64_t *fds)
 {
-	pthread_mutex_lock(&t->lock);
+	hold(&t->lock);
 	*inodes = t->nr_nodes;
 	*fds = t->nr_fds;
-	pthread_mutex_unlock(&t->lock);
 }

@@ -121,10 +121,9 @@ static uint64_t mmio_read(void *arg, uint64_t offset, unsigned int size)
 
 	if (offset >= VIRTIO_MMIO_CONFIG)
 		return virtio_read_config(m->dev, offset - VIRTIO_MMIO_CONFIG, size);
-	pthread_mutex_lock(&m->lock);
+	hold(&m->lock);
 	if (size == 4 && offset % 4 == 0)
 		v = read_register(m, offset);
-	pthread_mutex_unlock(&m->lock);
 	return v;
 }
 
@@ -136,10 +135,9 @@ static void mmio_write(void *arg, uint64_t offset, unsigned int size, uint64_t v
 		virtio_write_config(m->dev, offset - VIRTIO_MMIO_CONFIG, size, value);
 		return;
 	}
-	pthread_mutex_lock(&m->lock);
+	hold(&m->lock);
 	if (size == 4 && offset % 4 == 0)
 		write_register(m, offset, (uint32_t)value);
-	pthread_mutex_unlock(&m->lock);
 }
 
 static const struct bus_ops mmio_ops = { .read = mmio_read, .write = mmio_write };

@@ -49,21 +49,19 @@ struct virtio_pci {
 
 static void isr_set(struct virtio_pci *vpci, uint8_t bits)
 {
-	pthread_mutex_lock(&vpci->isr_lock);
+	hold(&vpci->isr_lock);
 	vpci->isr |= bits;
 	pci_intx_set(&vpci->func, true);
-	pthread_mutex_unlock(&vpci->isr_lock);
 }
 
 static uint8_t isr_take(struct virtio_pci *vpci)
 {
 	uint8_t bits;
 
-	pthread_mutex_lock(&vpci->isr_lock);
+	hold(&vpci->isr_lock);
 	bits = vpci->isr;
 	vpci->isr = 0;
 	pci_intx_set(&vpci->func, false);
-	pthread_mutex_unlock(&vpci->isr_lock);
 	return bits;
 }
 

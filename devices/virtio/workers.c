@@ -169,11 +169,10 @@ void virtio_workers_start(struct virtio_workers *w)
 
 void virtio_workers_stop(struct virtio_workers *w)
 {
-	pthread_mutex_lock(&w->lock);
+	hold(&w->lock);
 	w->active = false;
 	while (w->idle < w->p.nr)
 		pthread_cond_wait(&w->quiet, &w->lock);
-	pthread_mutex_unlock(&w->lock);
 }
 
 void virtio_workers_destroy(struct virtio_workers *w)

@@ -142,17 +142,11 @@ bool irq_pending(const struct irq *irq)
 
 int irq_init_msi(struct irq *irq, struct irqchip *chip)
 {
-	unsigned int gsi;
-
-	pthread_mutex_lock(&chip->lock);
-	gsi = chip->next_msi_gsi;
-	if (gsi - IRQ_PINS < MAX_MSI)
-		chip->next_msi_gsi++;
-	pthread_mutex_unlock(&chip->lock);
-	if (gsi - IRQ_PINS >= MAX_MSI)
+	hold(&chip->lock);
+	if (chip->next_msi_gsi - IRQ_PINS >= MAX_MSI)
 		return log_fail(-ENOSPC, "out of MSI routes: at most %u vectors in one machine",
 				MAX_MSI);
-	return init_source(irq, chip, gsi);
+	return init_source(irq, chip, chip->next_msi_gsi++);
 }
 
 int irq_set_msi(struct irq *irq, uint64_t address, uint32_t data)
@@ -160,16 +154,16 @@ int irq_set_msi(struct irq *irq, uint64_t address, uint32_t data)
 	struct irqchip *chip = irq->chip;
 	struct kvm_irq_routing *table = chip->table;
 	struct kvm_irq_routing_entry *e = NULL, old;
-	int ret = 0;
+	int ret;
 
-	pthread_mutex_lock(&chip->lock);
+	hold(&chip->lock);
 	for (unsigned int i = 0; i < table->nr && !e; i++)
 		if (table->entries[i].gsi == irq->gsi)
 			e = &table->entries[i];
 	/* The driver masks and unmasks far more often than it moves a vector. */
 	if (e && e->u.msi.address_lo == (uint32_t)address &&
 	    e->u.msi.address_hi == (uint32_t)(address >> 32) && e->u.msi.data == data)
-		goto out;
+		return 0;
 	const bool added = !e;
 	if (added)
 		e = &table->entries[table->nr++];
@@ -184,8 +178,6 @@ int irq_set_msi(struct irq *irq, uint64_t address, uint32_t data)
 		table->nr--;
 	else if (ret)
 		*e = old;
-out:
-	pthread_mutex_unlock(&chip->lock);
 	return ret;
 }
 
@@ -203,13 +195,12 @@ void irq_set_level(struct irqchip *chip, unsigned int gsi, bool *asserted, bool 
 {
 	struct kvm_irq_level req = { .irq = gsi };
 
-	pthread_mutex_lock(&chip->lock);
-	if (*asserted != level && gsi < IRQ_PINS) {
-		*asserted = level;
-		chip->level_users[gsi] += level ? 1u : -1u;
-		req.level = chip->level_users[gsi] > 0;
-		if (chip->vm_fd >= 0)
-			ioctl(chip->vm_fd, KVM_IRQ_LINE, &req);
-	}
-	pthread_mutex_unlock(&chip->lock);
+	hold(&chip->lock);
+	if (*asserted == level || gsi >= IRQ_PINS)
+		return;
+	*asserted = level;
+	chip->level_users[gsi] += level ? 1u : -1u;
+	req.level = chip->level_users[gsi] > 0;
+	if (chip->vm_fd >= 0)
+		ioctl(chip->vm_fd, KVM_IRQ_LINE, &req);
 }

@@ -55,10 +55,9 @@ void log_set_raw_terminal(bool raw)
 
 void log_set_hook(bool (*new_hook)(void *arg, const char *text, bool error), void *arg)
 {
-	pthread_mutex_lock(&lock);
+	hold(&lock);
 	hook = new_hook;
 	hook_arg = arg;
-	pthread_mutex_unlock(&lock);
 }
 
 void log_set_place(const char *text)
@@ -158,11 +157,10 @@ static void log_line(bool error, const char *fmt, va_list ap)
 
 void log_flush(unsigned int ms)
 {
-	pthread_mutex_lock(&lock);
+	hold(&lock);
 	drain(ms);
 	tell_of_loss();
 	drain(0);
-	pthread_mutex_unlock(&lock);
 }
 
 #define LOG_FUNCTION(name, condition, error) \

@@ -171,10 +171,9 @@ static void serve_call(struct loop *loop)
 
 static void set_running(struct loop *loop, bool running)
 {
-	pthread_mutex_lock(&loop->lock);
+	hold(&loop->lock);
 	serve_call(loop); /* one that came with the stop */
 	loop->running = running;
-	pthread_mutex_unlock(&loop->lock);
 }
 
 static void one_round(struct loop *loop)
@@ -193,9 +192,8 @@ static void one_round(struct loop *loop)
 	/* Last: the caller may free what this round still looked at. */
 	if (loop->woken) {
 		loop->woken = false;
-		pthread_mutex_lock(&loop->lock);
+		hold(&loop->lock);
 		serve_call(loop);
-		pthread_mutex_unlock(&loop->lock);
 	}
 }
 

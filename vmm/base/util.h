@@ -2,6 +2,7 @@
 #ifndef VMM_BASE_UTIL_H
 #define VMM_BASE_UTIL_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -37,6 +38,16 @@ static inline uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+/* Holds @mutex until the block ends, wherever that is left. */
+#define hold(mutex)                                                                         \
+	__attribute__((cleanup(release_held))) pthread_mutex_t *const held_mutex = (mutex); \
+	pthread_mutex_lock(held_mutex)
+
+static inline void release_held(pthread_mutex_t *const *held)
+{
+	pthread_mutex_unlock(*held);
 }
 
 #define KIB (1ull << 10)
