@@ -62,9 +62,7 @@ static int load_initrd(const char *path, const struct guestmem *mem,
 	ret = boot_file_open(&f, "initrd", path);
 	if (ret)
 		return ret;
-	ret = place_initrd(f.size, path, mem, kernel, in, &to);
-	if (!ret)
-		ret = boot_file_read(&f, 0, to, f.size);
+	ret = place_initrd(f.size, path, mem, kernel, in, &to) ?: boot_file_read(&f, 0, to, f.size);
 	boot_file_close(&f);
 	return ret;
 }

@@ -82,9 +82,7 @@ int elf_load(const struct boot_file *f, const struct guestmem *mem, struct boot_
 
 	if (f->size < sizeof(eh))
 		return boot_file_bad(f, "truncated: it ends in the ELF header");
-	ret = boot_file_read(f, 0, &eh, sizeof(eh));
-	if (!ret)
-		ret = check_ehdr(f, &eh);
+	ret = boot_file_read(f, 0, &eh, sizeof(eh)) ?: check_ehdr(f, &eh);
 	if (ret)
 		return ret;
 	if (!in_file(f, eh.e_phoff, eh.e_phnum * sizeof(ph[0])))

@@ -318,10 +318,8 @@ static int pick(struct modules *out, const struct folder *f, const char *name, u
 int modules_pick(struct modules *out, const char *dir, const char *const *names)
 {
 	struct folder f = { .dir = dir };
-	int ret = read_tree(&f);
+	int ret = read_tree(&f) ?: read_builtin(&f);
 
-	if (!ret)
-		ret = read_builtin(&f);
 	if (ret)
 		log_error("cannot read kernel modules in '%s': %s", dir, strerror(-ret));
 	*out = (struct modules){ 0 };

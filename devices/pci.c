@@ -471,9 +471,7 @@ int pci_host_add(struct pci_host *host, struct pci_func *func)
 			-ENOSPC,
 			"%s: all %u PCI slots are taken (use transport=mmio for some devices)",
 			func->name, PCI_SLOTS);
-	ret = pci_msix_connect(&func->msix, host->irqchip);
-	if (!ret)
-		ret = assign_bars(host, func);
+	ret = pci_msix_connect(&func->msix, host->irqchip) ?: assign_bars(host, func);
 	if (ret)
 		return ret;
 	func->irqchip = host->irqchip;

@@ -368,9 +368,7 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 	memcpy(&d->eeprom.word[7], params->mac, sizeof(params->mac));
 	rtl8139_power_on(d);
 	loop_set_work(d->loop, card_work, d);
-	ret = env->plug_pci(env->arg, &d->func);
-	if (!ret)
-		ret = loop_start(d->loop, THREAD_NET, env->guard);
+	ret = env->plug_pci(env->arg, &d->func) ?: loop_start(d->loop, THREAD_NET, env->guard);
 	if (ret)
 		goto fail;
 	*out = &d->device;

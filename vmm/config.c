@@ -280,9 +280,7 @@ static int read_lines(struct config *config, const struct option_group *const *d
 		snprintf(place, sizeof(place), "in line %u of configuration file '%s'", number,
 			 path);
 		log_set_place(place);
-		ret = check_line(line, len, number);
-		if (!ret)
-			ret = parse_line(config, devices, line);
+		ret = check_line(line, len, number) ?: parse_line(config, devices, line);
 	}
 	log_set_place(NULL);
 	return ret;

@@ -266,9 +266,8 @@ int console_connect(struct console *c, unsigned int (*room)(void *port),
 	c->room_watch.ready = room_ready;
 	c->room_watch.arg = c;
 	c->stdin_watch = (struct loop_watch){ .fd = c->in_fd, .ready = stdin_ready, .arg = c };
-	ret = loop_watch(c->loop, &c->room_watch, EPOLLIN);
-	if (!ret)
-		ret = loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
+	ret = loop_watch(c->loop, &c->room_watch, EPOLLIN)
+		      ?: loop_watch(c->loop, &c->stdin_watch, EPOLLIN);
 	if (ret == -EPERM) {
 		c->always_ready = true;
 		console_room(c);

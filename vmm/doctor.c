@@ -123,14 +123,12 @@ static int check_kvm(struct doctor *d)
 
 static int check_kernel(struct doctor *d)
 {
-	int ret;
-
 	if (!d->kernel)
 		d->kernel = d->own_kernel = host_kernel(d->host->root, d->host->release);
 	if (!d->kernel)
 		return -ENOENT;
-	ret = boot_kernel_release(d->kernel, d->release, sizeof(d->release));
-	return ret ? ret : found(d, "%s is %s", d->kernel, d->release);
+	return boot_kernel_release(d->kernel, d->release, sizeof(d->release))
+		       ?: found(d, "%s is %s", d->kernel, d->release);
 }
 
 static int check_modules(struct doctor *d)

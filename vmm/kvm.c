@@ -80,9 +80,7 @@ static int open_node(struct kvm *kvm, int fd)
 			-ENOTSUP,
 			"%s is not a KVM that minivmm can use: its API version is %d, not %d",
 			KVM_NODE, version, KVM_API_VERSION);
-	ret = check_needs(kvm, needs);
-	if (!ret)
-		ret = check_needs(kvm, arch_needs);
+	ret = check_needs(kvm, needs) ?: check_needs(kvm, arch_needs);
 	if (ret)
 		return ret;
 	kvm->run_size = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);

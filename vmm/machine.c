@@ -228,8 +228,7 @@ static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 		m->nr_mmio += !ret;
 		return ret;
 	}
-	ret = need_pci(m);
-	return ret ? ret : virtio_pci_create(dev, m->pci);
+	return need_pci(m) ?: virtio_pci_create(dev, m->pci);
 }
 
 static struct device_env device_env(struct machine *m, const char *name)
@@ -349,10 +348,8 @@ static int add_console(struct machine *m)
 static int add_devices(struct machine *m)
 {
 	static const struct power_ports power_ports = MEMMAP_POWER;
-	int ret = add_console(m);
+	int ret = add_console(m) ?: power_create(&m->power, &m->pio, &power_ports, on_power, m);
 
-	if (!ret)
-		ret = power_create(&m->power, &m->pio, &power_ports, on_power, m);
 	for (const struct option_group *const *g = machine_devices(); *g; g++)
 		for (unsigned int i = 0, n = 0; !ret && i < m->config->nr_devices; i++)
 			if (m->config->device[i].group == *g)

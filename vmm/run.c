@@ -452,9 +452,7 @@ static int make_job(struct config *config, const struct option_group *const *dev
 	if (!job)
 		return -ENOMEM;
 	put_command(job, run);
-	ret = share_all(config, devices, run, job);
-	if (!ret)
-		ret = run_net_add(config, devices, run->net, job);
+	ret = share_all(config, devices, run, job) ?: run_net_add(config, devices, run->net, job);
 	if (fclose(job) && !ret)
 		ret = -ENOMEM;
 	if (!ret)

@@ -101,9 +101,7 @@ int boot_start(const struct guestmem *mem, const struct boot_kernel *kernel,
 		entry->rsi = BOOT_ZERO_PAGE;
 		entry->rsp = BOOT_STACK;
 		entry->cr3 = BOOT_PAGE_TABLES;
-		ret = boot_write_zero_page(mem, &kernel->header, in);
-		if (!ret)
-			ret = write_page_tables(mem);
+		ret = boot_write_zero_page(mem, &kernel->header, in) ?: write_page_tables(mem);
 	}
 	if (!ret)
 		ret = write_gdt(mem, entry);

@@ -291,9 +291,7 @@ static void prepare_steering(struct tap *tap)
 	int ret = -ENOTSUP;
 
 	if (tap->be.pairs > 1) {
-		ret = steering_create(&tap->steering);
-		if (!ret)
-			ret = steering_probe(tap->be.fd[0]);
+		ret = steering_create(&tap->steering) ?: steering_probe(tap->be.fd[0]);
 	}
 	if (!ret) {
 		tap->be.features |= NET_F(RSS);

@@ -351,9 +351,7 @@ static int create(struct device **out, const struct device_env *env, const void 
 		return ret;
 	}
 	describe(blk);
-	ret = virtio_init(&blk->dev, env);
-	if (!ret)
-		ret = create_workers(blk, env->guard);
+	ret = virtio_init(&blk->dev, env) ?: create_workers(blk, env->guard);
 	return virtio_plug(out, &blk->dev, env, &o->virtio, ret);
 }
 

@@ -170,11 +170,9 @@ static int create(struct device **out, const struct device_env *env, const void 
 		.config_len = sizeof(fs->config),
 		.own = { .desc = counter_desc, .base = &fs->counters, .refresh = refresh },
 	};
-	ret = virtio_init(&fs->dev, env);
-	if (!ret)
-		ret = fuse_create(&fs->fuse, o->dir, !o->readonly);
-	if (!ret)
-		ret = create_workers(fs, o, env->guard);
+	ret = virtio_init(&fs->dev, env) ?:
+	      fuse_create(&fs->fuse, o->dir, !o->readonly) ?:
+	      create_workers(fs, o, env->guard);
 	if (!ret && o->owner.given)
 		fuse_set_owner(fs->fuse, o->owner.uid, o->owner.gid);
 	return virtio_plug(out, &fs->dev, env, &o->virtio, ret);

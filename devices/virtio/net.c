@@ -150,8 +150,8 @@ static int set_pairs(struct net *n, const struct iovec *iov, unsigned int nr)
 	iov_to_buf(iov, nr, 0, &pairs, sizeof(pairs));
 	if (pairs < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || pairs > n->nr_pairs)
 		return -EINVAL;
-	const int ret = receive_on(n, pairs);
-	return ret ? ret : steer(n, NULL);
+
+	return receive_on(n, pairs) ?: steer(n, NULL);
 }
 
 static int set_rss(struct net *n, const struct iovec *iov, unsigned int nr)
@@ -164,8 +164,7 @@ static int set_rss(struct net *n, const struct iovec *iov, unsigned int nr)
 	ret = net_rss_parse(&rule, iov, nr, n->nr_pairs);
 	if (ret < 0)
 		return ret;
-	ret = receive_on(n, (unsigned int)ret);
-	return ret ? ret : steer(n, &rule);
+	return receive_on(n, (unsigned int)ret) ?: steer(n, &rule);
 }
 
 static int set_guest_offloads(struct net *n, const struct iovec *iov, unsigned int nr)
@@ -325,9 +324,7 @@ static int net_activate(struct virtio_dev *dev)
 	int ret;
 
 	net_filter_init(&n->filter, n->mac, n->be->mtu, dev->features);
-	ret = set_offloads(n, dev->features);
-	if (!ret)
-		ret = start_pairs(n);
+	ret = set_offloads(n, dev->features) ?: start_pairs(n);
 	if (ret) {
 		net_reset(dev);
 		if (log_due(&n->refusals))

@@ -136,10 +136,9 @@ bool net_kernel_has(struct net_pair *n)
 	net_pair_leave(n);
 	const struct vhost_ring rings[] = { lend(n, VHOST_RX), lend(n, VHOST_TX) };
 
-	ret = watch(n, true);
-	if (!ret)
-		ret = vhost_start(n->p.vhost, rings, n->p.dev->features, n->p.be->fd[n->p.index],
-				  &what);
+	ret = watch(n, true)
+		      ?: vhost_start(n->p.vhost, rings, n->p.dev->features, n->p.be->fd[n->p.index],
+				     &what);
 	k->began = !ret;
 	if (!ret) {
 		k->counters.given++;

@@ -14,10 +14,8 @@ static int check_options(const void *values, const char *text, const void *const
 			 unsigned int nr)
 {
 	const struct virtio_net_options *o = values;
-	int ret = netbe_options_check(&o->be, text);
+	int ret = netbe_options_check(&o->be, text) ?: net_switches_check(&o->switches, text);
 
-	if (!ret)
-		ret = net_switches_check(&o->switches, text);
 	if (!ret && o->model != NET_MODEL_VIRTIO &&
 	    (o->virtio.transport == TRANSPORT_MMIO || o->virtio.packed || o->queues > 1 || o->rss ||
 	     o->poll_us || vhost_wanted(&o->vhost) || o->queue_size != QUEUE_SIZE))
@@ -46,12 +44,10 @@ static int create(struct device **out, const struct device_env *env, const void 
 		.mac = memcmp(o->mac, none, sizeof(none)) ? o->mac : NULL,
 	};
 	struct netbe *be;
-	int ret;
 
 	if (o->model != NET_MODEL_VIRTIO)
 		return 0;
-	ret = netbe_open(&be, &o->be, &wish);
-	return ret ? ret : virtio_net_create(out, env, be, o);
+	return netbe_open(&be, &o->be, &wish) ?: virtio_net_create(out, env, be, o);
 }
 
 #define AT(field) offsetof(struct virtio_net_options, field)

@@ -202,15 +202,12 @@ static void on_rx_timer(void *arg)
 
 int net_pair_enter(struct net_pair *n)
 {
-	int ret;
-
 	n->tx_wait = false;
 	net_rx_look(n);
 	virtq_kicks_off(n->rxq);
-	ret = loop_watch(n->loop, &n->rx_kick, EPOLLIN);
-	if (!ret)
-		ret = loop_watch(n->loop, &n->tx_kick, EPOLLIN);
-	return ret ? ret : net_pair_watch_backend(n);
+	return loop_watch(n->loop, &n->rx_kick, EPOLLIN) ?:
+	       loop_watch(n->loop, &n->tx_kick, EPOLLIN) ?:
+	       net_pair_watch_backend(n);
 }
 
 void net_pair_leave(struct net_pair *n)
@@ -378,13 +375,10 @@ int net_pair_create(struct net_pair **out, const struct device_env *env,
 	n->tx_kick = (struct loop_watch){ .fd = n->txq->kick_fd, .ready = on_tx_kick, .arg = n };
 	n->rx_timer = (struct loop_timer){ .expired = on_rx_timer, .arg = n };
 	snprintf(name, sizeof(name), params->index ? "%s.%u" : "%s", env->name, params->index);
-	ret = create_sources(n);
-	if (!ret)
-		ret = loop_create(&n->loop, name);
-	if (!ret)
-		ret = loop_timer_init(n->loop, &n->rx_timer);
-	if (!ret)
-		ret = net_kernel_init(n, env);
+	ret = create_sources(n) ?:
+	      loop_create(&n->loop, name) ?:
+	      loop_timer_init(n->loop, &n->rx_timer) ?:
+	      net_kernel_init(n, env);
 	if (ret)
 		log_otherwise("cannot create a queue pair of %s: %s", env->name, strerror(-ret));
 	else

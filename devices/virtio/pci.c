@@ -440,9 +440,8 @@ int virtio_pci_create(struct virtio_dev *dev, struct pci_host *host)
 		      (uint16_t)(DEVICE_ID_MODERN + dev->device_id),
 		      dev->pci_class ? dev->pci_class : CLASS_OTHER, 1);
 	add_caps(vpci);
-	ret = pci_func_add_msix(&vpci->func, BAR_MSIX, dev->nr_vqs + 1);
-	if (!ret)
-		ret = pci_host_add(host, &vpci->func);
+	ret = pci_func_add_msix(&vpci->func, BAR_MSIX, dev->nr_vqs + 1)
+		      ?: pci_host_add(host, &vpci->func);
 	if (ret) {
 		destroy(vpci);
 		return ret;

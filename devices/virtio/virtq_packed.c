@@ -95,9 +95,7 @@ int packed_pop(struct virtq *vq, struct chain_walk *w)
 	if (!is_avail(__atomic_load_n(&vq->ring[vq->last_avail].flags, __ATOMIC_ACQUIRE),
 		      vq->avail_wrap))
 		return 0;
-	ret = walk(vq, w);
-	if (!ret)
-		ret = chain_end(w);
+	ret = walk(vq, w) ?: chain_end(w);
 	if (ret)
 		return ret;
 	advance(vq, &vq->last_avail, &vq->avail_wrap, w->chain->nr_entries);

@@ -78,9 +78,8 @@ int split_pop(struct virtq *vq, struct chain_walk *w)
 		if ((uint16_t)(vq->avail_idx - vq->last_avail) > vq->size - taken)
 			return -EPROTO;
 	}
-	ret = walk(vq, w, READ_ONCE(vq->avail->ring[vq->last_avail & (vq->size - 1)]));
-	if (!ret)
-		ret = chain_end(w);
+	ret = walk(vq, w, READ_ONCE(vq->avail->ring[vq->last_avail & (vq->size - 1)]))
+		      ?: chain_end(w);
 	if (ret)
 		return ret;
 	vq->last_avail++;

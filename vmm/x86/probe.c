@@ -18,12 +18,10 @@ int arch_kernel_mode_native(const struct kvm *kvm, const struct guestmem *mem)
 	static const struct boot_entry entry = { .rip = CODE_AT };
 	struct counters counters = { NULL };
 	struct vcpu vcpu = { .kvm = kvm, .mem = mem, .accounts = &counters, .fd = -1 };
-	int ret = guestmem_write(mem, CODE_AT, code, sizeof(code));
+	int ret = guestmem_write(mem, CODE_AT, code, sizeof(code)) ?:
+		  vcpu_create(&vcpu, 1) ?:
+		  arch_vcpu_enter_at(&vcpu, &entry);
 
-	if (!ret)
-		ret = vcpu_create(&vcpu, 1);
-	if (!ret)
-		ret = arch_vcpu_enter_at(&vcpu, &entry);
 	while (!ret && ioctl(vcpu.fd, KVM_RUN, 0) < 0)
 		if (errno != EINTR) {
 			ret = -errno;
