@@ -47,8 +47,7 @@ int boot_file_open(struct boot_file *f, const char *what, const char *path)
 
 void boot_file_close(struct boot_file *f)
 {
-	if (f->fd >= 0)
-		close(f->fd);
+	close_fd(f->fd);
 	f->fd = -1;
 }
 

@@ -195,8 +195,7 @@ static int load(const struct file *f, struct module *m)
 		ret = -errno;
 	else
 		ret = f->packing->program ? unpack(f->packing->program, fd, m) : read_all(fd, m);
-	if (fd >= 0)
-		close(fd);
+	close_fd(fd);
 	if (ret == -ENOEXEC)
 		log_error(
 			"cannot unpack kernel module '%s': this host has no %s (sudo apt-get install %s)",

@@ -243,8 +243,7 @@ static void destroy(struct rtl8139 *d)
 	loop_timer_destroy(d->loop, &d->timer);
 	loop_timer_destroy(d->loop, &d->pause);
 	loop_destroy(d->loop);
-	if (d->kick.fd >= 0)
-		close(d->kick.fd);
+	close_fd(d->kick.fd);
 	d->be->ops->close(d->be);
 	pthread_mutex_destroy(&d->lock);
 	free(d->rx_frame);

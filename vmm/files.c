@@ -21,8 +21,7 @@ static void look_behind(struct file *f, int fd)
 		f->behind_dev = info.lo_device;
 		f->behind_ino = info.lo_inode;
 	}
-	if (own_fd >= 0)
-		close(own_fd);
+	close_fd(own_fd);
 }
 
 static bool is_behind(const struct file *f, const struct file *loop)

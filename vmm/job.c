@@ -500,8 +500,7 @@ void job_destroy(struct job *j)
 		return; /* it goes on using all this until the process ends */
 	thread_join(&j->writer);
 	thread_join(&j->reader);
-	if (j->news.fd >= 0)
-		close(j->news.fd);
+	close_fd(j->news.fd);
 	pthread_cond_destroy(&j->work);
 	pthread_cond_destroy(&j->gone);
 	pthread_mutex_destroy(&j->lock);

@@ -139,16 +139,14 @@ fail:
 
 void kvm_close_node(struct kvm *kvm)
 {
-	if (kvm->fd >= 0)
-		close(kvm->fd);
+	close_fd(kvm->fd);
 	kvm->fd = -1;
 }
 
 void kvm_destroy(struct kvm *kvm)
 {
 	arch_vm_destroy(kvm);
-	if (kvm->vm_fd >= 0)
-		close(kvm->vm_fd);
+	close_fd(kvm->vm_fd);
 	kvm->vm_fd = -1;
 	kvm_close_node(kvm);
 }

@@ -83,8 +83,7 @@ void kvm_stats_destroy(struct kvm_stats *s)
 	if (!s)
 		return;
 	counters_remove(&s->group);
-	if (s->fd >= 0)
-		close(s->fd);
+	close_fd(s->fd);
 	free(s->raw);
 	free(s->desc);
 	free(s->value);

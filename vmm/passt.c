@@ -202,11 +202,9 @@ void passt_end(struct passt *p)
 {
 	char buf[512];
 
-	if (p->socket >= 0)
-		close(p->socket);
+	close_fd(p->socket);
 	while (p->words >= 0 && wait_for(p->words, END_MS) && read(p->words, buf, sizeof(buf)) > 0)
 		;
-	if (p->words >= 0)
-		close(p->words);
+	close_fd(p->words);
 	p->socket = p->words = -1;
 }

@@ -104,8 +104,7 @@ static int restrict_files(const struct sandbox *s, const struct thread *t)
 	ret = fd < 0 ? fd : allow_directory(fd, t, abi);
 	if (!ret)
 		ret = (int)syscall(SYS_landlock_restrict_self, fd, 0);
-	if (fd >= 0)
-		close(fd);
+	close_fd(fd);
 	return ret;
 }
 
@@ -227,6 +226,5 @@ int sandbox_create(struct sandbox *s, enum sandbox_mode mode, struct counters *c
 void sandbox_destroy(struct sandbox *s)
 {
 	counters_remove(&s->group);
-	if (s->ruleset_fd >= 0)
-		close(s->ruleset_fd);
+	close_fd(s->ruleset_fd);
 }

@@ -99,10 +99,8 @@ int signals_watch(struct signals *s, struct loop *loop, void (*arrived)(void *ar
 void signals_close(struct signals *s)
 {
 	pass_on_fd = -1;
-	if (s->blocked.fd >= 0)
-		close(s->blocked.fd);
-	if (s->sent.fd >= 0)
-		close(s->sent.fd);
+	close_fd(s->blocked.fd);
+	close_fd(s->sent.fd);
 }
 
 bool signals_pass_on(const siginfo_t *info)

@@ -195,8 +195,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	counters_remove(&vcpu->group);
 	if (vcpu->run)
 		munmap(vcpu->run, (size_t)vcpu->kvm->run_size);
-	if (vcpu->fd >= 0)
-		close(vcpu->fd);
+	close_fd(vcpu->fd);
 	vcpu->run = NULL;
 	vcpu->fd = -1;
 }

@@ -32,10 +32,8 @@ int ifstats_open(struct ifstats *s, const char *name)
 
 void ifstats_close(struct ifstats *s)
 {
-	if (s->dev_fd >= 0)
-		close(s->dev_fd);
-	if (s->netlink_fd >= 0)
-		close(s->netlink_fd);
+	close_fd(s->dev_fd);
+	close_fd(s->netlink_fd);
 	*s = IFSTATS_NONE;
 }
 

@@ -195,8 +195,7 @@ static int open_queue(const char *name, int index, bool several)
 		return fd;
 	log_error("cannot open %s, the node of macvtap '%s': %s%s", node, name, strerror(err),
 		  err == ENOENT ? " (it takes a devtmpfs on /dev)" : "");
-	if (fd >= 0)
-		close(fd);
+	close_fd(fd);
 	return -err;
 }
 
@@ -246,8 +245,7 @@ static int macvtap_open(struct netbe **out, const void *options, const struct ne
 	}
 	ret = open_queues(out, name, index, wish, life);
 out:
-	if (sock >= 0)
-		close(sock);
+	close_fd(sock);
 	return ret;
 }
 

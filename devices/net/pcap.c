@@ -370,7 +370,6 @@ void pcap_destroy(struct pcap *p)
 	for (unsigned int i = 0; p->ring && i < p->pairs; i++)
 		free(p->ring[i].bytes);
 	free(p->ring);
-	if (p->wake_fd >= 0)
-		close(p->wake_fd);
+	close_fd(p->wake_fd);
 	free(p);
 }

@@ -182,8 +182,7 @@ static int stream_set_features(struct netbe *be, uint64_t features)
 
 static void stream_close(struct netbe *be)
 {
-	if (be->fd[0] >= 0)
-		close(be->fd[0]);
+	close_fd(be->fd[0]);
 	free(to_stream(be));
 }
 

@@ -92,8 +92,7 @@ static int socket_beside(struct tap *tap, bool given)
 			sock = -1;
 		}
 	}
-	if (ns >= 0)
-		close(ns);
+	close_fd(ns);
 	return sock;
 }
 

@@ -140,10 +140,8 @@ int vhost_open(struct vhost *v, int fd, const struct guestmem *mem, unsigned int
 
 void vhost_close(struct vhost *v)
 {
-	if (v->fd >= 0)
-		close(v->fd);
-	if (v->err_fd >= 0)
-		close(v->err_fd);
+	close_fd(v->fd);
+	close_fd(v->err_fd);
 	*v = VHOST_NONE;
 }
 

@@ -69,8 +69,7 @@ int host_error(int dir, const char *name, const struct host_identity *id, int er
 
 	if (fd == -ENOENT || (fd >= 0 && host_is(fd, id)))
 		err = -ESTALE;
-	if (fd >= 0)
-		close(fd);
+	close_fd(fd);
 	return err;
 }
 

@@ -136,7 +136,7 @@ static void out_of_line(struct inode_table *t, struct node *n)
 	n->older = n->newer = NULL;
 }
 
-static void close_fd(struct inode_table *t, struct node *n)
+static void drop_fd(struct inode_table *t, struct node *n)
 {
 	close(n->inode.fd);
 	n->inode.fd = -1;
@@ -172,7 +172,7 @@ static void set_fd(struct inode_table *t, struct node *n, int fd)
 			next = old->newer;
 			if (old->kept == kept) {
 				out_of_line(t, old);
-				close_fd(t, old);
+				drop_fd(t, old);
 			}
 		}
 	n->inode.fd = fd;
@@ -227,7 +227,7 @@ static void release(struct inode_table *t, struct node *n)
 	*at = n->next;
 	if (n->inode.fd >= 0) {
 		out_of_line(t, n);
-		close_fd(t, n);
+		drop_fd(t, n);
 	}
 	give_slot(t, n);
 	t->nr_nodes--;

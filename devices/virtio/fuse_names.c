@@ -186,8 +186,7 @@ FUSE_VERB(create)
 		return fd;
 	ret = inode_lookup(c->f->inodes, c->inode, c->name[0], &inode, &st);
 	if (ret) {
-		if (fd >= 0)
-			close(fd);
+		close_fd(fd);
 		return ret;
 	}
 	fuse_fill_entry(c->f, entry, inode, &st);

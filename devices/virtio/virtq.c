@@ -2,7 +2,6 @@
 #include "devices/virtio/virtq.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "devices/virtio/virtq_ring.h"
 #include "vmm/base/event.h"
@@ -26,8 +25,7 @@ int virtq_init(struct virtq *vq, uint16_t size_max)
 
 void virtq_destroy(struct virtq *vq)
 {
-	if (vq->kick_fd >= 0)
-		close(vq->kick_fd);
+	close_fd(vq->kick_fd);
 	vq->kick_fd = -1;
 }
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
@@ -188,10 +187,8 @@ void virtio_workers_destroy(struct virtio_workers *w)
 		thread_join(&w->worker[i].thread);
 		free(w->worker[i].own);
 	}
-	if (w->wake_fd >= 0)
-		close(w->wake_fd);
-	if (w->epoll_fd >= 0)
-		close(w->epoll_fd);
+	close_fd(w->wake_fd);
+	close_fd(w->epoll_fd);
 	pthread_cond_destroy(&w->quiet);
 	pthread_mutex_destroy(&w->lock);
 	free(w);

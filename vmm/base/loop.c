@@ -78,10 +78,8 @@ void loop_destroy(struct loop *loop)
 	if (!loop)
 		return;
 	loop_join(loop);
-	if (loop->wake.fd >= 0)
-		close(loop->wake.fd);
-	if (loop->epoll_fd >= 0)
-		close(loop->epoll_fd);
+	close_fd(loop->wake.fd);
+	close_fd(loop->epoll_fd);
 	pthread_cond_destroy(&loop->called);
 	pthread_mutex_destroy(&loop->lock);
 	pthread_mutex_destroy(&loop->callers);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ARRAY_SIZE(a)		      (sizeof(a) / sizeof((a)[0]))
 #define BIT(n)			      (1u << (n))
@@ -38,6 +39,13 @@ static inline uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+/* Unless it is none: negative. */
+static inline void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
 }
 
 /* Holds @mutex until the block ends, wherever that is left. */
