@@ -141,9 +141,17 @@ enum {
 	INODE = 1,    /* the header's nodeid must be known */
 	CHANGES = 2,  /* not in a read-only share */
 	NO_REPLY = 4, /* the guest expects none */
-	OPTIONAL =
-		8, /* without -ENOSYS in a read-only share: nothing to do there, the guest need not ask again */
+	/* Answered by -ENOSYS in a read-only share: nothing to do there, the guest need not ask again. */
+	OPTIONAL = 8,
+	OPEN_FILE = 16, /* its fixed part begins with the handle of one, or of a directory */
+	OPEN_DIR = 32,
 };
+_Static_assert(!offsetof(struct fuse_read_in, fh) && !offsetof(struct fuse_write_in, fh) &&
+		       !offsetof(struct fuse_flush_in, fh) && !offsetof(struct fuse_fsync_in, fh) &&
+		       !offsetof(struct fuse_lseek_in, fh) &&
+		       !offsetof(struct fuse_fallocate_in, fh) &&
+		       !offsetof(struct fuse_copy_file_range_in, fh_in),
+	       "handles come first");
 
 struct verb {
 	int (*serve)(struct fuse_call *c);
@@ -169,19 +177,21 @@ static const struct verb verbs[] = {
 	[FUSE_LINK] = { fuse_do_link, sizeof(struct fuse_link_in), 1, INODE | CHANGES },
 	[FUSE_CREATE] = { fuse_do_create, sizeof(struct fuse_create_in), 1, INODE | CHANGES },
 	[FUSE_OPENDIR] = { fuse_do_opendir, sizeof(struct fuse_open_in), 0, INODE },
-	[FUSE_READDIR] = { fuse_do_readdir, sizeof(struct fuse_read_in), 0, INODE },
-	[FUSE_READDIRPLUS] = { fuse_do_readdirplus, sizeof(struct fuse_read_in), 0, INODE },
+	[FUSE_READDIR] = { fuse_do_readdir, sizeof(struct fuse_read_in), 0, INODE | OPEN_DIR },
+	[FUSE_READDIRPLUS] = { fuse_do_readdirplus, sizeof(struct fuse_read_in), 0,
+			       INODE | OPEN_DIR },
 	[FUSE_RELEASEDIR] = { fuse_do_releasedir, sizeof(struct fuse_release_in), 0, 0 },
-	[FUSE_FSYNCDIR] = { fuse_do_fsyncdir, sizeof(struct fuse_fsync_in), 0, OPTIONAL },
+	[FUSE_FSYNCDIR] = { fuse_do_fsyncdir, sizeof(struct fuse_fsync_in), 0,
+			    OPTIONAL | OPEN_DIR },
 
 	[FUSE_GETATTR] = { fuse_do_getattr, sizeof(struct fuse_getattr_in), 0, INODE },
 	[FUSE_SETATTR] = { fuse_do_setattr, sizeof(struct fuse_setattr_in), 0, INODE | CHANGES },
 	[FUSE_OPEN] = { fuse_do_open, sizeof(struct fuse_open_in), 0, INODE },
-	[FUSE_READ] = { fuse_do_read, sizeof(struct fuse_read_in), 0, 0 },
-	[FUSE_WRITE] = { fuse_do_write, sizeof(struct fuse_write_in), 0, CHANGES },
-	[FUSE_FLUSH] = { fuse_do_flush, sizeof(struct fuse_flush_in), 0, OPTIONAL },
+	[FUSE_READ] = { fuse_do_read, sizeof(struct fuse_read_in), 0, OPEN_FILE },
+	[FUSE_WRITE] = { fuse_do_write, sizeof(struct fuse_write_in), 0, CHANGES | OPEN_FILE },
+	[FUSE_FLUSH] = { fuse_do_flush, sizeof(struct fuse_flush_in), 0, OPTIONAL | OPEN_FILE },
 	[FUSE_RELEASE] = { fuse_do_release, sizeof(struct fuse_release_in), 0, 0 },
-	[FUSE_FSYNC] = { fuse_do_fsync, sizeof(struct fuse_fsync_in), 0, OPTIONAL },
+	[FUSE_FSYNC] = { fuse_do_fsync, sizeof(struct fuse_fsync_in), 0, OPTIONAL | OPEN_FILE },
 	[FUSE_STATFS] = { fuse_do_statfs, 0, 0, INODE },
 	[FUSE_SYNCFS] = { fuse_do_syncfs, sizeof(struct fuse_syncfs_in), 0, INODE | OPTIONAL },
 	[FUSE_GETXATTR] = { fuse_do_getxattr, sizeof(struct fuse_getxattr_in), 1, INODE },
@@ -189,10 +199,11 @@ static const struct verb verbs[] = {
 	/* Without FUSE_SETXATTR_EXT the guest sends the first half of the structure only. */
 	[FUSE_SETXATTR] = { fuse_do_setxattr, FUSE_COMPAT_SETXATTR_IN_SIZE, 1, INODE | CHANGES },
 	[FUSE_REMOVEXATTR] = { fuse_do_removexattr, 0, 1, INODE | CHANGES },
-	[FUSE_LSEEK] = { fuse_do_lseek, sizeof(struct fuse_lseek_in), 0, 0 },
-	[FUSE_FALLOCATE] = { fuse_do_fallocate, sizeof(struct fuse_fallocate_in), 0, CHANGES },
+	[FUSE_LSEEK] = { fuse_do_lseek, sizeof(struct fuse_lseek_in), 0, OPEN_FILE },
+	[FUSE_FALLOCATE] = { fuse_do_fallocate, sizeof(struct fuse_fallocate_in), 0,
+			     CHANGES | OPEN_FILE },
 	[FUSE_COPY_FILE_RANGE] = { fuse_do_copy_file_range, sizeof(struct fuse_copy_file_range_in),
-				   0, CHANGES },
+				   0, CHANGES | OPEN_FILE },
 };
 
 /* The next string of the request, which must end within it. Whether it may be a name is for valid_name(). */
@@ -252,12 +263,14 @@ static int serve(struct fuse_call *c, const struct verb *v, size_t len)
 		c->result->malformed = ret != -ENAMETOOLONG; /* a program's doing */
 		return ret;
 	}
-	if (v->flags & INODE) {
+	if (v->flags & INODE)
 		ret = inode_get(c->f->inodes, c->header->nodeid, &c->inode);
-		if (ret)
-			return ret;
-	}
-	ret = v->serve(c);
+	if (!ret && v->flags & (OPEN_FILE | OPEN_DIR))
+		ret = handle_get(c->f->handles, *(const uint64_t *)c->arg, v->flags & OPEN_DIR,
+				 &c->handle);
+	if (!ret)
+		ret = v->serve(c);
+	handle_put(c->f->handles, c->handle);
 	inode_put(c->f->inodes, c->inode);
 	return ret;
 }

@@ -70,38 +70,20 @@ static int cut(struct iovec *iov, unsigned int n, size_t len)
 	return (int)MIN(i, (unsigned int)IOV_MAX);
 }
 
-/* Do @io with the descriptor of the open file @fh. */
-static int with_handle(struct fuse_call *c, uint64_t fh, int (*io)(struct fuse_call *c, int fd))
-{
-	struct handle *h;
-	int ret = handle_get(c->f->handles, fh, false, &h);
-
-	if (ret)
-		return ret;
-	ret = io(c, h->fd);
-	handle_put(c->f->handles, h);
-	return ret;
-}
-
-static int do_read(struct fuse_call *c, int fd)
+FUSE_VERB(read)
 {
 	const struct fuse_read_in *in = c->arg;
 	const size_t len = MIN((size_t)in->size, c->out_len);
 	ssize_t n = 0;
 
 	if (len)
-		n = preadv(fd, c->out, cut(c->out, c->nr_out, len), (off_t)in->offset);
+		n = preadv(c->handle->fd, c->out, cut(c->out, c->nr_out, len), (off_t)in->offset);
 	if (n < 0)
 		return -errno;
 	c->in_place = true;
 	c->reply_len = (size_t)n;
 	c->result->out = (uint32_t)n;
 	return 0;
-}
-
-FUSE_VERB(read)
-{
-	return with_handle(c, ((const struct fuse_read_in *)c->arg)->fh, do_read);
 }
 
 /*
@@ -118,7 +100,7 @@ static int write_flags(const struct fuse_write_in *in)
 					       : 0);
 }
 
-static int do_write(struct fuse_call *c, int fd)
+FUSE_VERB(write)
 {
 	const struct fuse_write_in *in = c->arg;
 	const size_t fixed = sizeof(*c->header) + sizeof(*in);
@@ -130,8 +112,8 @@ static int do_write(struct fuse_call *c, int fd)
 		return -EPROTO;
 	}
 	if (in->size)
-		n = pwritev2(fd, c->in, cut(c->in, c->nr_in, in->size), (off_t)in->offset,
-			     write_flags(in));
+		n = pwritev2(c->handle->fd, c->in, cut(c->in, c->nr_in, in->size),
+			     (off_t)in->offset, write_flags(in));
 	if (n < 0)
 		return -errno;
 	out = fuse_reply(c, sizeof(*out));
@@ -140,22 +122,12 @@ static int do_write(struct fuse_call *c, int fd)
 	return 0;
 }
 
-FUSE_VERB(write)
-{
-	return with_handle(c, ((const struct fuse_write_in *)c->arg)->fh, do_write);
-}
-
 /* What a file system says only when a file is closed (quota, a network's): said by closing a second descriptor. */
-static int do_flush(struct fuse_call *c, int fd)
-{
-	(void)c;
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return fd < 0 || close(fd) < 0 ? -errno : 0;
-}
-
 FUSE_VERB(flush)
 {
-	return with_handle(c, ((const struct fuse_flush_in *)c->arg)->fh, do_flush);
+	const int fd = fcntl(c->handle->fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 || close(fd) < 0 ? -errno : 0;
 }
 
 FUSE_VERB(release)
@@ -163,20 +135,16 @@ FUSE_VERB(release)
 	return handle_close(c->f->handles, ((const struct fuse_release_in *)c->arg)->fh, false);
 }
 
-static int do_fsync(struct fuse_call *c, int fd)
+FUSE_VERB(fsync)
 {
 	const struct fuse_fsync_in *in = c->arg;
+	const int fd = c->handle->fd;
 
 	return (in->fsync_flags & FUSE_FSYNC_FDATASYNC ? fdatasync(fd) : fsync(fd)) < 0 ? -errno
 											: 0;
 }
 
-FUSE_VERB(fsync)
-{
-	return with_handle(c, ((const struct fuse_fsync_in *)c->arg)->fh, do_fsync);
-}
-
-static int do_lseek(struct fuse_call *c, int fd)
+FUSE_VERB(lseek)
 {
 	const struct fuse_lseek_in *in = c->arg;
 	struct fuse_lseek_out *out;
@@ -184,7 +152,7 @@ static int do_lseek(struct fuse_call *c, int fd)
 
 	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE)
 		return -EINVAL; /* all other positions are the guest's own */
-	at = lseek(fd, (off_t)in->offset, (int)in->whence);
+	at = lseek(c->handle->fd, (off_t)in->offset, (int)in->whence);
 	if (at < 0)
 		return -errno;
 	out = fuse_reply(c, sizeof(*out));
@@ -192,46 +160,34 @@ static int do_lseek(struct fuse_call *c, int fd)
 	return 0;
 }
 
-FUSE_VERB(lseek)
-{
-	return with_handle(c, ((const struct fuse_lseek_in *)c->arg)->fh, do_lseek);
-}
-
-static int do_fallocate(struct fuse_call *c, int fd)
+FUSE_VERB(fallocate)
 {
 	const struct fuse_fallocate_in *in = c->arg;
 
-	return fallocate(fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno : 0;
-}
-
-FUSE_VERB(fallocate)
-{
-	return with_handle(c, ((const struct fuse_fallocate_in *)c->arg)->fh, do_fallocate);
+	return fallocate(c->handle->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0
+		       ? -errno
+		       : 0;
 }
 
 FUSE_VERB(copy_file_range)
 {
 	const struct fuse_copy_file_range_in *in = c->arg;
 	off_t from = (off_t)in->off_in, to = (off_t)in->off_out;
-	struct handle *src, *dst;
-	int ret = handle_get(c->f->handles, in->fh_in, false, &src);
+	struct handle *dst;
+	int ret = handle_get(c->f->handles, in->fh_out, false, &dst);
 	ssize_t n;
 
 	if (ret)
 		return ret;
-	ret = handle_get(c->f->handles, in->fh_out, false, &dst);
-	if (!ret) {
-		/* A copy that takes for ever would hold up whoever ends the machine. */
-		n = copy_file_range(src->fd, &from, dst->fd, &to, MIN(in->len, (uint64_t)64 * MIB),
-				    0);
-		if (n < 0)
-			ret = -errno;
-		else
-			((struct fuse_write_out *)fuse_reply(c, sizeof(struct fuse_write_out)))
-				->size = (uint32_t)n;
-		handle_put(c->f->handles, dst);
-	}
-	handle_put(c->f->handles, src);
+	/* A copy that takes for ever would hold up whoever ends the machine. */
+	n = copy_file_range(c->handle->fd, &from, dst->fd, &to, MIN(in->len, (uint64_t)64 * MIB),
+			    0);
+	if (n < 0)
+		ret = -errno;
+	else
+		((struct fuse_write_out *)fuse_reply(c, sizeof(struct fuse_write_out)))->size =
+			(uint32_t)n;
+	handle_put(c->f->handles, dst);
 	return ret;
 }
 

@@ -30,10 +30,11 @@ static inline uint32_t fuse_id(const struct id_pair *p, uint32_t id)
 struct fuse_call {
 	struct fuse *f;
 	const struct fuse_in_header *header;
-	struct inode *inode; /* of header->nodeid */
-	const void *arg;     /* the fixed part, whole */
-	const char *name[2]; /* as many as its kind has; one component each */
-	const uint8_t *rest; /* what follows */
+	struct inode *inode;   /* of header->nodeid, where its kind has one */
+	struct handle *handle; /* likewise, of the fh that the fixed part begins with */
+	const void *arg;       /* the fixed part, whole */
+	const char *name[2];   /* as many as its kind has; one component each */
+	const uint8_t *rest;   /* what follows */
 	size_t rest_len;
 
 	uint8_t *reply; /* room for FUSE_REPLY_MAX bytes */

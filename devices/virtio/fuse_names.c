@@ -251,15 +251,22 @@ static bool add_entry(struct fuse_call *c, const struct linux_dirent64 *d, bool 
 	return true;
 }
 
-static int list(struct fuse_call *c, struct handle *h, uint64_t offset, size_t room, bool plus)
+static int read_dir(struct fuse_call *c, bool plus)
 {
+	const struct fuse_read_in *in = c->arg;
+	const size_t size = MIN((size_t)in->size, (size_t)FUSE_REPLY_MAX);
+	const size_t room = MIN(size, c->out_len);
 	_Alignas(8) char buf[DIRENTS];
 	bool more = true;
 
-	if (lseek(h->fd, (off_t)offset, SEEK_SET) < 0)
+	/* Entries are looked up in the handle's directory; the guest may have named another. */
+	if (c->handle->inode != c->inode)
+		return -EBADF;
+	hold(&c->handle->lock);
+	if (lseek(c->handle->fd, (off_t)in->offset, SEEK_SET) < 0)
 		return -errno;
 	while (more) {
-		const long n = syscall(SYS_getdents64, h->fd, buf, sizeof(buf));
+		const long n = syscall(SYS_getdents64, c->handle->fd, buf, sizeof(buf));
 
 		if (n < 0 && !c->reply_len)
 			return -errno;
@@ -274,26 +281,6 @@ static int list(struct fuse_call *c, struct handle *h, uint64_t offset, size_t r
 		}
 	}
 	return 0;
-}
-
-static int read_dir(struct fuse_call *c, bool plus)
-{
-	const struct fuse_read_in *in = c->arg;
-	const size_t size = MIN((size_t)in->size, (size_t)FUSE_REPLY_MAX);
-	struct handle *h;
-	int ret = handle_get(c->f->handles, in->fh, true, &h);
-
-	if (ret)
-		return ret;
-	/* Entries are looked up in the handle's directory; the guest may have named another. */
-	if (h->inode != c->inode)
-		ret = -EBADF;
-	pthread_mutex_lock(&h->lock);
-	if (!ret)
-		ret = list(c, h, in->offset, MIN(size, c->out_len), plus);
-	pthread_mutex_unlock(&h->lock);
-	handle_put(c->f->handles, h);
-	return ret;
 }
 
 FUSE_VERB(readdir)
@@ -315,13 +302,5 @@ FUSE_VERB(releasedir)
 
 FUSE_VERB(fsyncdir)
 {
-	const struct fuse_fsync_in *in = c->arg;
-	struct handle *h;
-	int ret = handle_get(c->f->handles, in->fh, true, &h);
-
-	if (ret)
-		return ret;
-	ret = fsync(h->fd) < 0 ? -errno : 0;
-	handle_put(c->f->handles, h);
-	return ret;
+	return fsync(c->handle->fd) < 0 ? -errno : 0;
 }
