@@ -29,11 +29,6 @@ static void fill_pattern(void)
 	}
 }
 
-static void nothing(struct tcp_conn *conn)
-{
-	(void)conn;
-}
-
 static uint32_t echo_received(struct tcp_conn *conn, const uint8_t *data, uint32_t length)
 {
 	/* After tcp_close() nothing can be echoed any more. */
@@ -94,28 +89,19 @@ static void chargen_datagram(const struct udp_datagram *datagram)
 }
 
 static const struct tcp_service echo = {
-	.opened = nothing,
 	.received = echo_received,
 	.room = echo_room,
-	.writable = nothing,
 	.ended = tcp_close,
-	.gone = nothing,
 };
 
 static const struct tcp_service once = {
-	.opened = nothing,
 	.received = once_received,
-	.writable = nothing,
 	.ended = tcp_close,
-	.gone = nothing,
 };
 
 static const struct tcp_service discard = {
-	.opened = nothing,
 	.received = discard_received,
-	.writable = nothing,
 	.ended = tcp_close,
-	.gone = nothing,
 };
 
 static const struct tcp_service chargen = {
@@ -123,7 +109,6 @@ static const struct tcp_service chargen = {
 	.received = discard_received,
 	.writable = chargen_writable,
 	.ended = tcp_close,
-	.gone = nothing,
 };
 
 bool echo_start(void)

@@ -147,15 +147,8 @@ static uint32_t http_received(struct tcp_conn *conn, const uint8_t *data, uint32
 	return length;
 }
 
-static void nothing(struct tcp_conn *conn)
-{
-	(void)conn;
-}
-
 static const struct tcp_service http = {
-	.opened = nothing,
 	.received = http_received,
-	.writable = nothing,
 	.ended = tcp_close,
 	.gone = forget,
 };

@@ -478,15 +478,9 @@ static void control_gone(struct tcp_conn *conn)
 	s->control = NULL;
 }
 
-static void nothing(struct tcp_conn *conn)
-{
-	(void)conn;
-}
-
 static const struct tcp_service control_service = {
 	.opened = control_opened,
 	.received = control_received,
-	.writable = nothing,
 	.ended = tcp_close,
 	.gone = control_gone,
 };

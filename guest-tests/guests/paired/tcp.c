@@ -212,7 +212,8 @@ void tcp_establish(struct tcp_conn *conn, uint32_t window)
 	conn->snd_wnd = conn->max_wnd = window;
 	tcp_timer_set(&conn->timer, 0);
 	counters.tcp_accepted++;
-	conn->service->opened(conn);
+	if (conn->service->opened != NULL)
+		conn->service->opened(conn);
 }
 
 static void leave_wait_list(struct tcp_conn *conn)
@@ -227,6 +228,12 @@ static void leave_wait_list(struct tcp_conn *conn)
 		wait_last = conn->wait_prev;
 }
 
+static void tell_gone(struct tcp_conn *conn)
+{
+	if (conn->service->gone != NULL)
+		conn->service->gone(conn);
+}
+
 void tcp_drop(struct tcp_conn *conn)
 {
 	struct tcp_conn **at = bucket(conn->peer.address, conn->peer_port, conn->port);
@@ -234,7 +241,7 @@ void tcp_drop(struct tcp_conn *conn)
 	if (conn->state == TCP_TIME_WAIT_STATE)
 		leave_wait_list(conn);
 	else if (conn->state != TCP_SYN_RECEIVED && !conn->aborted)
-		conn->service->gone(conn);
+		tell_gone(conn);
 	tcp_leave_half_open(conn);
 	conn->state = TCP_FREE;
 	tcp_timer_remove(&conn->timer);
@@ -250,7 +257,7 @@ void tcp_drop(struct tcp_conn *conn)
 void tcp_enter_time_wait(struct tcp_conn *conn)
 {
 	counters.tcp_closed++;
-	conn->service->gone(conn);
+	tell_gone(conn);
 	free_data(conn);
 	conn->state = TCP_TIME_WAIT_STATE;
 	conn->wait_next = NULL;
@@ -271,6 +278,12 @@ void tcp_want_output(struct tcp_conn *conn)
 	conn->output_next = NULL;
 	*output_last = conn;
 	output_last = &conn->output_next;
+}
+
+void tcp_want_ack(struct tcp_conn *conn)
+{
+	conn->ack_now = true;
+	tcp_want_output(conn);
 }
 
 struct tcp_conn *tcp_next_output(void)

@@ -14,6 +14,7 @@
 
 struct tcp_conn;
 
+/* What a service has no need of may be NULL, but for received() and ended(). */
 struct tcp_service {
 	/* The connection is established. */
 	void (*opened)(struct tcp_conn *conn);
@@ -22,7 +23,7 @@ struct tcp_service {
 	 * when the peer repeats it.
 	 */
 	uint32_t (*received)(struct tcp_conn *conn, const uint8_t *data, uint32_t length);
-	/* How much received() would take now: the window. NULL: whatever comes. */
+	/* How much received() would take now: the window. Without it whatever comes. */
 	uint32_t (*room)(struct tcp_conn *conn);
 	/* tcp_send() took less than it was given before, and now there is room again. */
 	void (*writable)(struct tcp_conn *conn);

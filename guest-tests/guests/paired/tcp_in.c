@@ -114,8 +114,7 @@ static void in_time_wait(struct tcp_conn *conn, const struct ip_peer *from,
 	}
 	if (segment->flags & TCP_FIN)
 		tcp_timer_set(&conn->timer, TCP_TIME_WAIT);
-	conn->ack_now = true;
-	tcp_want_output(conn);
+	tcp_want_ack(conn);
 }
 
 /* RFC 6298, with Linux's floor. */
@@ -228,7 +227,7 @@ static bool receive_ack(struct tcp_conn *conn, const struct tcp_segment *segment
 	bool same_window = window == conn->snd_wnd;
 
 	if (seq_before(conn->snd_max, segment->ack)) {
-		conn->ack_now = true;
+		tcp_want_ack(conn);
 		return false;
 	}
 	if (!seq_before(segment->ack, conn->snd_una) &&
@@ -328,8 +327,7 @@ static void deliver_ahead(struct tcp_conn *conn)
 
 static void receive_data(struct tcp_conn *conn, uint32_t seq, const struct net_frame *frame)
 {
-	conn->ack_now = true;
-	tcp_want_output(conn);
+	tcp_want_ack(conn);
 	if (seq != conn->rcv_nxt)
 		counters.tcp_out_of_order++;
 	for (uint32_t i = 0; i < frame->count && frame->length[i] > 0; i++) {
@@ -347,8 +345,7 @@ static void receive_fin(struct tcp_conn *conn)
 	bool ours_acked = conn->fin_wanted && conn->snd_una == conn->snd_end + 1;
 
 	conn->rcv_nxt++;
-	conn->ack_now = true;
-	tcp_want_output(conn);
+	tcp_want_ack(conn);
 	if (conn->state == TCP_ESTABLISHED) {
 		conn->state = TCP_CLOSE_WAIT;
 		conn->service->ended(conn);
@@ -385,8 +382,7 @@ static bool cut_to_window(struct tcp_conn *conn, struct tcp_segment *segment,
 	uint32_t old = conn->rcv_nxt - segment->seq;
 
 	if (seq_before(segment->seq, conn->rcv_nxt)) {
-		conn->ack_now = true;
-		tcp_want_output(conn);
+		tcp_want_ack(conn);
 		if (segment->flags &
 		    TCP_SYN) { /* of a repeated answer, or forged: the acknowledgement tells */
 			segment->flags &= (uint8_t)~TCP_SYN;
@@ -416,8 +412,7 @@ static bool cut_to_window(struct tcp_conn *conn, struct tcp_segment *segment,
 
 	if (beyond || frame->total > room) {
 		counters.tcp_unacceptable++;
-		conn->ack_now = true;
-		tcp_want_output(conn);
+		tcp_want_ack(conn);
 		segment->flags &= (uint8_t)~TCP_FIN;
 		ip_frame_limit(frame, room);
 	}
@@ -450,8 +445,7 @@ static void receive_known(struct tcp_conn *conn, struct tcp_segment *segment,
 			tcp_drop(conn);
 		} else if (!seq_before(segment->seq, conn->rcv_nxt) &&
 			   seq_before(segment->seq, conn->rcv_edge)) {
-			conn->ack_now = true;
-			tcp_want_output(conn);
+			tcp_want_ack(conn);
 		}
 		return;
 	}
@@ -469,15 +463,13 @@ static void receive_known(struct tcp_conn *conn, struct tcp_segment *segment,
 	}
 	if (stamp_too_old(conn, segment)) {
 		counters.tcp_unacceptable++;
-		conn->ack_now = true;
-		tcp_want_output(conn);
+		tcp_want_ack(conn);
 		return;
 	}
 	if (!cut_to_window(conn, segment, frame))
 		return;
 	if (segment->flags & TCP_SYN) { /* RFC 5961: never resets by itself */
-		conn->ack_now = true;
-		tcp_want_output(conn);
+		tcp_want_ack(conn);
 		return;
 	}
 	if (!(segment->flags & TCP_ACK))
@@ -494,14 +486,14 @@ static void receive_known(struct tcp_conn *conn, struct tcp_segment *segment,
 		conn->recover = segment->ack - 1;
 		tcp_establish(conn, segment->window << conn->send_scale);
 	} else if (!receive_ack(conn, segment, length)) {
-		tcp_want_output(conn);
 		return;
 	}
 	if (conn->fin_wanted && conn->snd_una == conn->snd_end + 1 && !fin_acknowledged(conn))
 		return;
 	if (conn->wants_room && !conn->fin_wanted && tcp_send_room(conn) >= TCP_SEND_QUEUE / 2) {
 		conn->wants_room = false;
-		conn->service->writable(conn);
+		if (conn->service->writable != NULL)
+			conn->service->writable(conn);
 	}
 	if (!conn->fin_seen && (segment->flags & TCP_FIN)) {
 		conn->fin_seen = true;
@@ -513,8 +505,7 @@ static void receive_known(struct tcp_conn *conn, struct tcp_segment *segment,
 	/* What the service can take has grown: say so, before the peer has to ask. */
 	if (conn->rcv_edge - conn->rcv_nxt < TCP_WINDOW / 16 &&
 	    tcp_receive_room(conn) >= TCP_WINDOW / 8) {
-		conn->ack_now = true;
-		tcp_want_output(conn);
+		tcp_want_ack(conn);
 	}
 	if (conn->fin_seen && conn->rcv_nxt == conn->fin_seq)
 		receive_fin(conn);

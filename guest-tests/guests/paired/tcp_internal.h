@@ -144,6 +144,7 @@ void tcp_enter_time_wait(struct tcp_conn *conn);
 void tcp_establish(struct tcp_conn *conn, uint32_t window);
 /* Puts it into the list for tcp_flush(); the first of that list, or NULL; and out of it, if it is in it. */
 void tcp_want_output(struct tcp_conn *conn);
+void tcp_want_ack(struct tcp_conn *conn); /* likewise, as an acknowledgement is due */
 struct tcp_conn *tcp_next_output(void);
 void tcp_leave_output(struct tcp_conn *conn);
 bool tcp_too_many_half_open(void);

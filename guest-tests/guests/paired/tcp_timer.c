@@ -66,10 +66,10 @@ static void run_timer(struct tcp_timer *timer)
 		/* Memory was short, for sending or for receiving. */
 		if (conn->wants_room) {
 			conn->wants_room = false;
-			conn->service->writable(conn);
+			if (conn->service->writable != NULL)
+				conn->service->writable(conn);
 		}
-		conn->ack_now = true; /* with the window as it is now */
-		tcp_want_output(conn);
+		tcp_want_ack(conn); /* with the window as it is now */
 	}
 }
 
