@@ -28,7 +28,17 @@
 #define RESET_CONTROL_CPU  BIT(2)
 #define RESET_CONTROL_MASK 0x0a
 
-#define NR_RANGES 8
+enum {
+	SLEEP,
+	RESET,
+	I8042_DATA,
+	I8042_COMMAND,
+	SYSTEM_A,
+	STATUS,
+	POST,
+	RESET_CONTROL,
+	NR_PORTS,
+};
 
 struct power {
 	struct bus *pio;
@@ -36,119 +46,81 @@ struct power {
 	void *arg;
 	uint8_t reset_value, sleep_type;
 	uint8_t reset_control; /* as last written (atomic) */
-	struct bus_range range[NR_RANGES];
+	struct port {
+		struct bus_range range;
+		struct power *power;
+	} port[NR_PORTS];
 };
 
-static uint64_t read_zero(void *dev, uint64_t offset, unsigned int size)
+static uint64_t port_read(void *dev, uint64_t offset, unsigned int size)
 {
-	(void)dev, (void)offset, (void)size;
-	return 0;
+	const struct port *port = dev;
+
+	(void)offset, (void)size;
+	switch (port - port->power->port) {
+	case I8042_COMMAND:
+		return I8042_STATUS_OBF;
+	case SYSTEM_A:
+		return SYSTEM_A_A20;
+	case RESET_CONTROL:
+		return __atomic_load_n(&port->power->reset_control, __ATOMIC_RELAXED);
+	default:
+		return 0;
+	}
 }
 
-static void write_nothing(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+/* Whether what is written to the register resets the machine. */
+static bool means_reset(const struct port *port, uint64_t value)
 {
-	(void)dev, (void)offset, (void)size, (void)value;
+	switch (port - port->power->port) {
+	case RESET:
+		return value == port->power->reset_value;
+	case I8042_COMMAND:
+		return (value & I8042_PULSE_MASK) == I8042_PULSE_RESET;
+	case SYSTEM_A:
+		return value & SYSTEM_A_RESET;
+	case RESET_CONTROL:
+		return value & RESET_CONTROL_CPU;
+	default:
+		return false;
+	}
 }
 
-/* Sleep control, then sleep status, whose wake bit (ACPI 6.4, 4.8.3.7) never sets: nothing wakes. */
-static void sleep_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+static void port_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
 {
-	struct power *p = dev;
-	uint64_t type = value >> SLEEP_TYPE_SHIFT & 7;
+	const struct port *port = dev;
+	struct power *p = port->power;
+	const ptrdiff_t which = port - p->port;
 
 	(void)size;
-	if (offset == 0 && value & SLEEP_ENABLE && type == p->sleep_type)
+	if (which == RESET_CONTROL)
+		__atomic_store_n(&p->reset_control, (uint8_t)(value & RESET_CONTROL_MASK),
+				 __ATOMIC_RELAXED);
+	if (means_reset(port, value))
+		p->event(p->arg, POWER_RESET, 0);
+	/* Behind sleep control is sleep status, whose wake bit (ACPI 6.4, 4.8.3.7) never sets: nothing wakes. */
+	if (which == SLEEP && offset == 0 && value & SLEEP_ENABLE &&
+	    (value >> SLEEP_TYPE_SHIFT & 7) == p->sleep_type)
 		p->event(p->arg, POWER_OFF, 0);
-}
-
-static void reset_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
-{
-	struct power *p = dev;
-
-	(void)offset, (void)size;
-	if (value == p->reset_value)
-		p->event(p->arg, POWER_RESET, 0);
-}
-
-static uint64_t i8042_status(void *dev, uint64_t offset, unsigned int size)
-{
-	(void)dev, (void)offset, (void)size;
-	return I8042_STATUS_OBF;
-}
-
-static void i8042_command(void *dev, uint64_t offset, unsigned int size, uint64_t value)
-{
-	struct power *p = dev;
-
-	(void)offset, (void)size;
-	if ((value & I8042_PULSE_MASK) == I8042_PULSE_RESET)
-		p->event(p->arg, POWER_RESET, 0);
-}
-
-static uint64_t system_a_read(void *dev, uint64_t offset, unsigned int size)
-{
-	(void)dev, (void)offset, (void)size;
-	return SYSTEM_A_A20;
-}
-
-static void system_a_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
-{
-	struct power *p = dev;
-
-	(void)offset, (void)size;
-	if (value & SYSTEM_A_RESET)
-		p->event(p->arg, POWER_RESET, 0);
-}
-
-static uint64_t reset_control_read(void *dev, uint64_t offset, unsigned int size)
-{
-	struct power *p = dev;
-
-	(void)offset, (void)size;
-	return __atomic_load_n(&p->reset_control, __ATOMIC_RELAXED);
-}
-
-static void reset_control_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
-{
-	struct power *p = dev;
-
-	(void)offset, (void)size;
-	__atomic_store_n(&p->reset_control, (uint8_t)(value & RESET_CONTROL_MASK),
-			 __ATOMIC_RELAXED);
-	if (value & RESET_CONTROL_CPU)
-		p->event(p->arg, POWER_RESET, 0);
-}
-
-static void status_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
-{
-	struct power *p = dev;
-
-	(void)size;
 	/* 256 must not look like success. */
-	if (offset == 0)
-		p->event(p->arg, POWER_STATUS, (uint8_t)(value < UINT8_MAX ? value : UINT8_MAX));
+	if (which == STATUS && offset == 0)
+		p->event(p->arg, POWER_STATUS, (uint8_t)MIN(value, (uint64_t)UINT8_MAX));
 }
 
-static const struct bus_ops sleep_ops = { read_zero, sleep_write };
-static const struct bus_ops reset_ops = { read_zero, reset_write };
-static const struct bus_ops i8042_command_ops = { i8042_status, i8042_command };
-static const struct bus_ops system_a_ops = { system_a_read, system_a_write };
-static const struct bus_ops reset_control_ops = { reset_control_read, reset_control_write };
-static const struct bus_ops status_ops = { read_zero, status_write };
-static const struct bus_ops nothing_ops = { read_zero, write_nothing };
+static const struct bus_ops port_ops = { port_read, port_write };
 
 int power_create(struct power **out, struct bus *pio, const struct power_ports *ports,
 		 void (*event)(void *arg, enum power_event what, uint8_t status), void *arg)
 {
-	const struct bus_range range[NR_RANGES] = {
-		{ "acpi sleep", ports->sleep, 2, &sleep_ops },
-		{ "acpi reset", ports->reset, 1, &reset_ops },
-		{ "i8042 data", ports->i8042, 1, &nothing_ops },
-		{ "i8042 command", ports->i8042 + 4u, 1, &i8042_command_ops },
-		{ "system control", ports->system_a, 1, &system_a_ops },
-		{ "exit status", ports->status, 4, &status_ops },
-		{ "post code", ports->post, 1, &nothing_ops },
-		{ "reset control", ports->reset_control, 1, &reset_control_ops },
+	const struct bus_range range[NR_PORTS] = {
+		[SLEEP] = { "acpi sleep", ports->sleep, 2 },
+		[RESET] = { "acpi reset", ports->reset, 1 },
+		[I8042_DATA] = { "i8042 data", ports->i8042, 1 },
+		[I8042_COMMAND] = { "i8042 command", ports->i8042 + 4u, 1 },
+		[SYSTEM_A] = { "system control", ports->system_a, 1 },
+		[STATUS] = { "exit status", ports->status, 4 },
+		[POST] = { "post code", ports->post, 1 },
+		[RESET_CONTROL] = { "reset control", ports->reset_control, 1 },
 	};
 	struct power *p = calloc(1, sizeof(*p));
 
@@ -159,10 +131,13 @@ int power_create(struct power **out, struct bus *pio, const struct power_ports *
 	p->arg = arg;
 	p->reset_value = ports->reset_value;
 	p->sleep_type = ports->sleep_type;
-	for (unsigned int i = 0; i < NR_RANGES; i++) {
-		p->range[i] = range[i];
-		p->range[i].dev = p;
-		int err = bus_add(pio, &p->range[i]);
+	for (unsigned int i = 0; i < NR_PORTS; i++) {
+		struct port *port = &p->port[i];
+
+		*port = (struct port){ range[i], p };
+		port->range.ops = &port_ops;
+		port->range.dev = port;
+		int err = bus_add(pio, &port->range);
 		if (err) {
 			log_error("cannot put %s on I/O port 0x%llx: %s", range[i].name,
 				  (unsigned long long)range[i].base, strerror(-err));
@@ -176,14 +151,14 @@ int power_create(struct power **out, struct bus *pio, const struct power_ports *
 
 struct bus_range *power_reset_control(struct power *p)
 {
-	return &p->range[NR_RANGES - 1];
+	return &p->port[RESET_CONTROL].range;
 }
 
 void power_destroy(struct power *p)
 {
 	if (!p)
 		return;
-	for (unsigned int i = 0; i < NR_RANGES; i++)
-		bus_remove(p->pio, &p->range[i]);
+	for (unsigned int i = 0; i < NR_PORTS; i++)
+		bus_remove(p->pio, &p->port[i].range);
 	free(p);
 }
