@@ -56,10 +56,8 @@ int boot_file_read(const struct boot_file *f, uint64_t offset, void *dst, uint64
 	uint8_t *to = dst;
 
 	while (len > 0) {
-		ssize_t n = pread(f->fd, to, len, (off_t)offset);
+		const ssize_t n = TEMP_FAILURE_RETRY(pread(f->fd, to, len, (off_t)offset));
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <= 0) {
 			int ret = n < 0 ? -errno : -EIO;
 

@@ -148,9 +148,7 @@ static int read_all(int fd, struct module *m)
 				return room > 2 * MAX_MODULE ? -EFBIG : -ENOMEM;
 			m->data = data;
 		}
-		n = read(fd, m->data + m->len, room - m->len);
-		if (n < 0 && errno == EINTR)
-			continue;
+		n = TEMP_FAILURE_RETRY(read(fd, m->data + m->len, room - m->len));
 		if (n <= 0)
 			return n < 0 ? -errno : 0;
 		m->len += (size_t)n;
@@ -181,8 +179,7 @@ static int unpack(const char *program, int file, struct module *m)
 	}
 	ret = read_all(out[0], m);
 	close(out[0]);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	TEMP_FAILURE_RETRY(waitpid(pid, &status, 0));
 	return ret ? ret : status ? -EBADMSG : 0;
 }
 

@@ -65,7 +65,6 @@ static const struct option rows[] = {
 	{ "version", OPTION_ACTION, 0, NULL, "which minivmm this is" },
 	{ 0 },
 };
-#undef AT
 
 const struct option_group config_options = {
 	.size = sizeof(struct config),

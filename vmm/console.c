@@ -382,7 +382,6 @@ static const struct option keys[] = {
 	  .wanted = "a size above 0, such as 64M" },
 	{ 0 },
 };
-#undef AT
 
 static int check_options(const void *values, const char *text, const void *const *others,
 			 unsigned int nr)

@@ -48,7 +48,6 @@ static const struct option rows[] = {
 	{ "help", OPTION_ACTION, 0, NULL, "this text" },
 	{ 0 },
 };
-#undef AT
 
 const struct option_group doctor_options = {
 	.name = "doctor",

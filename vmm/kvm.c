@@ -41,7 +41,7 @@ static const char *why_not_open(int err)
 	}
 }
 
-static int fail(const char *what)
+int kvm_fail(const char *what)
 {
 	return log_fail(-errno, "cannot create a virtual machine: %s: %s", what, strerror(errno));
 }
@@ -85,7 +85,7 @@ static int open_node(struct kvm *kvm, int fd)
 		return ret;
 	kvm->run_size = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (kvm->run_size < 0)
-		return fail("KVM_GET_VCPU_MMAP_SIZE");
+		return kvm_fail("KVM_GET_VCPU_MMAP_SIZE");
 	const int max = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 	kvm->max_cpus = max > 0 ? (unsigned int)max : 1;
 	kvm->kernel_mode_emulated = arch_kernel_mode_emulated();
@@ -103,7 +103,7 @@ static int add_memory(struct kvm *kvm, const struct guestmem *mem)
 		};
 
 		if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
-			return fail("KVM_SET_USER_MEMORY_REGION");
+			return kvm_fail("KVM_SET_USER_MEMORY_REGION");
 	}
 	return 0;
 }
@@ -124,7 +124,7 @@ int kvm_create(struct kvm *kvm, int fd, const struct guestmem *mem)
 	 * Memory first: a slot waits for the readers of all that was registered with the VM before it, and the
 	 * interrupt chips register much.
 	 */
-	ret = kvm->vm_fd < 0 ? fail("KVM_CREATE_VM") : add_memory(kvm, mem);
+	ret = kvm->vm_fd < 0 ? kvm_fail("KVM_CREATE_VM") : add_memory(kvm, mem);
 	if (!ret)
 		ret = arch_vm_init(kvm);
 	if (!ret) {

@@ -28,6 +28,9 @@ int must_check kvm_open(const char *node);
 int must_check kvm_create(struct kvm *kvm, int fd, const struct guestmem *mem);
 void kvm_destroy(struct kvm *kvm);
 
+/* Say that the machine cannot be made, as @what gave errno: -errno. */
+int kvm_fail(const char *what);
+
 /* All vCPUs are made: the node is not needed any more, and no other virtual machine is to come of it. */
 void kvm_close_node(struct kvm *kvm);
 

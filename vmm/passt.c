@@ -86,12 +86,8 @@ int passt_start(struct passt *p)
 static bool wait_for(int fd, int ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int n;
 
-	do
-		n = poll(&p, 1, ms);
-	while (n < 0 && errno == EINTR);
-	return n > 0;
+	return TEMP_FAILURE_RETRY(poll(&p, 1, ms)) > 0;
 }
 
 /* ---- the first frame: who is the gateway? It answers as soon as it carries frames. ---- */

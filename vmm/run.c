@@ -119,7 +119,6 @@ static const struct option rows[] = {
 	{ "help", OPTION_ACTION, 0, NULL, "this text" },
 	{ 0 },
 };
-#undef AT
 
 const struct option_group run_options = {
 	.name = "run",

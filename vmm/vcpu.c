@@ -31,7 +31,7 @@ static const struct counter_desc vcpu_counter_desc[] = {
 	COUNTER_END,
 };
 
-static int fail(const struct vcpu *vcpu, const char *what)
+int vcpu_fail(const struct vcpu *vcpu, const char *what)
 {
 	return log_fail(-errno, "cannot set up vCPU %u: %s: %s", vcpu->id, what, strerror(errno));
 }
@@ -44,11 +44,11 @@ int vcpu_create(struct vcpu *vcpu, unsigned int nr_cpus)
 	vcpu->run = NULL;
 	vcpu->fd = ioctl(vcpu->kvm->vm_fd, KVM_CREATE_VCPU, (unsigned long)vcpu->id);
 	if (vcpu->fd < 0)
-		return fail(vcpu, "KVM_CREATE_VCPU");
+		return vcpu_fail(vcpu, "KVM_CREATE_VCPU");
 	run = mmap(NULL, (size_t)vcpu->kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd,
 		   0);
 	if (run == MAP_FAILED)
-		return fail(vcpu, "mmap");
+		return vcpu_fail(vcpu, "mmap");
 	vcpu->run = run;
 	ret = arch_vcpu_init(vcpu, nr_cpus);
 	snprintf(vcpu->name, sizeof(vcpu->name), "vcpu%u", vcpu->id);
@@ -159,7 +159,7 @@ void vcpu_leave(struct vcpu *vcpu)
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
 }
 
-void vcpu_stop(struct vcpu *vcpu)
+static void stop(struct vcpu *vcpu)
 {
 	if (!vcpu->thread.started)
 		return;
@@ -168,14 +168,14 @@ void vcpu_stop(struct vcpu *vcpu)
 	pthread_kill(vcpu->thread.id, KICK_SIGNAL);
 }
 
-void vcpu_join(struct vcpu *vcpu)
+static void join(struct vcpu *vcpu)
 {
 	if (!vcpu->thread.started)
 		return;
 	for (unsigned int tries = 1;; tries++) {
 		struct timespec deadline;
 
-		vcpu_stop(vcpu); /* again: the last may have come just before a call that waits */
+		stop(vcpu); /* again: the last may have come just before a call that waits */
 		clock_gettime(CLOCK_MONOTONIC, &deadline);
 		deadline.tv_nsec += JOIN_SLICE_NS;
 		deadline.tv_sec += deadline.tv_nsec / 1000000000;
@@ -228,9 +228,9 @@ int vcpu_create_all(struct vcpu **out, unsigned int *nr, unsigned int n, const s
 void vcpu_stop_all(struct vcpu *vcpu, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++)
-		vcpu_stop(&vcpu[i]);
+		stop(&vcpu[i]);
 	for (unsigned int i = 0; i < nr; i++)
-		vcpu_join(&vcpu[i]);
+		join(&vcpu[i]);
 }
 
 void vcpu_destroy_all(struct vcpu *vcpu, unsigned int nr)

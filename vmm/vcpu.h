@@ -54,7 +54,8 @@ int must_check vcpu_create(struct vcpu *vcpu, unsigned int nr_cpus);
  */
 int must_check vcpu_create_all(struct vcpu **out, unsigned int *nr, unsigned int n,
 			       const struct vcpu *like, bool kvm_accounts);
-void vcpu_stop_all(struct vcpu *vcpu, unsigned int nr); /* and wait for them */
+/* Ask them to stop, now, and wait; says so loudly if that takes long. */
+void vcpu_stop_all(struct vcpu *vcpu, unsigned int nr);
 void vcpu_destroy_all(struct vcpu *vcpu, unsigned int nr);
 
 /* Give it its thread, behind @guard, which waits to be let go into the guest. -errno with a message. */
@@ -64,9 +65,8 @@ void vcpu_go(struct vcpu *vcpu);
 /* Not to enter the guest again after the exit that it is serving; any thread, also its own. */
 void vcpu_leave(struct vcpu *vcpu);
 
-/* Ask it to stop, now; any thread but its own. vcpu_join() waits for it and says so loudly if that takes long. */
-void vcpu_stop(struct vcpu *vcpu);
-void vcpu_join(struct vcpu *vcpu);
+/* Say that it cannot be set up, as @what gave errno: -errno. */
+int vcpu_fail(const struct vcpu *vcpu, const char *what);
 
 /* Release what vcpu_create() took. */
 void vcpu_destroy(struct vcpu *vcpu);

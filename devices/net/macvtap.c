@@ -125,8 +125,7 @@ static void wait_and_remove(int sock, int index, int life, int done)
 	if (syscall(SYS_close_range, 3u, ~0u, 0u) < 0) /* before Linux 5.9 */
 		for (int fd = 3; fd < 1024; fd++)
 			close(fd);
-	while (read(1, &byte, 1) < 0 && errno == EINTR)
-		;
+	TEMP_FAILURE_RETRY(read(1, &byte, 1));
 	delete (0, index);
 	kill(getpid(), SIGKILL);
 }

@@ -52,9 +52,7 @@ static int fill(struct stream *s)
 	memmove(s->in, s->in + s->in_at, s->in_end - s->in_at);
 	s->in_end -= s->in_at;
 	s->in_at = 0;
-	do
-		n = read(s->be.fd[0], s->in + s->in_end, sizeof(s->in) - s->in_end);
-	while (n < 0 && errno == EINTR);
+	n = TEMP_FAILURE_RETRY(read(s->be.fd[0], s->in + s->in_end, sizeof(s->in) - s->in_end));
 	if (n > 0)
 		s->in_end += (size_t)n;
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
@@ -96,11 +94,8 @@ static ssize_t stream_recv(struct netbe *be, unsigned int pair, const struct iov
 /* How many bytes the socket took, or -errno. */
 static ssize_t put(const struct stream *s, const struct iovec *iov, int n)
 {
-	ssize_t len;
+	const ssize_t len = TEMP_FAILURE_RETRY(writev(s->be.fd[0], iov, n));
 
-	do
-		len = writev(s->be.fd[0], iov, n);
-	while (len < 0 && errno == EINTR);
 	/* Nobody reads there any more. Whether something still comes from there, recv() finds out. */
 	if (len < 0 && (errno == EPIPE || errno == ECONNRESET))
 		return -EIO;
@@ -290,7 +285,6 @@ const struct option netbe_stream_keys[] = {
 	  "let pass what is for 127.0.0.0/8 behind such a socket", .preset = "on" },
 	{ 0 },
 };
-#undef AT
 
 _Static_assert(sizeof(struct netbe_stream_options) <= NETBE_OPTIONS_ROOM, "room for options");
 

@@ -115,8 +115,7 @@ static void tap_close(struct netbe *be)
 		close(be->fd[i]);
 	if (tap->life[0] >= 0) {
 		close(tap->life[0]);
-		while (read(tap->life[1], &byte, 1) < 0 && errno == EINTR)
-			;
+		TEMP_FAILURE_RETRY(read(tap->life[1], &byte, 1));
 		close(tap->life[1]);
 	}
 	free(be);
@@ -434,7 +433,6 @@ const struct option netbe_tap_keys[] = {
 	{ "bridge", OPTION_INTERFACE, AT(bridge), "NAME", "a tap of its own on that bridge" },
 	{ 0 },
 };
-#undef AT
 
 _Static_assert(sizeof(struct netbe_tap_options) <= NETBE_OPTIONS_ROOM, "room for options");
 

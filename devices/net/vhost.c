@@ -25,7 +25,6 @@ const struct option vhost_keys[] = {
 	  .parse = tap_parse_fds },
 	{ 0 },
 };
-#undef AT
 
 bool vhost_wanted(const struct vhost_options *o)
 {

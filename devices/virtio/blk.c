@@ -366,7 +366,6 @@ static const struct option keys[] = {
 	VIRTIO_OPTIONS(AT(virtio)),
 	{ 0 },
 };
-#undef AT
 
 static const struct option_group disk_options = {
 	.name = "disk",

@@ -136,11 +136,10 @@ static int transfer(const struct disk *disk, struct iovec *iov, unsigned int n, 
 		    bool write)
 {
 	while (n) {
-		ssize_t done = write ? pwritev(disk->fd, iov, (int)n, (off_t)offset)
-				     : preadv(disk->fd, iov, (int)n, (off_t)offset);
+		const ssize_t done =
+			TEMP_FAILURE_RETRY(write ? pwritev(disk->fd, iov, (int)n, (off_t)offset)
+						 : preadv(disk->fd, iov, (int)n, (off_t)offset));
 
-		if (done < 0 && errno == EINTR)
-			continue;
 		if (done < 0)
 			return -errno;
 		if (done == 0)
@@ -168,12 +167,9 @@ int disk_flush(const struct disk *disk)
 
 static int change_range(const struct disk *disk, int mode, uint64_t offset, uint64_t len)
 {
-	int ret;
-
-	do {
-		ret = fallocate(disk->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len);
-	} while (ret < 0 && errno == EINTR);
-	return ret < 0 ? -errno : 0;
+	mode |= FALLOC_FL_KEEP_SIZE;
+	return TEMP_FAILURE_RETRY(fallocate(disk->fd, mode, (off_t)offset, (off_t)len)) < 0 ? -errno
+											    : 0;
 }
 
 int disk_discard(const struct disk *disk, uint64_t offset, uint64_t len)

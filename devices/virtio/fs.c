@@ -217,7 +217,6 @@ static const struct option keys[] = {
 	VIRTIO_OPTIONS(AT(virtio)),
 	{ 0 },
 };
-#undef AT
 
 static const struct option_group fs_options = {
 	.name = "fs",

@@ -91,6 +91,5 @@ const struct option_group net_options = {
 					    { keys, 0 },
 					    { 0 } },
 };
-#undef AT
 
 const struct device_kind virtio_net_kind = { .options = &net_options, .create = create };

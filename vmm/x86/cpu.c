@@ -10,11 +10,6 @@
 #include "vmm/x86/entry.h"
 #include "vmm/x86/memmap.h"
 
-static int fail(const struct vcpu *vcpu, const char *what)
-{
-	return log_fail(-errno, "cannot set up vCPU %u: %s: %s", vcpu->id, what, strerror(errno));
-}
-
 static void set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
 	struct {
@@ -37,7 +32,7 @@ static int set_lapic(struct vcpu *vcpu)
 	} lint[] = { { 0x350, 7 }, { 0x360, 4 } };
 
 	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) < 0)
-		return fail(vcpu, "KVM_GET_LAPIC");
+		return vcpu_fail(vcpu, "KVM_GET_LAPIC");
 	for (unsigned int i = 0; i < ARRAY_SIZE(lint); i++) {
 		uint32_t v;
 
@@ -46,7 +41,7 @@ static int set_lapic(struct vcpu *vcpu)
 		memcpy(lapic.regs + lint[i].offset, &v, sizeof(v));
 	}
 	if (ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic) < 0)
-		return fail(vcpu, "KVM_SET_LAPIC");
+		return vcpu_fail(vcpu, "KVM_SET_LAPIC");
 	return 0;
 }
 
@@ -56,7 +51,7 @@ int arch_vcpu_init(struct vcpu *vcpu, unsigned int nr_cpus)
 
 	cpuid_patch(cpuid, vcpu->id, nr_cpus);
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
-		return fail(vcpu, "KVM_SET_CPUID2");
+		return vcpu_fail(vcpu, "KVM_SET_CPUID2");
 	set_msr(vcpu, 0x2ff, 0x806);  /* MTRRdefType: on, write-back */
 	set_msr(vcpu, 0x1a0, BIT(0)); /* MISC_ENABLE: fast strings */
 	return set_lapic(vcpu);
@@ -87,7 +82,7 @@ int arch_vcpu_enter_at(struct vcpu *vcpu, const struct boot_entry *entry)
 	struct kvm_fpu fpu = { .fcw = 0x37f, .mxcsr = 0x1f80 };
 
 	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
-		return fail(vcpu, "KVM_GET_SREGS");
+		return vcpu_fail(vcpu, "KVM_GET_SREGS");
 	sregs.cs = segment(0x10, 11 /* code, read, accessed */, false);
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss =
 		segment(0x18, 3 /* data, write, accessed */, false);
@@ -112,11 +107,11 @@ int arch_vcpu_enter_at(struct vcpu *vcpu, const struct boot_entry *entry)
 		sregs.efer = 0x500;	 /* LME, LMA */
 	}
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) < 0)
-		return fail(vcpu, "KVM_SET_SREGS");
+		return vcpu_fail(vcpu, "KVM_SET_SREGS");
 	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs) < 0)
-		return fail(vcpu, "KVM_SET_REGS");
+		return vcpu_fail(vcpu, "KVM_SET_REGS");
 	if (ioctl(vcpu->fd, KVM_SET_FPU, &fpu) < 0)
-		return fail(vcpu, "KVM_SET_FPU");
+		return vcpu_fail(vcpu, "KVM_SET_FPU");
 	return 0;
 }
 

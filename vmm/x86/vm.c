@@ -50,11 +50,6 @@ void arch_explain_emulation(void)
 		"this host's KVM has neither VMX nor SVM and emulates the guest's ring 0, not every instruction of it: stock kernels cannot run on it (the paired guest kernel can: make run; stock kernels run under guest-tests/host/run)");
 }
 
-static int fail(const char *what)
-{
-	return log_fail(-errno, "cannot create a virtual machine: %s: %s", what, strerror(errno));
-}
-
 int arch_vm_init(struct kvm *kvm)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
@@ -63,13 +58,13 @@ int arch_vm_init(struct kvm *kvm)
 	int ret;
 
 	if (ioctl(kvm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
-		return fail("KVM_SET_IDENTITY_MAP_ADDR");
+		return kvm_fail("KVM_SET_IDENTITY_MAP_ADDR");
 	if (ioctl(kvm->vm_fd, KVM_SET_TSS_ADDR, (unsigned long)MEMMAP_KVM_TSS) < 0)
-		return fail("KVM_SET_TSS_ADDR");
+		return kvm_fail("KVM_SET_TSS_ADDR");
 	if (ioctl(kvm->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		return fail("KVM_CREATE_IRQCHIP");
+		return kvm_fail("KVM_CREATE_IRQCHIP");
 	if (ioctl(kvm->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
-		return fail("KVM_CREATE_PIT2");
+		return kvm_fail("KVM_CREATE_PIT2");
 	ret = cpuid_supported(kvm->fd, &cpuid);
 	if (!ret)
 		kvm->arch = cpuid;
