@@ -296,10 +296,8 @@ static int pick(struct modules *out, const struct folder *f, const char *name, u
 				f->dir, name);
 	ret = load(file, &m);
 	depends = ret ? NULL : module_depends(m.data, m.len);
-	if (!ret && !depends) {
-		log_error("'%s' is no kernel module", file->path);
-		ret = -ENOEXEC;
-	}
+	if (!ret && !depends)
+		ret = log_fail(-ENOEXEC, "'%s' is no kernel module", file->path);
 	if (!ret)
 		ret = pick_all(out, f, depends, depth + 1);
 	if (!ret) {

@@ -349,10 +349,10 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 	d->out.frame = malloc(RTL8139_MAX_FRAME);
 	ret = d->rx_frame && d->out.frame ? create_loop(d) : -ENOMEM;
 	if (be->pairs > 1) {
-		log_error(
+		ret = log_fail(
+			-EINVAL,
 			"%s: %s has %u queues, and this card uses one (queues=1, or model=virtio)",
 			env->name, be->name, be->pairs);
-		ret = -EINVAL;
 		goto fail;
 	}
 	if (!ret && params->pcap)

@@ -299,10 +299,9 @@ static int read_file(struct config *config, const struct option_group *const *de
 		return log_fail(-errno, "cannot read configuration file '%s': %s", path,
 				strerror(errno));
 	ret = read_lines(config, devices, f, path);
-	if (!ret && ferror(f)) {
-		ret = -EIO;
-		log_error("cannot read configuration file '%s': %s", path, strerror(errno));
-	}
+	if (!ret && ferror(f))
+		ret = log_fail(-EIO, "cannot read configuration file '%s': %s", path,
+			       strerror(errno));
 	fclose(f);
 	return ret;
 }

@@ -362,10 +362,10 @@ static int parse(struct run *run, int argc, char **argv, enum config_action *act
 
 	for (i = 1; !ret && !said && i < argc && strcmp(argv[i], "--"); i++)
 		if (strncmp(argv[i], "--", 2)) {
-			log_error(
+			ret = log_fail(
+				-EINVAL,
 				"unexpected argument '%s' (the command comes behind --; see minivmm run --help)",
 				argv[i]);
-			ret = -EINVAL;
 		} else {
 			ret = options_next_word(&run_options, run, argc, argv, &i, &said);
 		}

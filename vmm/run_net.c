@@ -70,8 +70,7 @@ static int add_tap(struct config *config, const struct option_group *const *devi
 	else if (!is_address(dns, false))
 		ret = option_bad_value("dns", dns, "an address, as 10.0.0.1");
 	else if (*gw && !*ip) {
-		log_error("--net %s: gw= needs ip=", net);
-		ret = -EINVAL;
+		ret = log_fail(-EINVAL, "--net %s: gw= needs ip=", net);
 	}
 	if (!ret)
 		ret = config_add_device(config, devices, "net", list);

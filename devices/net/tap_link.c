@@ -193,12 +193,11 @@ int tap_link_configure(struct tap *tap, const struct netbe_tap_options *config, 
 			tap->be.name);
 	if (sock < 0)
 		return 0; /* it still carries frames */
-	if (open_queues(tap, sock) > tap->be.pairs) {
-		log_error(
+	if (open_queues(tap, sock) > tap->be.pairs)
+		ret = log_fail(
+			-EBUSY,
 			"%s is open in another program too, and each would get a part of its frames (give each machine a tap of its own: ip tuntap add NAME mode tap)",
 			tap->be.name);
-		ret = -EBUSY;
-	}
 	if (!ret && tap->mtu)
 		ret = set_mtu(tap, sock, tap->mtu);
 	if (!ret && config->bridge)
