@@ -3,7 +3,6 @@
 BENCH := guest-tests/bench
 CRR_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,crr load slot server netperf flood pattern opts hist pace netstat out util) \
 	$(BUILD)/vmm/base/options.o
-LAUNCH_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,launch util)
 REPORT_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,report report_html report_ledger report_rank results)
 BENCH_TESTS := $(patsubst $(BENCH)/test/%.c,$(BUILD)/$(BENCH)/test/%,$(wildcard $(BENCH)/test/test_*.c))
 UNIT_TESTS += $(BENCH_TESTS)
@@ -12,10 +11,7 @@ UNIT_TESTS += $(BENCH_TESTS)
 $(BUILD)/crr: $(CRR_OBJS)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(if $(SANITIZE),,-static) -lm
 
-$(BUILD)/launch: $(LAUNCH_OBJS)
-	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(if $(SANITIZE),,-static)
-
-$(BUILD)/floor: $(BUILD)/$(BENCH)/floor.o
+$(BUILD)/launch $(BUILD)/floor: $(BUILD)/%: $(BUILD)/$(BENCH)/%.o
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(if $(SANITIZE),,-static)
 
 $(BUILD)/wire: $(BUILD)/$(BENCH)/wire.o

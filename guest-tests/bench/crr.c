@@ -1,5 +1,6 @@
 /* crr: connection and transaction rates over TCP and UDP, client and server in one small program. */
 #include <errno.h>
+#include <math.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -44,6 +45,7 @@ static void catch_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 }
 
+/* What was not measured is no number: NAN, which is printed as null. */
 static void add_latency(struct out *o, const struct hist *h)
 {
 	static const char *const percents[] = { "10", "25", "50",   "75",    "90",
@@ -52,18 +54,11 @@ static void add_latency(struct out *o, const struct hist *h)
 
 	for (int i = 0; percents[i]; i++) {
 		snprintf(key, sizeof(key), "p%s_us", percents[i]);
-		if (h->count)
-			out_number(o, key, (double)hist_percentile(h, atof(percents[i])) / 1e3, 2);
-		else
-			out_null(o, key);
+		out_number(o, key,
+			   h->count ? (double)hist_percentile(h, atof(percents[i])) / 1e3 : NAN, 2);
 	}
-	if (!h->count) {
-		out_null(o, "max_us");
-		out_null(o, "mean_us");
-		return;
-	}
-	out_number(o, "max_us", (double)h->max / 1e3, 2);
-	out_number(o, "mean_us", hist_mean(h) / 1e3, 2);
+	out_number(o, "max_us", h->count ? (double)h->max / 1e3 : NAN, 2);
+	out_number(o, "mean_us", h->count ? hist_mean(h) / 1e3 : NAN, 2);
 }
 
 static void add_failures(struct out *o, const struct load_result *r)
@@ -85,12 +80,8 @@ static void add_failures(struct out *o, const struct load_result *r)
 
 static void add_netstat(struct out *o, const struct netstat *d)
 {
-	for (int i = 0; i < NETSTAT_COUNT; i++) {
-		if (d->value[i] < 0)
-			out_null(o, netstat_names[i]);
-		else
-			out_number(o, netstat_names[i], (double)d->value[i], 0);
-	}
+	for (int i = 0; i < NETSTAT_COUNT; i++)
+		out_number(o, netstat_names[i], d->value[i] < 0 ? NAN : (double)d->value[i], 0);
 }
 
 static void add_setup(struct out *out, const struct client_opts *o)

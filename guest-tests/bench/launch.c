@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest-tests/bench/util.h"
+#include "vmm/base/util.h"
 
 #define MAX_MARKS      8
 #define LINE_BYTES     4096
@@ -54,7 +54,7 @@ struct launch {
 static void note(const struct launch *l, const char *key)
 {
 	if (l->marks_fd >= 0)
-		dprintf(l->marks_fd, "%s\t%.3f\n", key, (double)(util_now_ns() - l->start) / 1e6);
+		dprintf(l->marks_fd, "%s\t%.3f\n", key, (double)(now_ns() - l->start) / 1e6);
 }
 
 static void line_complete(struct launch *l)
@@ -95,7 +95,7 @@ static bool take_output(struct launch *l, int fd)
 /* Milliseconds until the next probe: often enough to see 1.6 %, seldom enough not to disturb a slow start. */
 static int probe_pause(const struct launch *l)
 {
-	uint64_t pause = (util_now_ns() - l->start) / 64 / 1000000;
+	uint64_t pause = (now_ns() - l->start) / 64 / 1000000;
 
 	return pause < 1 ? 1 : pause > 500 ? 500 : (int)pause;
 }
@@ -155,11 +155,11 @@ static int watch(struct launch *l, pid_t pid, int output, int signals)
 		if (fds[1].revents && read(signals, &info, sizeof(info)) == sizeof(info) &&
 		    info.ssi_signo != SIGCHLD && !kill_at) {
 			kill(pid, SIGTERM);
-			kill_at = util_now_ns() + KILL_NS;
+			kill_at = now_ns() + KILL_NS;
 		}
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			break;
-		if (kill_at && util_now_ns() > kill_at)
+		if (kill_at && now_ns() > kill_at)
 			kill(pid, SIGKILL);
 		if (l->probe >= 0)
 			probe(l);
@@ -194,7 +194,7 @@ static int run(struct launch *l, char **argv, const char *console_path, const ch
 		if (l->console < 0 || errors < 0)
 			return -errno;
 	}
-	l->start = util_now_ns();
+	l->start = now_ns();
 	pid = fork();
 	if (pid < 0)
 		return -errno;

@@ -11,6 +11,7 @@
 #include "guest-tests/bench/pattern.h"
 #include "guest-tests/bench/util.h"
 #include "guest-tests/bench/slot.h"
+#include "vmm/base/util.h"
 
 #define SWEEP_NS 50000000u /* how often timeouts and the stop flag are looked at */
 #define BACKOFF_NS \
@@ -133,7 +134,7 @@ static int worker_loop(struct worker *w)
 	int n;
 
 	for (;;) {
-		now = util_now_ns();
+		now = now_ns();
 		if (!w->measure_from && now >= w->warm_end) {
 			w->bytes_at_start = worker_delivered(w);
 			w->measure_from = now;
@@ -243,7 +244,7 @@ static void merge(struct load_result *into, const struct load_result *from)
 int load_run(const struct client_opts *o, const atomic_int *stop, struct load_result *r)
 {
 	struct worker *workers = calloc(o->threads, sizeof(*workers));
-	uint64_t start = util_now_ns(), files = util_raise_file_limit();
+	uint64_t start = now_ns(), files = util_raise_file_limit();
 	uint32_t made = 0, running = 0;
 	int rc = workers ? 0 : -ENOMEM;
 

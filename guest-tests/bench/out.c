@@ -32,11 +32,6 @@ void out_number(struct out *o, const char *key, double value, int decimals)
 		snprintf(f->text, sizeof(f->text), "%.*f", decimals, value);
 }
 
-void out_null(struct out *o, const char *key)
-{
-	add(o, key, OUT_NULL);
-}
-
 static int flushed(FILE *f)
 {
 	return fflush(f) || ferror(f) ? -EIO : 0;

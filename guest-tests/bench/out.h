@@ -24,7 +24,6 @@ struct out {
 /* Add one result. Text longer than OUT_MAX_TEXT is cut; a number that is not finite becomes null. */
 void out_text(struct out *o, const char *key, const char *text);
 void out_number(struct out *o, const char *key, double value, int decimals);
-void out_null(struct out *o, const char *key);
 
 /*
  * Write all results: one "key value" line each, one JSON object on one line, or one

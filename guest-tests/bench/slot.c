@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "guest-tests/bench/pattern.h"
-#include "guest-tests/bench/util.h"
 #include "guest-tests/bench/slot.h"
+#include "vmm/base/util.h"
 
 #define STREAM_BURST  8	 /* sends or receives per event: the clock is looked at in between */
 #define SOURCE_TRIES  64 /* busy source ports skipped per connection */
@@ -64,7 +64,7 @@ void slot_fail(struct worker *w, struct slot *s, int why)
 	slot_close(w, s);
 	w->busy--;
 	s->state = IDLE;
-	s->touched = util_now_ns();
+	s->touched = now_ns();
 	s->next = NULL;
 	*w->resting_tail = s;
 	w->resting_tail = &s->next;
@@ -73,7 +73,7 @@ void slot_fail(struct worker *w, struct slot *s, int why)
 static void slot_done(struct worker *w, struct slot *s)
 {
 	static const struct linger reset = { .l_onoff = 1 };
-	uint64_t now = util_now_ns();
+	uint64_t now = now_ns();
 	uint64_t to = w->measure_to ? w->measure_to : w->end;
 	bool in_window = w->measure_from && !w->measure_to;
 
@@ -177,7 +177,7 @@ static void slot_send(struct worker *w, struct slot *s)
 		}
 		/* A closed-loop rr measures round trips, not the one connect before them. */
 		if (s->fresh && w->o->test == TEST_RR && !w->o->rate)
-			s->intended = util_now_ns();
+			s->intended = now_ns();
 		s->fresh = false;
 		s->sent += (uint32_t)n;
 	}
@@ -279,7 +279,7 @@ static void slot_stream(struct worker *w, struct slot *s, uint32_t events)
 			return;
 		}
 		s->bytes += (uint64_t)n;
-		s->touched = util_now_ns();
+		s->touched = now_ns();
 	}
 }
 

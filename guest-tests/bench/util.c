@@ -1,19 +1,10 @@
-/* Small things that client and server share: the clock, the descriptor limit, messages. */
+/* What client and server share: the descriptor limit, messages. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "guest-tests/bench/util.h"
 #include "vmm/base/log.h"
-
-uint64_t util_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 uint64_t util_raise_file_limit(void)
 {
