@@ -2,6 +2,7 @@
 #include "vmm/job.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -87,6 +88,20 @@ static void hear_wake(void)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/*
+ * A parent has made @fd's file non-blocking, which is not ours to change: wait as the call would have, until a signal.
+ * A terminal may have less room than it says.
+ */
+static void wait_until(int fd, short ready)
+{
+	struct pollfd p = { .fd = fd, .events = ready };
+
+	if (poll(&p, 1, 0) == 1)
+		poll(NULL, 0, 1);
+	else
+		poll(&p, 1, -1);
+}
+
 /* ---- output: the ring, and the thread that empties it ---- */
 
 /* @len bytes out of the ring; under the lock, and they are there. */
@@ -146,6 +161,8 @@ static void write_some(struct job *j, int *fd, uint64_t *count, uint32_t stream)
 		n = write(*fd, from, part);
 		const int err = errno;
 
+		if (n < 0 && err == EAGAIN)
+			wait_until(*fd, POLLOUT);
 		pthread_mutex_lock(&j->lock);
 		if (n < 0 && err != EINTR && err != EAGAIN)
 			lose_stream(j, fd, stream, err);
@@ -280,6 +297,8 @@ static void read_input(void *arg)
 		n = read(j->in_fd, buf, MIN(room, sizeof(buf)));
 		const int err = errno;
 
+		if (n < 0 && err == EAGAIN)
+			wait_until(j->in_fd, POLLIN);
 		pthread_mutex_lock(&j->lock);
 		if (n > 0) {
 			memcpy(j->input + j->input_len, buf, (size_t)n);

@@ -2,8 +2,8 @@
  * The host's half of a job: what the agent in the guest (vmm/base/jobproto.h) says is carried to this process's standard
  * output and error, this process's standard input to the command, signals to its process group.
  *
- * The streams are written and read by two threads of their own with plain, blocking calls: a reader that does not read
- * stops the job, and nothing else. Output comes out in the order in which it came in, the end of the command last.
+ * The streams are written and read by two threads of their own with plain, blocking calls (where a parent has made them
+ * non-blocking they are waited for): a reader that does not read stops the job, and nothing else. Output comes out in the order in which it came in, the end of the command last.
  * The port (devices/virtio/console.h) is served on the main loop; job_output() and job_input() never block.
  */
 #ifndef VMM_JOB_H

@@ -5,10 +5,13 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vmm/base/test/messages.h"
@@ -386,6 +389,59 @@ static void a_stuck_reader_does_not_hold_up_the_end(void **state)
 		job_create(&f->job, f->loop, &f->env, f->in[0], f->out[1], f->err[1], &ops, f), 0);
 }
 
+/* The job's thread of that name waits for its stream, in poll(2). */
+static void await_waiting(const char *name)
+{
+	glob_t all;
+	int call = -1;
+
+	assert_int_equal(glob("/proc/self/task/*", 0, NULL, &all), 0);
+	for (size_t i = 0; call != SYS_poll; i = (i + 1) % all.gl_pathc) {
+		char path[64], comm[16] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/comm", all.gl_pathv[i]);
+		f = fopen(path, "re");
+		assert_true(f && fscanf(f, "%15s", comm) == 1 && !fclose(f));
+		if (strcmp(comm, name))
+			continue;
+		snprintf(path, sizeof(path), "%s/syscall", all.gl_pathv[i]);
+		f = fopen(path, "re");
+		if (!f || fscanf(f, "%d", &call) != 1) /* it runs */
+			call = -1;
+		assert_true(f && !fclose(f));
+	}
+	globfree(&all);
+}
+
+/* A parent may have made the streams non-blocking: they are waited for all the same, not asked again and again. */
+static void streams_that_do_not_block_are_waited_for(void **state)
+{
+	static uint8_t frame[JOB_FRAME_MAX], back[4 * JOB_FRAME_MAX];
+	struct fixture *f = *state;
+	uint32_t value;
+	size_t len;
+
+	fcntl(f->out[1], F_SETFL, O_NONBLOCK);
+	fcntl(f->in[0], F_SETFL, O_NONBLOCK);
+	assert_int_equal(write(f->in[1], "1", 1), 1); /* the read that was begun before ends */
+	assert_int_equal(to_agent(f, frame, &len), JOB_IN);
+	await_waiting("job.in");
+	assert_int_equal(write(f->in[1], "2", 1), 1);
+	assert_int_equal(to_agent(f, frame, &len), JOB_IN);
+	assert_int_equal(frame[0], '2');
+	memset(frame, 'x', sizeof(frame));
+	for (int i = 0; i < 4; i++) /* twice what the pipe holds */
+		from_agent(f, JOB_OUT, frame, sizeof(frame));
+	await_waiting("job.out");
+	read_all(f->out[0], back, sizeof(back));
+	assert_int_equal(back[sizeof(back) - 1], 'x');
+	exit_with(f, 0, 0);
+	await_end(f);
+	assert_int_equal(job_end(f->job, &value), JOB_END_STATUS);
+	assert_int_equal(job_counters(f->job)->lost_bytes, 0);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -403,6 +459,7 @@ int main(void)
 		test(an_agent_that_gives_up_is_no_end_of_the_command),
 		test(what_is_no_frame_ends_the_job),
 		test(a_stuck_reader_does_not_hold_up_the_end),
+		test(streams_that_do_not_block_are_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
