@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,11 +190,12 @@ static int check_route(struct doctor *d)
 {
 	FILE *f = fopen(at(d, "/proc/net/route"), "re");
 	char line[256], name[IFNAMSIZ];
-	unsigned int to, flags;
+	unsigned int to, flags, mask;
 	int ret = -ENETUNREACH;
 
 	while (f && ret && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%15s %x %*x %x", name, &to, &flags) == 3 && !to && flags & 1)
+		if (sscanf(line, "%15s %x %*x %x %*d %*d %*d %x", name, &to, &flags, &mask) == 4 &&
+		    !to && !mask && (flags & (RTF_UP | RTF_REJECT)) == RTF_UP)
 			ret = found(d, "by %s", name);
 	if (f)
 		fclose(f);
@@ -214,27 +216,72 @@ static void no_tap(const char *name, int err)
 		  help);
 }
 
-/* A tap is made, or opened if @net names one, and let go of. */
-static int check_tap(struct doctor *d)
+/*
+ * The tap in @net, which is as run takes it: NAME, or KEY=VALUE, and more of them. Its name, "" where the kernel picks
+ * one, NULL where it is no tap; the copy at *@list holds it.
+ */
+static const char *tap_in(const char *net, char **list)
 {
-	const bool named = strcmp(d->net, "none") && strcmp(d->net, "passt");
-	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	const char *node = at(d, "/dev/net/tun");
-	const int fd = open(node, O_RDWR | O_CLOEXEC);
-	int ret = fd < 0 ? -errno : 0;
+	char *rest = *list = strdup(net), *word;
+	const char *name = NULL;
 
+	for (bool first = true; (word = strsep(&rest, ",")); first = false)
+		if (!strncmp(word, "tap=", 4))
+			name = word + 4;
+		else if (first && !strchr(word, '='))
+			name = word;
+		else if (!name && !strncmp(word, "bridge=", 7))
+			name = "";
+	return name;
+}
+
+/* Made, or opened if it is there, as one of its queues. */
+static int try_tap(int fd, const char *name)
+{
+	static const short flags[] = { 0, IFF_MULTI_QUEUE };
+	int ret = -EINVAL;
+
+	for (unsigned int i = 0; ret == -EINVAL && i < ARRAY_SIZE(flags); i++) {
+		struct ifreq ifr = { .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
+							  flags[i]) };
+
+		snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+		ret = ioctl(fd, TUNSETIFF, &ifr) < 0 ? -errno : 0;
+	}
+	return ret;
+}
+
+static int check_named_tap(struct doctor *d, const char *name)
+{
+	static const struct option interface = { "tap", OPTION_INTERFACE };
+	const char *node = at(d, "/dev/net/tun"), *valid;
+	int fd, ret;
+
+	if (*name && option_set(&interface, &valid, 0, name))
+		return -EINVAL;
+	fd = open(node, O_RDWR | O_CLOEXEC);
+	ret = fd < 0 ? -errno : 0;
 	if (ret)
 		return log_fail(ret, "cannot open %s: %s (%s)", node, strerror(-ret),
 				ret == -EACCES ? "sudo chmod 0666 /dev/net/tun"
 					       : "sudo modprobe tun");
-	if (named)
-		snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", d->net);
-	if (ioctl(fd, TUNSETIFF, &ifr) < 0)
-		ret = -errno;
+	ret = try_tap(fd, name);
 	close(fd);
 	if (!ret)
-		return found(d, "%s", named ? d->net : "taps can be made");
-	no_tap(named ? d->net : "", -ret);
+		return found(d, "%s", *name ? name : "taps can be made");
+	no_tap(name, -ret);
+	return ret;
+}
+
+static int check_tap(struct doctor *d)
+{
+	const bool wanted = strcmp(d->net, "none") && strcmp(d->net, "passt");
+	char *list = NULL;
+	const char *name = wanted ? tap_in(d->net, &list) : "";
+	const int ret =
+		name ? check_named_tap(d, name) : found(d, "not needed: --net %s is none", d->net);
+
+	free(list);
 	return ret;
 }
 

@@ -63,7 +63,8 @@ static int setup(void **state)
 	shell("printf 'kernel/%s.ko\\n' virtio_pci virtio_mmio virtio_console virtiofs overlay virtio_net"
 	      " >lib/modules/" RELEASE "/modules.builtin");
 	shell("printf 'MemTotal: 9 kB\\nMemAvailable:  2097152 kB\\n' >proc/meminfo");
-	shell("printf 'Iface Destination Gateway Flags\\nlo 0000007F 0 0001\\neth7 00000000 0100000A 0003\\n' >proc/net/route");
+	shell("printf 'Iface Destination Gateway Flags RefCnt Use Metric Mask\\nlo 0000007F 0 0001 0 0 0 000000FF\\n"
+	      "eth7 00000000 0100000A 0003 0 0 0 00000000\\n' >proc/net/route");
 	memcpy(header + 0x202, "HdrS", 4);
 	header[0x20e] = 0x80; /* its version stands at 0x280 */
 	strcpy((char *)header + 0x280, RELEASE " (someone) #1");
@@ -241,6 +242,10 @@ static void what_only_a_network_needs(void **state)
 		  "(sudo ip route add default" },
 		{ "sed -i s/0003/0002/ proc/net/route", "route", "passt", "none",
 		  "no default route" },
+		{ "sed -i s/0003/0201/ proc/net/route", "route", "passt", "none",
+		  "no default route" }, /* an unreachable one */
+		{ "sed -i 's/00000000$/00000080/' proc/net/route", "route", "passt", "none",
+		  "no default route" }, /* one half of all addresses */
 		{ "rm proc/net/route", "route", "passt", "none", "no default route" },
 		{ "rm dev/net/tun", "tap", "tap9", "passt", "(sudo modprobe tun)" },
 		{ "true", "tap", "tap9", "none", "(sudo ip tuntap add tap" },
@@ -265,6 +270,31 @@ static void what_only_a_network_needs(void **state)
 		    !strstr(line(bad[i].name), bad[i].says) ||
 		    !strstr(line(bad[i].name), "; for --net "))
 			fail_msg("after '%s', without need: %s", bad[i].breaks, text);
+	}
+}
+
+/* The tap of the test's host cannot be opened, and the message has its name. */
+static void the_tap_is_named_as_for_run(void **state)
+{
+	static const struct {
+		const char *options, *says;
+	} nets[] = {
+		{ "--net tap9", "FAIL cannot open tap tap9: " },
+		{ "--net tap9,ip=10.0.0.2/24,gw=10.0.0.1", "FAIL cannot open tap tap9: " },
+		{ "--net mtu=9000,tap=tap9", "FAIL cannot open tap tap9: " },
+		{ "--net bridge=br0", "FAIL cannot make a tap: " },
+		{ "--net tap=tap9,bridge=br0", "FAIL cannot open tap tap9: " },
+		{ "--net fd=3", "ok not needed: --net fd=3 is none" },
+		{ "--net macvtap=eth0", "ok not needed" },
+		{ "--net a234567890123456", "FAIL bad value 'a234567890123456' for tap: expected" },
+		{ "--net tap=a/b", "FAIL bad value 'a/b' for tap: expected" },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(nets); i++) {
+		examine(nets[i].options);
+		if (strncmp(line("tap"), nets[i].says, strlen(nets[i].says)))
+			fail_msg("%s: %s", nets[i].options, line("tap"));
 	}
 }
 
@@ -320,6 +350,7 @@ int main(void)
 		test(compressed_modules_without_their_program),
 		test(no_folder_of_modules_is_no_verdict),
 		test(what_only_a_network_needs),
+		test(the_tap_is_named_as_for_run),
 		test(a_kernel_without_a_sandbox_is_noted),
 		test(no_vhost_is_noted),
 		test(help_and_bad_words),

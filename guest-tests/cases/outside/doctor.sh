@@ -52,7 +52,8 @@ user_doctor_tap()
 {
 	[ -w /dev/net/tun ] || skip '/dev/net/tun is not ours to open'
 	vmm 125 doctor --net tap1 # made and gone again: as run would
-	line ok tap tap1 && [ ! -e /sys/class/net/tap1 ] && vmm 125 doctor --net lo && line FAIL tap 'an interface that is no tap'
+	line ok tap tap1 && [ ! -e /sys/class/net/tap1 ] && vmm 125 doctor --net lo && line FAIL tap 'an interface that is no tap' || return
+	ip tuntap add tap2 mode tap multi_queue && vmm 125 doctor --net tap2,ip=10.0.0.2/24 && line ok tap tap2 && ip link del tap2
 }
 user_doctor_words() { cannot "nearest is 'kernel'" doctor --kernal x && cannot "unexpected argument 'x'" doctor x && vmm 0 doctor --help; }
 user_doctor_full_output() { timeout 60 "$minivmm" doctor --help >/dev/full 2>"$tmp/err" </dev/null; [ $? -eq 125 ] && says 'No space left'; }
