@@ -346,7 +346,10 @@ static void handle_is_gone(void *arg, struct inode *inode)
 	inode_put(((struct fuse *)arg)->inodes, inode);
 }
 
-/* As many descriptors as this process may have; half for files that the guest opens, a quarter for others. */
+/*
+ * As many descriptors as this process may have; half for files that the guest opens, a quarter for others: of each share,
+ * and of all together half for others.
+ */
 static unsigned int descriptors(void)
 {
 	struct rlimit lim;
@@ -373,7 +376,8 @@ int fuse_create(struct fuse **out, const char *dir, bool writable)
 	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	f->root_fd = fd;
 	ret = fd < 0 ? -errno
-		     : inode_table_create(&f->inodes, fd, MIN(fds / 4, MAX_CACHED), MAX_INODES);
+		     : inode_table_create(&f->inodes, fd, MIN(fds / 4, MAX_CACHED), (int)(fds / 2),
+					  MAX_INODES);
 	if (!ret)
 		ret = handle_table_create(&f->handles, fds / 2, handle_is_gone, f);
 	if (ret) {

@@ -43,6 +43,7 @@ struct inode_table {
 	unsigned int nr_slots, max_slots, first_free, nr_nodes;
 	struct node *oldest, *newest;
 	unsigned int nr_fds, max_fds;
+	int top_fd;
 	uint64_t device[MAX_DEVICES];
 	unsigned int nr_devices;
 };
@@ -165,10 +166,13 @@ static void unuse(struct inode_table *t, struct node *n)
 
 static void set_fd(struct inode_table *t, struct node *n, int fd)
 {
+	/* Where all tables together have many, one goes for each that comes. */
+	const unsigned int most = fd < t->top_fd ? t->max_fds : MIN(t->nr_fds, t->max_fds);
+
 	/* A kept one goes only where nothing else is left: its file is stale then. */
 	for (int kept = 0; kept < 2; kept++)
-		for (struct node *old = t->oldest, *next; old && t->nr_fds >= t->max_fds;
-		     old = next) {
+		for (struct node *old = t->oldest, *next;
+		     old && t->nr_fds >= (kept ? t->max_fds : most); old = next) {
 			next = old->newer;
 			if (old->kept == kept) {
 				out_of_line(t, old);
@@ -306,7 +310,7 @@ static int walk(struct inode_table *t, struct node *n)
 
 /* ---- verbs ---- */
 
-int inode_table_create(struct inode_table **out, int root_fd, unsigned int max_fds,
+int inode_table_create(struct inode_table **out, int root_fd, unsigned int max_fds, int top_fd,
 		       unsigned int max_inodes)
 {
 	struct inode_table *t = calloc(1, sizeof(*t));
@@ -316,6 +320,7 @@ int inode_table_create(struct inode_table **out, int root_fd, unsigned int max_f
 	if (!ret) {
 		pthread_mutex_init(&t->lock, NULL);
 		t->max_fds = max_fds;
+		t->top_fd = top_fd;
 		t->max_slots = max_inodes;
 		t->nr_buckets = BUCKETS_MIN;
 		t->bucket = calloc(t->nr_buckets, sizeof(*t->bucket));

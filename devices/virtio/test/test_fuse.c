@@ -305,6 +305,42 @@ static void a_guest_may_know_more_files_than_there_are_descriptors(void **state)
 	setrlimit(RLIMIT_NOFILE, &lim); /* as root */
 }
 
+/* Each share alone would stay within the limit. */
+static void shares_have_the_descriptors_together(void **state)
+{
+	struct fixture *f = *state;
+	struct fuse *share[8];
+	struct rlimit lim, small = { 64, 64 };
+	uint64_t inodes, fds;
+	char name[16];
+
+	getrlimit(RLIMIT_NOFILE, &lim);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &small), 0);
+	for (unsigned int i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		put_file(name, "");
+	}
+	for (unsigned int s = 0; s < ARRAY_SIZE(share); s++) {
+		start_share(f, true);
+		share[s] = f->fuse;
+		f->fuse = NULL;
+	}
+	for (unsigned int i = 0; i < 20 * ARRAY_SIZE(share); i++) {
+		snprintf(name, sizeof(name), "f%u", i % 20);
+		f->fuse = share[i / 20];
+		node(f, FUSE_ROOT_ID, name);
+	}
+	for (unsigned int s = 0; s < ARRAY_SIZE(share); s++) {
+		fuse_usage(share[s], &inodes, &fds);
+		assert_int_equal(inodes, 21);
+		if (s)
+			fuse_destroy(share[s]);
+	}
+	f->fuse = share[0];
+	lim.rlim_cur = MIN(lim.rlim_max, (rlim_t)1024);
+	setrlimit(RLIMIT_NOFILE, &lim); /* as root */
+}
+
 static void mounts_below_have_numbers_of_their_own_and_proc_is_hidden(void **state)
 {
 	struct fixture *f = *state;
@@ -452,6 +488,7 @@ int main(void)
 		test(a_forgotten_number_is_stale),
 		test(a_file_replaced_on_the_host_is_stale_and_then_the_new_one),
 		test(a_guest_may_know_more_files_than_there_are_descriptors),
+		test(shares_have_the_descriptors_together),
 		test(every_request_cut_short_is_refused),
 		test(no_answer_is_longer_than_its_room),
 		test(an_unknown_verb_and_an_old_guest_are_told),
