@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "boot/file.h"
 #include "vmm/base/log.h"
 
 #define MAX_MODULE ((size_t)64 << 20) /* bytes, unpacked */
@@ -107,10 +108,11 @@ static int read_builtin(struct folder *f)
 {
 	char line[512], path[4096];
 	FILE *file;
-	int ret = 0;
+	int fd, ret = 0;
 
 	snprintf(path, sizeof(path), "%s/modules.builtin", f->dir);
-	file = fopen(path, "re");
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is not waited for */
+	file = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!file)
 		return 0; /* nothing is known to be built in */
 	while (!ret && fgets(line, sizeof(line), file)) {
@@ -185,14 +187,13 @@ static int unpack(const char *program, int file, struct module *m)
 
 static int load(const struct file *f, struct module *m)
 {
-	const int fd = open(f->path, O_RDONLY | O_CLOEXEC);
-	int ret;
+	struct boot_file file;
+	int ret = boot_file_open(&file, "kernel module", f->path);
 
-	if (fd < 0)
-		ret = -errno;
-	else
-		ret = f->packing->program ? unpack(f->packing->program, fd, m) : read_all(fd, m);
-	close_fd(fd);
+	if (ret)
+		return ret;
+	ret = f->packing->program ? unpack(f->packing->program, file.fd, m) : read_all(file.fd, m);
+	boot_file_close(&file);
 	if (ret == -ENOEXEC)
 		log_error(
 			"cannot unpack kernel module '%s': this host has no %s (sudo apt-get install %s)",

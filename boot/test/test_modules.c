@@ -140,6 +140,7 @@ static void what_is_wrong_is_said(void **state)
 	static const char *const deep[] = { "wants", NULL };
 	static const char *const text[] = { "text", NULL };
 	static const char *const packed[] = { "packed", NULL };
+	static const char *const fifo[] = { "fifo", NULL };
 	char path[128];
 	struct modules m;
 	FILE *f;
@@ -166,6 +167,13 @@ static void what_is_wrong_is_said(void **state)
 	fclose(f);
 	assert_int_equal(modules_pick(&m, dir, packed), -EBADMSG);
 	assert_said("packed.ko.gz");
+	/* None of the folder's files is waited for. */
+	snprintf(path, sizeof(path), "%s/modules.builtin", dir);
+	assert_int_equal(mkfifo(path, 0644), 0);
+	snprintf(path, sizeof(path), "%s/kernel/fifo.ko", dir);
+	assert_int_equal(mkfifo(path, 0644), 0);
+	assert_int_equal(modules_pick(&m, dir, fifo), -EINVAL);
+	assert_said("fifo.ko': it is not a regular file");
 	assert_int_equal(modules_pick(&m, "/nonexistent", missing), -ENOENT);
 	assert_null(m.module);
 }
