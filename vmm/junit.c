@@ -13,6 +13,7 @@
 #include "vmm/base/log.h"
 #include "vmm/base/recent.h"
 #include "vmm/base/sink.h"
+#include "vmm/base/utf8.h"
 #include "vmm/status.h"
 
 #define NAME_MAX_BYTES 1000u /* of the command, as the test case's name */
@@ -34,22 +35,10 @@ struct junit {
 /* The length of the character at @s, one that XML can have; 0: it is none. */
 static size_t character(const uint8_t *s, size_t len)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	const size_t n = s[0] < 0x80	   ? 1
-			 : s[0] >> 5 == 6  ? 2
-			 : s[0] >> 4 == 14 ? 3
-			 : s[0] >> 3 == 30 ? 4
-					   : 0;
-	uint32_t c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
+	uint32_t c;
+	const size_t n = utf8_decode(s, len, &c);
 
-	if (!n || n > len)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if (s[i] >> 6 != 2)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) || (c & 0xfffe) == 0xfffe)
+	if (!n || (c & 0xfffe) == 0xfffe)
 		return 0;
 	return c >= ' ' || c == '\n' || c == '\r' || c == '\t' ? n : 0;
 }

@@ -7,10 +7,12 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vmm/base/sink.h"
+#include "vmm/base/terminal.h"
 
 #define QUEUE_SIZE (16 * KIB)
 
@@ -73,20 +75,40 @@ static void lose(uint64_t lines)
 
 #define PREFIX "minivmm: "
 
+#define CUT " ... "
+
+/* Of @m bytes as many as fit, without those in their midst: what is wrong, and what would help, stands at the end. */
+static size_t cut(char *to, size_t room, size_t m, const char *fmt, va_list ap)
+{
+	const size_t half = (room - strlen(CUT)) / 2;
+	char *all = malloc(m + 1);
+
+	if (!all)
+		return strlen(to);
+	vsnprintf(all, m + 1, fmt, ap);
+	memcpy(to + half, CUT, strlen(CUT));
+	memcpy(to + half + strlen(CUT), all + m - half, half);
+	free(all);
+	return 2 * half + strlen(CUT);
+}
+
 /* The line without its end. */
 static size_t format(char *line, size_t room, const char *fmt, va_list ap)
 {
 	size_t n = (size_t)snprintf(line, room, PREFIX);
-	int m = vsnprintf(line + n, room - n, fmt, ap);
+	const size_t left = room - n - (place ? MIN(strlen(place) + 2, room / 2) : 0);
+	va_list again;
+	int m;
 
-	if (m > 0)
-		n += MIN((size_t)m, room - n - 1);
+	va_copy(again, ap);
+	m = vsnprintf(line + n, left, fmt, ap);
+	if (m >= 0)
+		n += (size_t)m < left ? (size_t)m : cut(line + n, left, (size_t)m, fmt, again);
+	va_end(again);
 	if (place)
 		n += MIN((size_t)snprintf(line + n, room - n, ", %s", place), room - n - 1);
-	/* Names and a guest's words may have anything in them, which a terminal would obey. */
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			line[i] = line[i] == '\n' || line[i] == '\t' ? ' ' : '?';
+	/* Names and a guest's words may have anything in them. */
+	terminal_make_plain(line, n);
 	return n;
 }
 

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/base/terminal.h"
+
 #define FLAGS (O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
 /* Another door to the same terminal or pipe, or -1. The master of a pseudo-terminal would give a new one. */
@@ -78,16 +80,6 @@ int sink_wait(const struct sink *s, unsigned int ms)
 	return n > 0 ? 0 : n < 0 ? -errno : -EAGAIN;
 }
 
-/* Whether the bytes may change how a terminal behaves: more than lines, tabs, bells and letters. */
-static bool has_controls(const uint8_t *bytes, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((bytes[i] < ' ' && !memchr("\a\b\t\n\r", bytes[i], 5) && bytes[i]) ||
-		    (bytes[i] >= 0x80 && bytes[i] < 0xa0))
-			return true;
-	return false;
-}
-
 size_t sink_write(struct sink *s, const void *bytes, size_t len, unsigned int ms)
 {
 	const uint64_t deadline = ms ? now_ns() + ms * 1000000ull : 0;
@@ -114,7 +106,7 @@ size_t sink_write(struct sink *s, const void *bytes, size_t len, unsigned int ms
 			break;
 		}
 		if (s->terminal && !s->controls)
-			s->controls = has_controls((const uint8_t *)from, (size_t)n);
+			s->controls = terminal_obeys(from, (size_t)n);
 		from += n;
 		left -= (size_t)n;
 		if (s->room != UINT64_MAX)

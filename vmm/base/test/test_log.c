@@ -28,6 +28,9 @@ static void test_lines(void **state)
 	log_set_verbose(false);
 	log_warn("%s", "");
 	log_warn("%s", "\033[31m\r\t\x7f\xc3\xbc");
+	log_warn("%s", "\xc2\x9b"
+		       "1m\x9b"
+		       "1m\xc2\xa0\xe2\x82\xac\xe2\x82\xff");
 	log_set_place("in line 1");
 	log_warn("a");
 	log_set_place(NULL);
@@ -35,6 +38,7 @@ static void test_lines(void **state)
 	assert_string_equal(messages_end(), "minivmm: cannot open 'a b'\nminivmm: 5\n"
 					    "minivmm: raw\r\nminivmm: \n"
 					    "minivmm: ?[31m? ?\xc3\xbc\n"
+					    "minivmm: ??1m?1m\xc2\xa0\xe2\x82\xac\xe2?\xff\n"
 					    "minivmm: a, in line 1\nminivmm: b\n");
 }
 
@@ -86,6 +90,25 @@ static void test_long_lines(void **state)
 				assert_int_equal(len, 9 + n + 1 + raw);
 		}
 	log_set_raw_terminal(false);
+}
+
+/* However long a name is, what is wrong with it is said, and where. */
+static void test_long_names(void **state)
+{
+	static char name[100000];
+	const char *said;
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	messages_begin();
+	log_set_place("in line 1");
+	log_error("cannot open kernel '%s': no such file", name);
+	log_set_place(NULL);
+	said = messages_end();
+	assert_int_equal(strncmp(said, "minivmm: cannot open kernel 'xxx", 31), 0);
+	assert_non_null(strstr(said, "xxx ... xxx"));
+	assert_non_null(strstr(said, "xxx': no such file, in line 1\n"));
+	assert_true(strlen(said) <= 1024);
 }
 
 static void *speak(void *arg)
@@ -140,7 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),	   cmocka_unit_test(test_hook),
 		cmocka_unit_test(test_long_lines), cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_due),
+		cmocka_unit_test(test_due),	   cmocka_unit_test(test_long_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
