@@ -14,10 +14,10 @@
 
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
+#include "vmm/base/terminal.h"
 #include "vmm/fault.h"
 
-#define ESCAPE	 1  /* Ctrl-A */
-#define RESET_MS 50 /* for a terminal to take its reset */
+#define ESCAPE 1 /* Ctrl-A */
 
 struct console {
 	struct loop *loop;
@@ -197,31 +197,6 @@ static void make_raw(struct console *c)
 	set_modes(c, &c->raw_modes);
 }
 
-/*
- * Undo what escape sequences may have changed, for xterm and its kin; the Linux console ignores what it
- * does not know. The position of the cursor and the text stay.
- */
-/* clang-format off */
-#define CSI  "\033["
-#define SAVE "\033" "7"
-#define LOAD "\033" "8"
-static const char reset_sequence[] =
-	"\x18\033\\"				/* an unfinished sequence or string ends */
-	SAVE CSI "?1049l"			/* the ordinary screen; on it already, the cursor stays */
-	CSI "!p" CSI "0m"			/* soft reset; colours and attributes */
-	SAVE CSI "?69l" CSI "r" LOAD		/* the whole screen scrolls; the cursor stays */
-	"\033(B\033)0\017"			/* letters are letters */
-	CSI "2l" CSI "4l" CSI "20l"		/* keyboard unlocked, overwriting, LF alone */
-	CSI "?1l" "\033>" CSI "?5l" CSI "?45l"	/* cursor keys, keypad, no reverse video or wrap */
-	CSI "?9l" CSI "?1000l" CSI "?1001l" CSI "?1002l" CSI "?1003l" CSI "?1004l"	/* mouse, focus */
-	CSI "?1005l" CSI "?1006l" CSI "?1015l" CSI "?1016l"
-	CSI "?2004l" CSI "?2026l" CSI "=0u" CSI ">4m"	/* paste, held-back output, keys */
-	CSI "0 q" CSI "?7h" CSI "?8h" CSI "?25h";	/* the cursor's shape, wrap, repeat, visible */
-#undef CSI
-#undef SAVE
-#undef LOAD
-/* clang-format on */
-
 static void restore_terminal(struct console *c)
 {
 	set_modes(c, &c->saved);
@@ -229,7 +204,7 @@ static void restore_terminal(struct console *c)
 		log_set_raw_terminal(false);
 	c->out.room = UINT64_MAX;
 	if (c->out.controls)
-		sink_write(&c->out, reset_sequence, strlen(reset_sequence), RESET_MS);
+		sink_write(&c->out, terminal_reset, strlen(terminal_reset), TERMINAL_RESET_MS);
 }
 
 /* Another thread may be writing: what it has begun may follow, but no more of it. */
@@ -324,7 +299,7 @@ int console_create(struct console **out, const struct console_options *options, 
 		free(c);
 		return ret;
 	}
-	if (!options->where && have_input()) {
+	if (!options->where && !options->fd && have_input()) {
 		c->open = true;
 		c->in_fd = reopen_input();
 		make_raw(c);
@@ -340,7 +315,7 @@ int console_open(struct console *c)
 	int ret;
 
 	if (!where) {
-		sink_init(&c->out, STDOUT_FILENO);
+		sink_init(&c->out, c->options->fd ? c->options->fd : STDOUT_FILENO);
 		return 0;
 	}
 	if (!strcmp(where, "none"))

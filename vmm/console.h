@@ -24,6 +24,7 @@ struct console;
 struct console_options {
 	const char *where; /* NULL: standard input and output; "none"; or a file to write to */
 	uint64_t max;	   /* bytes that the file may get, or 0 */
+	int fd;		   /* instead, where it is not 0: open, to write to */
 };
 
 /* The option --console, for the machine's table; @at is a struct console_options. */

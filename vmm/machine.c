@@ -143,17 +143,15 @@ static void on_signal(void *arg, int signo)
 		break;
 	case SIGTSTP:
 		console_pause(m->console);
+		supervisor_pause(m->supervisor);
 		signals_stop_here();
-		console_resume(m->console);
-		break;
+		/* fall through */
 	case SIGCONT:
 		console_resume(m->console);
-		if (m->supervisor)
-			supervisor_resume(m->supervisor);
+		supervisor_resume(m->supervisor);
 		break;
 	case SIGWINCH:
-		if (m->supervisor)
-			supervisor_resize(m->supervisor);
+		supervisor_resize(m->supervisor);
 		break;
 	default:
 		if (m->supervisor && supervisor_signal(m->supervisor, (uint32_t)signo))
@@ -298,7 +296,7 @@ static int add_supervisor(struct machine *m)
 	if (ret)
 		return ret;
 	m->ending.supervisor = m->supervisor;
-	m->console_options = (struct console_options){ .where = supervisor_console(m->supervisor) };
+	m->console_options = (struct console_options){ .fd = supervisor_console(m->supervisor) };
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vmm/config.h"
@@ -38,6 +39,25 @@ static void limit_stacks(void)
 	if (!pthread_attr_setstacksize(&attr, 256 * KIB))
 		pthread_setattr_default_np(&attr);
 	pthread_attr_destroy(&attr);
+}
+
+#define STACK_MIN (128 * KIB) /* for this thread */
+
+/* A parent may have allowed less than we need. */
+static int want_stack(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur >= STACK_MIN)
+		return 0;
+	const struct rlimit wanted = { STACK_MIN, MAX(limit.rlim_max, (rlim_t)STACK_MIN) };
+
+	if (setrlimit(RLIMIT_STACK, &wanted) == 0)
+		return 0;
+	log_error("cannot run on a stack of %llu KiB (ulimit -s %llu)",
+		  (unsigned long long)(limit.rlim_cur / KIB),
+		  (unsigned long long)(STACK_MIN / KIB));
+	return -ENOMEM;
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context)
@@ -92,11 +112,15 @@ int main(int argc, char **argv)
 {
 	const uint64_t start_ns = now_ns();
 	static struct thread_signal_stack stack; /* main's own may be small (RLIMIT_STACK) */
-	struct config config;
+	static struct config config;
 	enum config_action action;
 
 	open_standard_descriptors();
 	log_open();
+	if (want_stack()) {
+		log_flush(1000);
+		return STATUS_CANNOT;
+	}
 	limit_stacks();
 	/* A reader that went away is an error of write(2), and a full file too, not our end. */
 	signal(SIGPIPE, SIG_IGN);

@@ -110,6 +110,8 @@ static int restrict_files(const struct sandbox *s, const struct thread *t)
 
 /* ---- going in ---- */
 
+#define MAX_FD 65536 /* of descriptors that are looked at one by one */
+
 /* For all threads to come. Takes CAP_SETPCAP: without it the set stays, and gives nothing to anybody. */
 static void bound_capabilities(void)
 {
@@ -171,6 +173,14 @@ static int confine(void *arg, const struct thread *thread)
 	return enter(arg, thread);
 }
 
+static void close_inherited_fd(int fd)
+{
+	const int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1;
+
+	if (flags >= 0 && !(flags & FD_CLOEXEC))
+		close(fd);
+}
+
 /*
  * What a careless parent left open is not for a guest to find. Until now it may have been opened by a path (/dev/fd/N).
  * All that we open, or are given by an option, is close-on-exec; what is not was there before us.
@@ -180,14 +190,13 @@ static void close_inherited(void)
 	DIR *dir = opendir("/proc/self/fd");
 	const struct dirent *e;
 
-	while (dir && (e = readdir(dir))) {
-		const int fd = atoi(e->d_name);
-
-		if (fd > STDERR_FILENO && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
-			close(fd);
-	}
+	while (dir && (e = readdir(dir)))
+		close_inherited_fd(atoi(e->d_name));
 	if (dir)
 		closedir(dir);
+	else /* no /proc, or no descriptor to spare */
+		for (int fd = 0; fd < MAX_FD; fd++)
+			close_inherited_fd(fd);
 }
 
 int sandbox_enter_main(struct sandbox *s)

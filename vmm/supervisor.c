@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+#include "vmm/base/terminal.h"
 #include "vmm/fault.h"
 #include "vmm/junit.h"
 #include "vmm/status.h"
@@ -27,6 +29,8 @@ struct supervisor {
 	struct sink log;
 	bool told; /* the command has had a signal */
 	bool raw; /* standard input is a terminal, all of whose keys are the command's; to be put back */
+	struct sink out;      /* standard output, should that be one */
+	atomic_bool controls; /* which has been sent more than plain lines */
 	struct termios saved, raw_modes;
 	pid_t group;
 	_Atomic bool timed_out;
@@ -70,7 +74,11 @@ static void on_end(void *arg)
 
 static void on_wrote(void *arg, const void *bytes, size_t len)
 {
-	junit_output(((struct supervisor *)arg)->config->junit, bytes, len);
+	struct supervisor *s = arg;
+
+	if (s->out.terminal && !s->controls)
+		s->controls = terminal_obeys(bytes, len);
+	junit_output(s->config->junit, bytes, len);
 }
 
 /* ---- the terminal ---- */
@@ -84,12 +92,17 @@ static void set_modes(struct supervisor *s, const struct termios *modes)
 	log_set_raw_terminal(modes == &s->raw_modes);
 }
 
+static void restore_terminal(struct supervisor *s)
+{
+	set_modes(s, &s->saved);
+	if (s->controls)
+		sink_write(&s->out, terminal_reset, strlen(terminal_reset), TERMINAL_RESET_MS);
+}
+
 static void on_fault(void *supervisor, int status)
 {
-	struct supervisor *s = supervisor;
-
 	(void)status;
-	set_modes(s, &s->saved);
+	restore_terminal(supervisor);
 }
 
 static void take_terminal(struct supervisor *s)
@@ -101,12 +114,20 @@ static void take_terminal(struct supervisor *s)
 	s->group = getpgrp();
 	s->raw = true;
 	set_modes(s, &s->raw_modes);
+	sink_init(&s->out, s->config->out);
 	fault_hook_add(on_fault, s);
+}
+
+void supervisor_pause(struct supervisor *s)
+{
+	if (s)
+		set_modes(s, &s->saved);
 }
 
 void supervisor_resume(struct supervisor *s)
 {
-	set_modes(s, &s->raw_modes);
+	if (s)
+		set_modes(s, &s->raw_modes);
 	supervisor_resize(s);
 }
 
@@ -114,7 +135,7 @@ void supervisor_resize(struct supervisor *s)
 {
 	struct winsize size;
 
-	if (s->raw && !ioctl(s->config->in, TIOCGWINSZ, &size))
+	if (s && s->raw && !ioctl(s->config->in, TIOCGWINSZ, &size))
 		job_resize(s->job, size.ws_row, size.ws_col);
 }
 
@@ -132,7 +153,7 @@ int supervisor_create(struct supervisor **out, const struct config_job *config, 
 	s->config = config;
 	s->ops = ops;
 	s->arg = arg;
-	s->log = SINK_NOWHERE;
+	s->log = s->out = SINK_NOWHERE;
 	if (config->log) {
 		ret = sink_open(&s->log, config->log);
 		if (ret)
@@ -162,9 +183,9 @@ void supervisor_begin(struct supervisor *s)
 	sink_begin(&s->log);
 }
 
-const char *supervisor_console(const struct supervisor *s)
+int supervisor_console(const struct supervisor *s)
 {
-	return tail_path(s->tail);
+	return tail_fd(s->tail);
 }
 
 size_t supervisor_output(void *supervisor, const struct iovec *iov, unsigned int n)
@@ -217,9 +238,10 @@ void supervisor_destroy(struct supervisor *s, int status)
 {
 	if (!s)
 		return;
-	set_modes(s, &s->saved);
-	fault_hook_remove(s);
 	job_destroy(s->job);
+	restore_terminal(s);
+	fault_hook_remove(s);
+	sink_close(&s->out);
 	if (s->tail && status == STATUS_NO_WORD)
 		tail_print(s->tail, LAST_LINES);
 	tail_destroy(s->tail);

@@ -29,8 +29,8 @@ int must_check supervisor_create(struct supervisor **out, const struct config_jo
 int supervisor_log(const struct supervisor *s);
 void supervisor_begin(struct supervisor *s);
 
-/* Where the serial port is to write: a path. */
-const char *supervisor_console(const struct supervisor *s);
+/* Where the serial port is to write: a descriptor, which stays the supervisor's. */
+int supervisor_console(const struct supervisor *s);
 
 /* The port's bytes, as job_output() and job_input(); in the form of struct virtio_console_ops. */
 size_t supervisor_output(void *supervisor, const struct iovec *iov, unsigned int n);
@@ -48,8 +48,9 @@ int supervisor_no_word(struct supervisor *s, const char *outcome);
 /* The guest wrote to its exit-status port, which is no verdict of a command: the status for that. From any thread. */
 int supervisor_reported(struct supervisor *s, uint8_t status);
 
-/* With a terminal: it has another size; or it may be ours again. */
+/* With a terminal: it has another size; it goes to others (SIGTSTP); it may be ours again. Safe on NULL. */
 void supervisor_resize(struct supervisor *s);
+void supervisor_pause(struct supervisor *s);
 void supervisor_resume(struct supervisor *s);
 
 /* At the end, when the loop is not running; @status is the machine's. Safe on NULL. */

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,7 +18,6 @@ struct tail {
 	int write_fd;
 	struct sink *log; /* or NULL; and how many bytes it did not take */
 	uint64_t lost;
-	char path[32];
 	struct recent kept;
 };
 
@@ -64,7 +62,6 @@ int tail_create(struct tail **out, struct loop *loop, struct sink *log)
 		t->write_fd = fd[1];
 		t->log = log;
 		t->watch = (struct loop_watch){ .fd = fd[0], .ready = on_output, .arg = t };
-		snprintf(t->path, sizeof(t->path), "/proc/self/fd/%d", fd[1]);
 		ret = loop_watch(loop, &t->watch, EPOLLIN);
 		if (ret)
 			tail_destroy(t);
@@ -78,9 +75,9 @@ int tail_create(struct tail **out, struct loop *loop, struct sink *log)
 	return ret;
 }
 
-const char *tail_path(const struct tail *t)
+int tail_fd(const struct tail *t)
 {
-	return t->path;
+	return t->write_fd;
 }
 
 /* Where the last @lines lines of @text begin. */

@@ -14,8 +14,8 @@ struct tail;
 /* @log: where all of it goes, or NULL; it stays the caller's. -errno with a message. */
 int must_check tail_create(struct tail **out, struct loop *loop, struct sink *log);
 
-/* A path that opens the pipe's other end. */
-const char *tail_path(const struct tail *t);
+/* The pipe's other end, which does not block. It stays the tail's. */
+int tail_fd(const struct tail *t);
 
 /*
  * Write the last @lines lines to standard error, and before them those that say why the kernel gave up, should they stand

@@ -39,14 +39,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* As the serial port does: by the path. */
 static void kernel_says(const char *text)
 {
-	const int fd = open(tail_path(tail), O_WRONLY | O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
+	assert_int_equal(write(tail_fd(tail), text, strlen(text)), strlen(text));
 }
 
 static void the_last_lines_are_told_without_what_upsets_a_terminal(void **state)

@@ -135,6 +135,23 @@ guest_stopped()
 	kill -TERM $pid
 	over 143
 }
+# Without /proc, too, what a careless parent left open is closed, and a job's kernel is heard.
+guest_without_proc()
+{
+	local fds
+	command -v unshare >/dev/null || skip 'a program or a right is missing'
+	(exec env --default-signal unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' - "$minivmm" --kernel "$small" --mem 16M --append l --timeout 50s \
+		7</etc/passwd 2>"$tmp/err" </dev/null) &
+	pid=$!
+	soon runs || { why=skip; return 1; }
+	fds=$(ls -l /proc/$pid/fd)
+	kill $pid
+	over 143 && ! grep passwd <<<"$fds" && grep -q kvm-vcpu <<<"$fds" || return 1
+	{ cat "$small"; printf 'Linux version 0.0-test '; } >"$tmp/resets"
+	unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' - timeout 50 "$minivmm" run --root / --kernel "$tmp/resets" --log "$tmp/log" \
+		--mem 64M -- x >"$tmp/out" 2>"$tmp/err" </dev/null
+	[ $? -eq 134 ] && says 'without a word' || { why="status $?: $(cat "$tmp/err")"; return 1; }
+}
 guest_parent_ignores_children()
 {
 	(trap '' CHLD; exec timeout -s KILL 50 "$minivmm" --kernel "$small" --append s </dev/null >"$tmp/out" 2>"$tmp/err")
@@ -157,6 +174,21 @@ guest_limits()
 			esac
 		done
 		[ ! -s "$tmp/err" ] || fail "ulimit -$1 $n is not enough: $(cat "$tmp/err")"
+	done
+}
+
+# Deeper than a parent allows we cannot go; where only its soft limit is low we raise that.
+guest_small_stack()
+{
+	local n
+	for ((n = 16; n < 128; n += 16)); do
+		(ulimit -S -s $n && exec "$minivmm" --kernel "$small" --mem 16M --append s) >"$tmp/out" 2>"$tmp/err" </dev/null
+		[ $? -eq 42 ] || { why="ulimit -S -s $n: $(cat "$tmp/err")"; return 1; }
+		(ulimit -s $n && exec "$minivmm" --kernel "$small" --mem 16M --append s) >"$tmp/out" 2>"$tmp/err" </dev/null
+		case $?/$(wc -l <"$tmp/err") in
+		42/0) ;; # root, with all its rights
+		*) says "cannot run on a stack of $n KiB (ulimit -s 128)" || return 1 ;;
+		esac
 	done
 }
 
@@ -221,4 +253,29 @@ guest_signals_on_a_terminal()
 		grep -q "status $((128 + $(kill -l $s)))" "$tmp/tty" && grep -q ' icanon .* echo ' "$tmp/tty" ||
 			fail "$s: $(tr -d '\r' <"$tmp/tty" | tail -n 5)"
 	done
+}
+
+# A job's terminal, too, is the shell's as long as that has stopped us.
+stop_it()
+{
+	signal_it TSTP
+	until [ -e "$tmp/stopped" ]; do sleep 0.05; done
+	signal_it TERM
+}
+guest_job_stopped_on_a_terminal()
+{
+	command -v script >/dev/null || skip 'a program or a right is missing'
+	{ LC_ALL=C sed 's/\x80\xf9c/\x80\xf9\xff/; s/\x80\xf9l/\x80\xf9c/' "$small"; printf 'Linux version 0.0-test '; } >"$tmp/halts"
+	cat >"$tmp/shell" <<-EOF
+		set -m
+		$minivmm run --root / --kernel $tmp/halts --mem 64M --tty -- x
+		stty -a | grep -o ' -*icanon' | sed 's/^/stopped/'
+		: >$tmp/stopped
+		fg
+		echo "status \$?"
+		stty -a
+	EOF
+	script -qec "bash $tmp/shell" /dev/null < <(while_it_runs stop_it) >"$tmp/tty" 2>&1
+	grep -q 'stopped icanon' "$tmp/tty" && grep -q 'status 143' "$tmp/tty" && grep -q ' icanon .* echo ' "$tmp/tty" ||
+		fail "$(tr -d '\r' <"$tmp/tty" | tail -n 8)"
 }

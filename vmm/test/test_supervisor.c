@@ -1,0 +1,172 @@
+/* A job with a terminal: what becomes of that. Each test is a process of its own, whose terminal it is. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "vmm/base/terminal.h"
+#include "vmm/supervisor.h"
+
+struct fixture {
+	struct counters counters;
+	struct device_env env;
+	struct config_job config;
+	struct loop *loop;
+	struct supervisor *supervisor;
+	bool ended;
+};
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void on_end(void *arg, const char *outcome, int status)
+{
+	struct fixture *f = arg;
+
+	(void)outcome;
+	(void)status;
+	f->ended = true;
+	loop_stop(f->loop);
+}
+
+static void start(struct fixture *f)
+{
+	static const struct supervisor_ops ops = { nothing, nothing, on_end };
+
+	f->env.counters = &f->counters;
+	f->config = (struct config_job){ .in = 0, .out = 1, .err = 2, .tty = true };
+	assert_int_equal(loop_create(&f->loop, "test"), 0);
+	assert_int_equal(supervisor_create(&f->supervisor, &f->config, f->loop, &f->env, &ops, f),
+			 0);
+}
+
+static void stop(struct fixture *f)
+{
+	supervisor_destroy(f->supervisor, 0);
+	loop_destroy(f->loop);
+}
+
+static bool is_raw(void)
+{
+	struct termios t;
+
+	assert_int_equal(tcgetattr(0, &t), 0);
+	return !(t.c_lflag & ICANON);
+}
+
+static void stopped_and_continued(struct fixture *f)
+{
+	start(f);
+	assert_true(is_raw());
+	supervisor_pause(f->supervisor);
+	assert_false(is_raw());
+	supervisor_resume(f->supervisor);
+	assert_true(is_raw());
+	stop(f);
+	assert_false(is_raw());
+	/* The machine of no job has none. */
+	supervisor_pause(NULL);
+	supervisor_resume(NULL);
+}
+
+/* The command writes @text, and ends. */
+static void write_and_end(struct fixture *f, const char *text)
+{
+	struct {
+		struct job_frame header;
+		struct job_exit exit;
+	} end = { { JOB_EXIT, sizeof(end.exit) }, { 0, 0 } };
+	struct job_frame out = { JOB_OUT, (uint32_t)strlen(text) };
+	const struct iovec iov[] = { { &out, sizeof(out) },
+				     { (void *)text, strlen(text) },
+				     { &end, sizeof(end) } };
+
+	start(f);
+	supervisor_output(f->supervisor, iov, 3);
+	while (!f->ended)
+		loop_run(f->loop);
+	stop(f);
+}
+
+static void writes_lines(struct fixture *f)
+{
+	write_and_end(f, "a line\tand\r\nanother\a\r\n");
+}
+
+static void writes_controls(struct fixture *f)
+{
+	write_and_end(f, "\033[?1049h\033[31m");
+}
+
+/* Runs @child on a terminal of its own; what it showed. */
+static const char *on_terminal(void (*child)(struct fixture *f))
+{
+	static char shown[4096];
+	const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	size_t len = 0;
+	int status;
+	ssize_t n;
+
+	assert_true(master >= 0 && !grantpt(master) && !unlockpt(master));
+	const int keep = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	const pid_t pid = fork();
+
+	if (!pid) {
+		struct fixture f = { .loop = NULL };
+
+		setsid();
+		const int slave = open(ptsname(master), O_RDWR);
+
+		for (int fd = 0; fd <= 2; fd++)
+			dup2(slave, fd);
+		child(&f);
+		exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(keep);
+	while ((n = read(master, shown + len, sizeof(shown) - 1 - len)) > 0)
+		len += (size_t)n;
+	close(master);
+	shown[len] = '\0';
+	if (status)
+		fail_msg("%s", shown);
+	return shown;
+}
+
+static void the_terminal_is_put_back_while_others_have_it(void **state)
+{
+	(void)state;
+	on_terminal(stopped_and_continued);
+}
+
+static void controls_are_undone_at_the_end(void **state)
+{
+	const char *shown;
+
+	(void)state;
+	shown = on_terminal(writes_controls);
+	assert_non_null(strstr(shown, "\033[31m"));
+	assert_non_null(strstr(strstr(shown, "\033[31m"), terminal_reset));
+	shown = on_terminal(writes_lines);
+	assert_non_null(strstr(shown, "another"));
+	assert_null(strchr(shown, '\033'));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_terminal_is_put_back_while_others_have_it),
+		cmocka_unit_test(controls_are_undone_at_the_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
