@@ -8,7 +8,7 @@
 #include "vmm/base/thread.h"
 #include "vmm/base/util.h"
 
-#define PIN_MAX 64u
+#define PIN_MAX 64u /* as the option says */
 
 struct pin {
 	char name[16]; /* of a thread, or without its number: of all of that kind */

@@ -391,6 +391,14 @@ static char *next_word(char **list)
 	return word;
 }
 
+/* Where a value is said with its key, "key=value"; NULL elsewhere, as of a path with '=' in it. */
+static char *value_in(char *word)
+{
+	char *end = word + strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return *end == '=' ? end : NULL;
+}
+
 /* Whether a key means "on" where it has no value. */
 static bool may_stand_alone(const struct option *o)
 {
@@ -408,7 +416,7 @@ int options_parse_list(const struct option_group *group, void *values, const cha
 		return -ENOMEM;
 	for (; (word = next_word(&list)); first = false) {
 		const struct option *key = first_row.option;
-		char *value = strchr(word, '=');
+		char *value = first ? value_in(word) : strchr(word, '=');
 		size_t base = first_row.base;
 		char what[48];
 		int ret;

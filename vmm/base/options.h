@@ -114,9 +114,9 @@ int must_check options_unknown(const struct option_group *group, const char *wha
 int must_check option_bad_value(const char *name, const char *text, const char *wanted);
 
 /*
- * Set @values from "first,key=value,...": a first word without '=' is the value of the first key, a later one a
- * switch that is turned on; ",," stands for a comma that parts nothing. Then the group's check. -EINVAL with a
- * message.
+ * Set @values from "first,key=value,...": a first word that is no key=value (of a-z, 0-9 and '-'; so ./a=b is none) is the
+ * value of the first key, a later one a switch that is turned on; ",," stands for a comma that parts nothing. Then the
+ * group's check. -EINVAL with a message.
  */
 int must_check options_parse_list(const struct option_group *group, void *values, const char *text,
 				  const void *const *others, unsigned int nr);

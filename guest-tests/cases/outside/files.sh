@@ -162,3 +162,18 @@ guest_capture_that_nobody_reads()
 	kill $pid
 	over 143 && says 'its reader does not keep up'
 }
+
+# Whatever a file is called: with its path before it no name is taken for a key or an option.
+guest_odd_names()
+{
+	local name
+	mkdir "$tmp/odd" || return 1
+	cd "$tmp/odd" || return 1
+	for name in a=b -dash --disk 'a b' a:b:rw $'new\nline' $'\xff\xfe' $'\033[31m' %s%n "$(printf 'x%.0s' {1..250})"; do
+		cp "$small" "./$name" && truncate -s 1M "./$name.d" &&
+			guest 42 s --kernel "./$name" --disk "./$name.d" --console "./$name.c,max=1M" --stats "./$name.s" || return 1
+		[ ! -s "$tmp/err" ] && [ -s "./$name.c" ] && [ -s "./$name.s" ] && cannot "cannot open disk './" --kernel "$small" --disk "./$name.none" || return 1
+	done
+	printf 'kernel = ./a=b\ndisk = ./a=b.d,ro\n' >config
+	vmm 42 --config config --append s --timeout 30s
+}
