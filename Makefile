@@ -154,13 +154,13 @@ soak: all tools
 
 asan:
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" \
-		CFLAGS="-O1 -g" STATIC= unit
+		CFLAGS="-O1 -g1" STATIC= unit
 
 # Without -Wno-tsan gcc stops at fences, which TSan does not follow; the orders that count here are acquire and release.
 # The sandbox's own test is left out: its filter stops calls of TSan's run-time, too.
 tsan:
 	TSAN_OPTIONS="suppressions=$(CURDIR)/guest-tests/fuzz/tsan.supp $(TSAN_OPTIONS)" $(MAKE) BUILD=$(BUILD)/tsan \
-		SANITIZE=-fsanitize=thread CFLAGS="-O1 -g -Wno-tsan" STATIC= unit \
+		SANITIZE=-fsanitize=thread CFLAGS="-O1 -g1 -Wno-tsan" STATIC= unit \
 		UNIT_TESTS="$(filter-out %/test_sandbox,$(UNIT_TESTS:$(BUILD)/%=$(BUILD)/tsan/%))"
 
 clean:

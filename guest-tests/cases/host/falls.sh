@@ -15,6 +15,9 @@ sed -i 1d "$PLAN"
 eval "$line"
 FAKE
 chmod +x "$dir/bin/qemu-system-x86_64"
+# It boots nothing.
+mkdir -p "$dir/images/generic"
+touch "$dir/images"/{l1.cpio,l2.cpio,generic/l2.cpio}
 
 # nested PLAN ARG...: runs it; its output is in $dir/out and $dir/err, the jobs it gave in $dir/plan.jobs.
 nested()
@@ -22,7 +25,7 @@ nested()
 	rm -f "$dir/plan.jobs" "$dir/results"
 	printf '%s\n' "$1" >"$dir/plan"
 	shift
-	RESULTS=$dir/results PLAN=$dir/plan PATH=$dir/bin:$PATH BUILD=$dir/build MINIVMM=/bin/true NESTED_SILENCE=3 \
+	RESULTS=$dir/results PLAN=$dir/plan PATH=$dir/bin:$PATH IMAGES=$dir/images MINIVMM=/bin/true NESTED_SILENCE=3 \
 		timeout 120 "$top/guest-tests/host/run" "$@" >"$dir/out" 2>"$dir/err"
 }
 output() { [ "$(cat "$dir/out")" = "$1" ]; }
