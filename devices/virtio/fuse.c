@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "devices/virtio/fuse_internal.h"
@@ -80,12 +82,13 @@ static int init(struct fuse_call *c)
 	const struct fuse_init_in *in = c->arg;
 	/*
 	 * Not FUSE_WRITEBACK_CACHE: a guest that has it does not see what the host changes in a file, writes over that,
-	 * and what it wrote is lost when its machine is ended.
+	 * and what it wrote is lost when its machine is ended. FUSE_HANDLE_KILLPRIV_V2, or each write asks for an attribute
+	 * first: that it takes set-user-id and set-group-id away is the host kernel's doing (fuse_create()).
 	 */
 	const uint32_t want = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
 			      FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |
 			      FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
-			      FUSE_CACHE_SYMLINKS;
+			      FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV_V2;
 	struct fuse_init_out *out = fuse_reply(c, sizeof(*out));
 
 	out->major = FUSE_KERNEL_VERSION;
@@ -364,6 +367,19 @@ static unsigned int descriptors(void)
 	return (unsigned int)MIN(lim.rlim_cur, (rlim_t)2 * MAX_HANDLES);
 }
 
+/* Of those who have not CAP_FSETID, the kernel takes set-user-id and set-group-id from whatever they write to. */
+static void take_privileges_away(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct set[2] = { 0 };
+
+	if (syscall(SYS_capget, &head, set) < 0)
+		return;
+	set[0].effective &= ~(1u << CAP_FSETID);
+	set[0].permitted &= ~(1u << CAP_FSETID);
+	syscall(SYS_capset, &head, set);
+}
+
 int fuse_create(struct fuse **out, const char *dir, bool writable)
 {
 	struct fuse *f = calloc(1, sizeof(*f));
@@ -373,6 +389,8 @@ int fuse_create(struct fuse **out, const char *dir, bool writable)
 	if (!f)
 		return -ENOMEM;
 	f->writable = writable;
+	if (writable)
+		take_privileges_away();
 	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	f->root_fd = fd;
 	ret = fd < 0 ? -errno

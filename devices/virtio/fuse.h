@@ -28,7 +28,7 @@ struct fuse_buffer; /* what a thread needs while it serves */
 
 /*
  * Serve @dir; without @writable every change is -EROFS. With it the process has no umask any more: files get the mode
- * that the guest gives them. -errno with a message.
+ * that the guest gives them; and this thread, with those that it starts, no CAP_FSETID. -errno with a message.
  */
 int must_check fuse_create(struct fuse **out, const char *dir, bool writable);
 void fuse_destroy(struct fuse *f);

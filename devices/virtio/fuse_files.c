@@ -30,6 +30,8 @@ int fuse_reply_open(struct fuse_call *c, int fd, struct inode *inode, bool dir)
 	}
 	/* What the guest has in its cache stays good while the file's time and size do (AUTO_INVAL_DATA). */
 	out->open_flags = dir ? FOPEN_CACHE_DIR : FOPEN_KEEP_CACHE;
+	if (!dir && host_closes_silently(fd))
+		out->open_flags |= FOPEN_NOFLUSH;
 	return 0;
 }
 

@@ -73,6 +73,19 @@ int host_error(int dir, const char *name, const struct host_identity *id, int er
 	return err;
 }
 
+/* Whether the file system behind @fd is one of @types. */
+static bool is_one_of(int fd, const uint32_t *types, size_t nr)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < nr; i++)
+		if ((uint32_t)fs.f_type == types[i])
+			return true;
+	return false;
+}
+
 bool host_is_pseudo(int fd)
 {
 	static const uint32_t pseudo[] = {
@@ -81,12 +94,17 @@ bool host_is_pseudo(int fd)
 		CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC,   PSTOREFS_MAGIC,	 EFIVARFS_MAGIC,
 		NSFS_MAGIC,	     BINFMTFS_MAGIC,
 	};
-	struct statfs fs;
 
-	if (fstatfs(fd, &fs) < 0)
-		return false;
-	for (unsigned int i = 0; i < ARRAY_SIZE(pseudo); i++)
-		if ((uint32_t)fs.f_type == pseudo[i])
-			return true;
-	return false;
+	return is_one_of(fd, pseudo, ARRAY_SIZE(pseudo));
+}
+
+bool host_closes_silently(int fd)
+{
+	static const uint32_t local[] = {
+		EXT4_SUPER_MAGIC,      XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+		F2FS_SUPER_MAGIC,      TMPFS_MAGIC,	RAMFS_MAGIC,
+		OVERLAYFS_SUPER_MAGIC, SQUASHFS_MAGIC,	EROFS_SUPER_MAGIC_V1,
+	};
+
+	return is_one_of(fd, local, ARRAY_SIZE(local));
 }

@@ -42,4 +42,7 @@ uint64_t host_device(const struct statx *st);
 /* Whether the file system behind @fd shows the host's processes and kernel (proc, sysfs ...). */
 bool host_is_pseudo(int fd);
 
+/* Whether closing @fd has nothing to say: on a local file system. A network's may say only then what became of a write. */
+bool host_closes_silently(int fd);
+
 #endif

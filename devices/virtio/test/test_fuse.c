@@ -433,6 +433,7 @@ static void an_unknown_verb_and_an_old_guest_are_told(void **state)
 	assert_int_equal(call(f, FUSE_INIT, 0, &in, NULL), 0);
 	assert_false(((const struct fuse_init_out *)body(f))->flags &
 		     (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_WRITEBACK_CACHE));
+	assert_true(((const struct fuse_init_out *)body(f))->flags & FUSE_HANDLE_KILLPRIV_V2);
 }
 
 static void a_handle_is_for_its_own_kind(void **state)

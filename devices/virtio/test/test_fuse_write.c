@@ -11,6 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "devices/virtio/fuse_host.h"
 #include "devices/virtio/test/fuse_rig.h"
 
 /* ---- writing ---- */
@@ -107,6 +108,71 @@ static void modes_are_the_guests_but_for_rights_on_the_host(void **state)
 	assert_int_equal(call(f, FUSE_MKDIR, FUSE_ROOT_ID, &dir, "d"), 0);
 	assert_int_equal(stat("d", &st), 0);
 	assert_int_equal(st.st_mode & 07777, 01777);
+}
+
+static unsigned int mode_of(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(name, &st), 0);
+	return st.st_mode & 07777;
+}
+
+/* Whoever wrote: the guest leaves it to us (FUSE_HANDLE_KILLPRIV_V2). */
+static void what_is_written_to_gives_no_rights_any_more(void **state)
+{
+	struct fixture *f = *state;
+	const struct fuse_setattr_in cut = { .valid = FATTR_SIZE, .size = 1 };
+	uint64_t fh, id;
+
+	put_file("tool", "text");
+	id = node(f, FUSE_ROOT_ID, "tool");
+	for (int way = 0; way < 4; way++) {
+		assert_int_equal(chmod("tool", 06755), 0);
+		assert_int_equal(open_file(f, id, O_RDWR, &fh), 0);
+		assert_int_equal(mode_of("tool"), 06755);
+		switch (way) {
+		case 0:
+			assert_int_equal(write_at(f, fh, 0, "x", 1), 0);
+			break;
+		case 1:
+			assert_int_equal(call(f, FUSE_SETATTR, id, &cut, NULL), 0);
+			break;
+		case 2:
+			assert_int_equal(open_file(f, id, O_WRONLY | O_TRUNC, &fh), 0);
+			break;
+		case 3:
+			assert_int_equal(write_at(f, fh, 0, "long again", 10), 0);
+			assert_int_equal(chmod("tool", 06755), 0);
+			assert_int_equal(
+				create_file(f, FUSE_ROOT_ID, "tool", O_RDWR | O_TRUNC, 0600, &fh),
+				0);
+			break;
+		}
+		assert_int_equal(mode_of("tool"), 0755);
+	}
+}
+
+/* Only where closing could say something is the guest to ask. */
+static void a_local_files_close_is_the_guests_own(void **state)
+{
+	struct fixture *f = *state;
+	const int shm = open("/dev/shm", O_PATH), proc = open("/proc", O_PATH),
+		  here = open(".", O_PATH);
+	struct fuse_open_in in = { .flags = O_RDONLY };
+
+	assert_true(host_closes_silently(shm));
+	assert_false(host_closes_silently(proc));
+	assert_false(host_closes_silently(-1));
+	put_file("file", "");
+	assert_int_equal(call(f, FUSE_OPEN, node(f, FUSE_ROOT_ID, "file"), &in, NULL), 0);
+	assert_int_equal(!!(((const struct fuse_open_out *)body(f))->open_flags & FOPEN_NOFLUSH),
+			 host_closes_silently(here));
+	assert_int_equal(call(f, FUSE_OPENDIR, FUSE_ROOT_ID, &in, NULL), 0);
+	assert_false(((const struct fuse_open_out *)body(f))->open_flags & FOPEN_NOFLUSH);
+	close(shm);
+	close(proc);
+	close(here);
 }
 
 static void devices_are_not_made(void **state)
@@ -387,6 +453,8 @@ int main(void)
 		test(what_is_appended_comes_last),
 		test(a_read_only_share_stays_as_it_is),
 		test(modes_are_the_guests_but_for_rights_on_the_host),
+		test(what_is_written_to_gives_no_rights_any_more),
+		test(a_local_files_close_is_the_guests_own),
 		test(devices_are_not_made),
 		test(attributes_change),
 		test(what_is_ours_has_an_owner_of_the_guests),
