@@ -209,6 +209,15 @@ static int plug_pci(void *arg, struct pci_func *func)
 	return ret ? ret : pci_host_add(m->pci, func);
 }
 
+/*
+ * Where there is one CPU, one vector serves all queues: a card's two interrupts, for what was sent and what has come, then
+ * are mostly one. With more CPUs each queue has its own, to be spread.
+ */
+static unsigned int queue_vectors(const struct machine *m, const struct virtio_dev *dev)
+{
+	return m->config->cpus == 1 ? 1 : dev->nr_vqs;
+}
+
 /* Where a virtio device finds its place; see struct device_env. */
 static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 {
@@ -226,7 +235,7 @@ static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 		m->nr_mmio += !ret;
 		return ret;
 	}
-	return need_pci(m) ?: virtio_pci_create(dev, m->pci);
+	return need_pci(m) ?: virtio_pci_create(dev, m->pci, queue_vectors(m, dev));
 }
 
 static struct device_env device_env(struct machine *m, const char *name)

@@ -425,7 +425,7 @@ static void add_caps(struct virtio_pci *vpci)
 	func->hook_write = cfg_write;
 }
 
-int virtio_pci_create(struct virtio_dev *dev, struct pci_host *host)
+int virtio_pci_create(struct virtio_dev *dev, struct pci_host *host, unsigned int vectors)
 {
 	struct virtio_pci *vpci =
 		calloc(1, sizeof(*vpci) + dev->nr_vqs * sizeof(vpci->queue_vector[0]));
@@ -440,7 +440,7 @@ int virtio_pci_create(struct virtio_dev *dev, struct pci_host *host)
 		      (uint16_t)(DEVICE_ID_MODERN + dev->device_id),
 		      dev->pci_class ? dev->pci_class : CLASS_OTHER, 1);
 	add_caps(vpci);
-	ret = pci_func_add_msix(&vpci->func, BAR_MSIX, dev->nr_vqs + 1)
+	ret = pci_func_add_msix(&vpci->func, BAR_MSIX, vectors + 1)
 		      ?: pci_host_add(host, &vpci->func);
 	if (ret) {
 		destroy(vpci);

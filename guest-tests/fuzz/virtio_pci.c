@@ -25,7 +25,7 @@ void fuzz_one(struct fuzz *f)
 	fuzz_driver_init(&d, "rng0");
 	pci_machine_init(&m);
 	fuzz_check(!fuzz_driver_create(&d, &virtio_rng_kind, &options));
-	fuzz_check(!virtio_pci_create(d.dev, m.host));
+	fuzz_check(!virtio_pci_create(d.dev, m.host, d.dev->nr_vqs));
 	cfg_put(&m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	while (f->left) {
 		switch (fuzz_below(f, 16)) {

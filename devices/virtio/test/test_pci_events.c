@@ -181,6 +181,35 @@ static void with_msix_vectors_tell(void **state)
 	assert_int_equal(interrupts(x, 0), 0);
 }
 
+/* As few vectors as the function was made with, and what a driver that wants more is told. */
+static void queues_share_what_vectors_there_are(void **state)
+{
+	struct fixture *x = *state;
+	const unsigned int cap = cfg_find_cap(&x->m, SLOT, PCI_CAP_ID_MSIX, 0);
+	const uint64_t table =
+		cfg_bar(&x->m, SLOT, cfg_get(&x->m, SLOT, cap + PCI_MSIX_TABLE, 4) & 7);
+
+	assert_int_equal(cfg_get(&x->m, SLOT, cap + PCI_MSIX_FLAGS, 2), 1); /* that is, two */
+	start_driver(x);
+	cfg_put(&x->m, SLOT, cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	for (unsigned int v = 0; v < 2; v++)
+		bus_put(&x->m.mmio, table + v * PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_VECTOR_CTRL, 4,
+			0);
+	common_put(x, VIRTIO_PCI_COMMON_MSIX, 2, 0);
+	for (unsigned int q = 0; q < NR_VQS; q++) {
+		select_queue(x, q);
+		common_put(x, VIRTIO_PCI_COMMON_Q_MSIX, 2, 2);
+		assert_int_equal(common_get(x, VIRTIO_PCI_COMMON_Q_MSIX, 2), VIRTIO_MSI_NO_VECTOR);
+		common_put(x, VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
+		assert_int_equal(common_get(x, VIRTIO_PCI_COMMON_Q_MSIX, 2), 1);
+		queue_interrupt(x, q);
+	}
+	assert_int_equal(interrupts(x, 1), NR_VQS);
+	assert_int_equal(interrupts(x, 0), 0);
+	config_interrupt(x);
+	assert_int_equal(interrupts(x, 0), 1);
+}
+
 /* Whoever has the event interrupts; the device is told when it is another, while it works. */
 static void others_may_interrupt(void **state)
 {
@@ -356,6 +385,8 @@ int main(void)
 		TEST(without_msix_the_isr_tells),
 		TEST(device_follows_bus_mastering),
 		TEST(with_msix_vectors_tell),
+		cmocka_unit_test_setup_teardown(queues_share_what_vectors_there_are,
+						virtio_pci_setup_shared, virtio_pci_teardown),
 		TEST(others_may_interrupt),
 		TEST(queue_without_vector_is_silent),
 		TEST(vectors_out_of_range_are_refused),

@@ -216,7 +216,7 @@ uint64_t interrupts(struct fixture *x, unsigned int vector)
 	return irq->masked ? 0 : eventfd_take(irq->fd);
 }
 
-int virtio_pci_setup(void **state)
+static int setup(void **state, unsigned int vectors)
 {
 	static struct fixture x;
 	struct virtio_dev *dev = &x.fake.dev;
@@ -237,7 +237,7 @@ int virtio_pci_setup(void **state)
 		x.fake.config[i] = (uint8_t)(0x10 + i);
 	dev->pci_class = 0x020000;
 	assert_int_equal(virtio_init(dev, &env), 0);
-	assert_int_equal(virtio_pci_create(dev, x.m.host), 0);
+	assert_int_equal(virtio_pci_create(dev, x.m.host, vectors), 0);
 	x.func = pci_host_func(x.m.host, SLOT);
 	assert_non_null(x.func);
 	cfg_put(&x.m, SLOT, PCI_COMMAND, 2,
@@ -245,6 +245,16 @@ int virtio_pci_setup(void **state)
 	locate(&x);
 	*state = &x;
 	return 0;
+}
+
+int virtio_pci_setup(void **state)
+{
+	return setup(state, NR_VQS);
+}
+
+int virtio_pci_setup_shared(void **state)
+{
+	return setup(state, 1);
 }
 
 int virtio_pci_teardown(void **state)

@@ -59,6 +59,7 @@ void config_interrupt(struct fixture *x);
 uint64_t kicks(struct fixture *x, unsigned int queue);
 uint64_t interrupts(struct fixture *x, unsigned int vector);
 int virtio_pci_setup(void **state);
+int virtio_pci_setup_shared(void **state); /* one vector for all queues */
 int virtio_pci_teardown(void **state);
 void window(struct fixture *x, unsigned int bar, uint32_t offset, uint32_t len);
 uint32_t window_get(struct fixture *x, unsigned int size);

@@ -16,6 +16,8 @@ ends 0
 # ---- guest ----
 # Pings and short connections out, then in.
 net 1
+# With one CPU, the queues of a card on PCI have one interrupt.
+[ "$(grep -c 'virtio[0-9]*-[iov]' /proc/interrupts)" -le 1 ] || fail 'the queues have interrupts of their own'
 must ping -i 0.2 -c 3 -W 5 10.0.1.1
 must ping -i 0.2 -c 3 -W 5 -s 8000 10.0.1.1
 must connections "$out"
