@@ -4,6 +4,7 @@
 address=10.0.0.2
 tap=tap0
 keys= # more of the card's, of minivmm
+queues= # of a tap that has several
 crr=$build/crr
 guest_pid=
 backend= # of minivmm's card, in place of the tap
@@ -21,7 +22,7 @@ vmm()
 	minivmm-*)
 		net=transport=${which#minivmm-}
 		[[ $which != minivmm-rtl8139 ]] || net=model=rtl8139
-		net=(--net "${backend:-tap=$tap},$net${keys:+,$keys}")
+		net=(--net "${backend:-tap=$tap},$net${queues:+,queues=$queues}${keys:+,$keys}")
 		ip link show $tap >/dev/null 2>&1 || net=()
 		exec "$minivmm" --kernel "$build/${IMAGE:-guest.elf}" --cpus "$cpus" --mem "${mem}M" "${net[@]}" \
 			${stats:+--stats "$stats"} --timeout 400s --append "virtio_mmio.device=4K@0xfeb00000:5 $words" </dev/null
@@ -32,8 +33,8 @@ vmm()
 		;;
 	q35 | q35-intx) # without MSI-X vectors the interrupt line is used
 		qemu+=(-M q35)
-		net=(-netdev "tap,id=n,ifname=$tap,script=no,downscript=no"
-			-device "virtio-net-pci,disable-legacy=on,netdev=n$([ "$which" = q35 ] || echo ,vectors=0)")
+		net=(-netdev "tap,id=n,ifname=$tap,script=no,downscript=no${queues:+,queues=$queues}"
+			-device "virtio-net-pci,disable-legacy=on,netdev=n$([ "$which" = q35 ] || echo ,vectors=0)${queues:+,mq=on}")
 		;;
 	q35-rtl8139)
 		qemu+=(-M q35)

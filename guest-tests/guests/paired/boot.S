@@ -25,10 +25,12 @@ to_long_mode:
 	cli
 	cld
 	lgdtl	boot_gdtr
+	movl	$page_root, %ebx
+	.globl	further_entry
+further_entry:				/* of a further processor; EBX = its page tables */
 	movl	$CR4_PAE, %eax
 	movl	%eax, %cr4
-	movl	$page_root, %eax
-	movl	%eax, %cr3
+	movl	%ebx, %cr3
 	movl	$MSR_EFER, %ecx
 	rdmsr
 	orl	$EFER_LME, %eax

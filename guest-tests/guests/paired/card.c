@@ -20,6 +20,16 @@ bool card_start(bool interrupts)
 	return false;
 }
 
+uint32_t card_pairs(void)
+{
+	return card->pairs != NULL ? card->pairs() : 1;
+}
+
+bool card_open(void)
+{
+	return card->open == NULL || card->open();
+}
+
 uint8_t *net_frame_buffer(uint32_t length)
 {
 	return card->frame_buffer(length);

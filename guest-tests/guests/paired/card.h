@@ -11,6 +11,10 @@ struct card_driver {
 	/* Finds and starts the first such card; fills net. False if there is none, or, with a line on the console, none that
 	 * works. */
 	bool (*start)(bool interrupts);
+	/* How many queue pairs it has, each for a processor; or NULL, for one that start() has set up. */
+	uint32_t (*pairs)(void);
+	/* Sets up this processor's queue pair; the first processor comes last, and has the card go. False, mostly with a line. */
+	bool (*open)(void);
 	/* Resets the card and starts it again. Frames under way are lost. */
 	bool (*restart)(void);
 	/* Hands up to a batch of received frames to receive(); returns how many. */
@@ -35,5 +39,8 @@ extern const struct card_driver rtl8139_driver;	   /* RTL8139C+ */
 /* The driver in use, once card_start() has found one that has a card. */
 extern const struct card_driver *card;
 bool card_start(bool interrupts);
+/* How many processors can each have a queue pair, and one for this one. */
+uint32_t card_pairs(void);
+bool card_open(void);
 
 #endif

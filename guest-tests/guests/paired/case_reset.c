@@ -33,7 +33,7 @@ static int case_reset(void)
 	const char *address = cmdline_find(machine.cmdline, "ip=", 0, &length);
 
 	if (address == NULL || !cmdline_address(address, length, &net.address) ||
-	    !card_start(false) || !tcp_start() || !echo_start())
+	    !card_start(false) || !card_open() || !tcp_start() || !echo_start())
 		return 1;
 	console_print("ready reset\n");
 	serve(AFTER_US, 1); /* until somebody sends */

@@ -1,7 +1,4 @@
-/*
- * Every processor of the MADT is started by INIT and start-up interrupts (Intel SDM
- * volume 3, "MP initialization") and reports itself.
- */
+/* Every processor of the MADT is started, with a kernel of its own, and reports itself. */
 #include "guest-tests/guests/paired/acpi.h"
 #include "guest-tests/guests/paired/cases.h"
 #include "guest-tests/guests/paired/clock.h"
@@ -9,56 +6,71 @@
 #include "guest-tests/guests/paired/irq.h"
 #include "guest-tests/guests/paired/lib.h"
 #include "guest-tests/guests/paired/machine.h"
+#include "guest-tests/guests/paired/smp.h"
 
-#define CPUS_MAX   256
-#define SMP_PAGE   8 /* the code's page number below 1 MiB */
-#define TIMEOUT_US 10000000
-#define INIT_US	   10000
-#define STARTUP_US 200
+#define APART_US 1000000 /* that clocks may be: each is read in turn */
+#define SLEEP_US 20000
+#define ALLOC	 65536
 
-/* smp.S: real-mode code, copied to SMP_PAGE; counts itself in and leaves its APIC id. */
-extern const uint8_t smp_start[], smp_end[], smp_count[], smp_ids[];
+static uint32_t apic_id;
+static uint64_t clock, slept;
+static uint8_t *memory;
+
+/* It has an interrupt controller, a timer, a clock and memory of its own. */
+static void report(void)
+{
+	apic_id = irq_apic_id();
+	clock = clock_us();
+	irq_sleep(NULL, 0, clock + SLEEP_US);
+	slept = clock_us() - clock;
+	memory = machine_alloc(ALLOC);
+	if (memory != NULL)
+		memset(memory, (int)machine.cpu, ALLOC);
+	smp_wait();
+}
+
+static bool is_own(uint32_t cpu)
+{
+	const uint8_t *theirs = *(uint8_t **)machine_of(cpu, &memory);
+
+	for (uint32_t i = 0; theirs != NULL && i < ALLOC; i++)
+		if (theirs[i] != (uint8_t)cpu)
+			return false;
+	return theirs != NULL;
+}
 
 /* host: for cpus in 1 2 7; do no_madt || guest 0 $cpus 64 case=smp "smp: started=$cpus"; done */
 static int case_smp(void)
 {
-	static uint32_t wanted[CPUS_MAX];
-	uint32_t cpus = acpi_processors(wanted, CPUS_MAX), self = irq_apic_id();
-	uint8_t *code = machine_map(SMP_PAGE << 12, 4096);
-	volatile uint16_t *count = (void *)(code + (smp_count - smp_start));
-	volatile uint8_t *ids = code + (smp_ids - smp_start);
-	uint64_t deadline;
+	static uint32_t wanted[SMP_MAX];
+	uint32_t cpus = acpi_processors(wanted, SMP_MAX);
+	uint64_t before = clock_us();
 
-	if (cpus == 0 || cpus > CPUS_MAX) {
+	if (cpus == 0 || cpus > SMP_MAX || cpus != smp_processors()) {
 		console_print("smp: the MADT has %u processors\n", cpus);
 		return 1;
 	}
-	memcpy(code, smp_start, (size_t)(smp_end - smp_start));
-	for (uint32_t i = 0; i < cpus; i++) {
-		if (wanted[i] == self)
-			continue;
-		irq_send_init(wanted[i]);
-		clock_wait_us(INIT_US);
-		/* A processor that has started ignores the second. */
-		for (int n = 0; n < 2; n++) {
-			irq_send_startup(wanted[i], SMP_PAGE);
-			clock_wait_us(STARTUP_US);
-		}
-	}
-	deadline = clock_us() + TIMEOUT_US;
-	while (*count < cpus - 1 && clock_us() < deadline)
-		;
-	console_print("smp: started=%u\n", (uint32_t)*count + 1);
-	if (*count != cpus - 1)
+	if (!smp_start(cpus, report))
 		return 2;
+	console_print("smp: started=%u\n", machine.cpus);
+	apic_id = irq_apic_id();
 	for (uint32_t i = 0; i < cpus; i++) {
-		bool seen = wanted[i] == self;
+		bool seen = false;
 
-		for (uint32_t n = 0; n < cpus - 1; n++)
-			seen |= ids[n] == wanted[i];
+		for (uint32_t n = 0; n < cpus; n++)
+			seen |= *(uint32_t *)machine_of(n, &apic_id) == wanted[i];
 		if (!seen) {
 			console_print("smp: processor %u is missing\n", wanted[i]);
 			return 3;
+		}
+	}
+	for (uint32_t i = 1; i < cpus; i++) {
+		uint64_t theirs = *(uint64_t *)machine_of(i, &clock);
+
+		if (theirs < before || theirs > clock_us() + APART_US ||
+		    *(uint64_t *)machine_of(i, &slept) < SLEEP_US / 2 || !is_own(i)) {
+			console_print("smp: processor %u has no kernel of its own\n", i);
+			return 4;
 		}
 	}
 	return 0;

@@ -3,7 +3,6 @@
 #include "guest-tests/guests/paired/console.h"
 #include "guest-tests/guests/paired/counters.h"
 #include "guest-tests/guests/paired/lib.h"
-#include "guest-tests/guests/paired/ring0.h"
 #include "guest-tests/guests/paired/services.h"
 
 static int quit_status = -1;
@@ -20,7 +19,6 @@ static void control(const struct udp_datagram *datagram)
 	if (begins_with(datagram, "counters")) {
 		static char text[UDP_ANSWER_MAX];
 
-		counters.interrupts = ring0_irq_count;
 		counters.rx_missed = net_missed();
 		udp_answer(datagram, text, counters_text(text, sizeof(text)));
 	} else if (begins_with(datagram, "quit")) {

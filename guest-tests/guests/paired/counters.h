@@ -49,8 +49,8 @@ struct counters {
 extern struct counters counters;
 
 /*
- * Writes all of them, one name=value line each, into text of size bytes; returns the length, 0 if
- * it does not fit.
+ * Writes all of them, summed over the processors, one name=value line each, into text of size bytes; returns the length,
+ * 0 if it does not fit.
  */
 uint32_t counters_text(char *text, uint32_t size);
 /* Prints all of them on the console. */

@@ -39,10 +39,14 @@ struct pvh_region {
 #define ZERO_PAGE_E820_SIZEOF  20
 #define ZERO_PAGE_SIZE	       4096
 
-extern uint64_t page_pdpt[512];
+#define COPIES	   (256 * GIB) /* where each processor sees the first 2 MiB of all */
+#define COPIES_MIN (2 * LARGE_PAGE)
+#define COPIED	   0xe0000ull /* from there on: firmware's tables, the kernel, and what it has taken */
+
+extern uint64_t page_root[512], page_pdpt[512], page_pd[512];
 extern const char kernel_end[];
 
-struct machine machine;
+struct machine machine = { .cpus = 1 };
 
 static uint64_t alloc_next, alloc_end;
 /* Tables for the first gigabytes, so that mapping does not need memory before memory is known. */
@@ -108,6 +112,60 @@ void *machine_alloc(uint64_t size)
 uint64_t machine_available(void)
 {
 	return alloc_end - alloc_next;
+}
+
+uint64_t machine_page_tables(uint32_t cpu)
+{
+	const uint64_t *copies = (const uint64_t *)(page_pdpt[COPIES / GIB] & PTE_ADDRESS);
+
+	return (copies[cpu] & PTE_ADDRESS) + (uint64_t)page_root;
+}
+
+void *machine_of(uint32_t cpu, const volatile void *variable)
+{
+	return (void *)(cpu == machine.cpu ? (uint64_t)variable
+					   : COPIES + cpu * LARGE_PAGE + (uint64_t)variable);
+}
+
+/* Where our object is in the copy at base. */
+static void *in_copy(uint64_t base, const void *object)
+{
+	return (void *)(base + (uint64_t)object);
+}
+
+static void make_copy(uint32_t cpu, uint64_t base, uint64_t size)
+{
+	uint64_t *root = in_copy(base, page_root), *pdpt = in_copy(base, page_pdpt);
+	uint64_t *first = in_copy(base, page_pd);
+	uint64_t end = alloc_next < LARGE_PAGE ? alloc_next : LARGE_PAGE;
+
+	memcpy((void *)(base + COPIED), (void *)COPIED, end - COPIED);
+	*(uint32_t *)in_copy(base, &machine.cpu) = cpu;
+	*(uint64_t *)in_copy(base, &alloc_next) = base + LARGE_PAGE;
+	*(uint64_t *)in_copy(base, &alloc_end) = base + size;
+	root[0] += base;
+	for (uint32_t i = 0; i < 512; i++)
+		if (pdpt[i] != 0 && (pdpt[i] & PTE_ADDRESS) < LARGE_PAGE)
+			pdpt[i] += base;
+	first[0] = base | PTE_LARGE | PTE_USER_RW;
+}
+
+bool machine_divide(uint32_t count)
+{
+	uint64_t *copies = new_table(), top = alloc_end & ~(LARGE_PAGE - 1);
+	uint64_t share = (alloc_end - alloc_next) / count & ~(LARGE_PAGE - 1);
+
+	if (copies == NULL || share < COPIES_MIN ||
+	    machine_map(top - (count - 1) * share, (count - 1) * share) == NULL)
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		copies[i] = (i == 0 ? 0 : top - i * share) | PTE_LARGE | PTE_USER_RW;
+	page_pdpt[COPIES / GIB] = (uint64_t)copies | PTE_USER_RW;
+	machine.cpus = count;
+	for (uint32_t i = 1; i < count; i++)
+		make_copy(i, top - i * share, share);
+	alloc_end = top - (count - 1) * share;
+	return true;
 }
 
 static void add_region(uint64_t start, uint64_t size, uint32_t type)

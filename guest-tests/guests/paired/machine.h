@@ -22,6 +22,7 @@ struct machine {
 	uint32_t region_count;
 	uint64_t rsdp; /* 0 where the boot loader does not say */
 	char cmdline[MACHINE_CMDLINE_MAX];
+	uint32_t cpu, cpus; /* which processor this is, from 0, of so many that have a kernel */
 };
 
 extern struct machine machine;
@@ -47,5 +48,16 @@ void *machine_map_registers(uint64_t address, uint64_t size);
 void *machine_alloc(uint64_t size);
 /* How much machine_alloc() can still hand out. */
 uint64_t machine_available(void);
+
+/*
+ * Divides what machine_alloc() can still hand out among count processors, and puts a copy of the kernel as it is into the
+ * part of each but the first, with page tables that lead there from where the kernel is; all else they have in common.
+ * False where memory is too small.
+ */
+bool machine_divide(uint32_t count);
+/* What processor cpu has in place of our variable. */
+void *machine_of(uint32_t cpu, const volatile void *variable);
+/* The page tables of its copy. */
+uint64_t machine_page_tables(uint32_t cpu);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * The kernel begins here, in ring 3: it learns what machine it is on, then serves the
- * network or runs a case.
+ * network, as many processors as its card has queue pairs for, or runs a case.
  *
  * Command line: ip=A.B.C.D (default 10.0.0.2), mode=poll or mode=irq (default), case=NAME,
  * virtio_mmio.device=...
@@ -20,6 +20,7 @@
 #include "guest-tests/guests/paired/power.h"
 #include "guest-tests/guests/paired/ring0.h"
 #include "guest-tests/guests/paired/services.h"
+#include "guest-tests/guests/paired/smp.h"
 
 #define STATUS_BAD_BOOT 100 /* no memory map, nonsense on the command line */
 #define STATUS_NO_NET	101
@@ -52,8 +53,16 @@ void ring3_fault(uint64_t vector, uint64_t error, uint64_t rip, uint64_t cr2)
 	power_crash();
 }
 
-static void serve(bool interrupts)
+static bool uses_interrupts(void)
 {
+	return !cmdline_is(machine.cmdline, "mode=", "poll");
+}
+
+/* Until some processor is told to quit: then it ends the machine, for all. */
+static _Noreturn void serve(void)
+{
+	bool interrupts = uses_interrupts();
+
 	while (control_quit() < 0) {
 		uint32_t frames = card->poll(ip_receive);
 		uint64_t next = tcp_timers();
@@ -68,13 +77,37 @@ static void serve(bool interrupts)
 			card->flush();
 		if (frames == 0)
 			cpu_pause();
+		counters.interrupts = ring0_irq_count;
 	}
 	card->flush();
+	counters.rx_missed = net_missed();
+	counters_print();
+	power_off((unsigned)control_quit());
 }
 
-static int serve_network(void)
+/* This processor's: its queue pair, and all who use it. */
+static void open_network(void)
 {
-	bool interrupts = !cmdline_is(machine.cmdline, "mode=", "poll");
+	if (!card_open())
+		power_off(STATUS_NO_NET);
+	/* netperf's control connection may come to another processor than those that it is about. */
+	if (!tcp_start() || !echo_start() || !http_start() ||
+	    (machine.cpus == 1 && !netperf_start()) || !control_start()) {
+		console_print("main: not enough memory\n");
+		power_off(STATUS_NO_NET);
+	}
+}
+
+static _Noreturn void serve_further(void)
+{
+	open_network();
+	smp_wait();
+	serve();
+}
+
+static _Noreturn void serve_network(void)
+{
+	uint32_t processors = smp_processors();
 	size_t length;
 	const char *address;
 	bool found = false;
@@ -87,21 +120,15 @@ static int serve_network(void)
 		console_print("main: no ip=A.B.C.D, taking 10.0.0.2\n");
 		net.address = DEFAULT_ADDRESS;
 	}
-	if (!card_start(interrupts))
-		return STATUS_NO_NET;
-	if (!tcp_start() || !echo_start() || !http_start() || !netperf_start() ||
-	    !control_start()) {
-		console_print("main: not enough memory\n");
-		return STATUS_NO_NET;
-	}
+	if (!card_start(uses_interrupts()) ||
+	    !smp_start(min_u32(processors, card_pairs()), serve_further))
+		power_off(STATUS_NO_NET);
+	open_network();
 	ip_announce();
 	card->flush();
-	console_print("ready %s\n", interrupts ? "irq" : "poll");
-	serve(interrupts);
-	counters.interrupts = ring0_irq_count;
-	counters.rx_missed = net_missed();
-	counters_print();
-	return control_quit();
+	smp_go();
+	console_print("ready %s\n", uses_interrupts() ? "irq" : "poll");
+	serve();
 }
 
 void kernel_main(uint32_t protocol, uint64_t info)
@@ -117,6 +144,6 @@ void kernel_main(uint32_t protocol, uint64_t info)
 	irq_start();
 	status = cases_run();
 	if (status < 0)
-		status = serve_network();
+		serve_network();
 	power_off((unsigned)status);
 }

@@ -134,11 +134,11 @@ ring0_idt:
 ring0_frame:
 	.quad	ring3_entry, SEL_CODE3, RFLAGS_RING3, ring3_stack_end, SEL_DATA3
 
-	.globl boot_gdtr, ring0_idtr
+	.globl boot_gdtr, ring0_idtr, ring0_gdt
 	.word	0, 0, 0
 boot_gdtr:
-	.word	gdt_end - gdt - 1
-	.quad	gdt
+	.word	gdt_end - ring0_gdt - 1
+	.quad	ring0_gdt
 	.balign	8
 	.word	0, 0, 0
 ring0_idtr:
@@ -149,7 +149,7 @@ no_idtr:
 	.quad	0
 
 	.balign	8
-gdt:
+ring0_gdt:
 	.quad	0
 	.quad	0x00cf9b000000ffff	/* SEL_CODE32 */
 	.quad	0x00af9b000000ffff	/* SEL_CODE0 */

@@ -90,6 +90,7 @@ extern struct ring0_gate ring0_idt[256];
  */
 extern uint8_t ring0_tss[TSS_SIZE];
 extern const char ring0_frame[];
+extern uint8_t ring0_gdt[];
 
 /* Entry points for ring0_idt: the faults in steps of 16 bytes, the others one by one. */
 extern const char ring0_faults[], ring0_timer[], ring0_device[], ring0_spurious[],

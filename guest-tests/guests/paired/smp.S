@@ -1,29 +1,27 @@
 /*
- * Where a started processor begins, in real mode, at the start of a page: it takes a place
- * in the list, leaves its APIC id there, counts itself in and halts.
+ * Where a started processor begins, in real mode, at the start of a page: it goes where the first one went, with page tables
+ * of its own.
  */
+#include "guest-tests/guests/paired/ring0.h"
+
 	.section .rodata, "a"
 	.code16
-	.globl	smp_start, smp_end, smp_count, smp_ids
-smp_start:
+	.globl	smp_code, smp_code_end, smp_gdtr, smp_page_tables
+smp_code:
 	cli
+	cld
 	movw	%cs, %ax
 	movw	%ax, %ds
-	movl	$1, %eax
-	cpuid
-	shrl	$24, %ebx		/* initial APIC id */
-	movw	$1, %si
-	lock xaddw %si, smp_next - smp_start
-	movb	%bl, smp_ids - smp_start(%si)
-	lock incw smp_count - smp_start
-1:	hlt
-	jmp	1b
+	movl	smp_page_tables - smp_code, %ebx
+	lgdtl	smp_gdtr - smp_code
+	movl	$(CR0_PE | CR0_MP | CR0_ET | CR0_NE), %eax
+	movl	%eax, %cr0
+	ljmpl	$SEL_CODE32, $further_entry
 
-	.balign	2
-smp_next:
+	.balign	4
+smp_page_tables:
+	.long	0
+smp_gdtr:
 	.word	0
-smp_count:
-	.word	0
-smp_ids:
-	.skip	256
-smp_end:
+	.long	0
+smp_code_end:

@@ -42,10 +42,10 @@ struct virtio_transport {
 			     const struct virtio_queue_addresses *at, struct irq_write *doorbell);
 	uint8_t (*config8)(struct virtio_device *dev, uint32_t offset);
 	/*
-	 * Connects the device's interrupt to the device vector, and acknowledging to ring 0's
-	 * entry.
+	 * Connects the interrupt of queues 2 * pair and the next to this processor's device vector, and acknowledging to
+	 * ring 0's entry; without MSI-X there is one for all queues.
 	 */
-	void (*route_interrupt)(struct virtio_device *dev);
+	void (*route_interrupt)(struct virtio_device *dev, uint32_t pair);
 };
 
 struct virtio_device {
@@ -56,7 +56,8 @@ struct virtio_device {
 	uint32_t pci_address; /* as port 0xcf8 takes it */
 	uint64_t notify, isr, config;
 	uint32_t notify_multiplier;
-	bool msix;
+	uint64_t msix; /* its table, or 0 */
+	uint32_t vectors;
 };
 
 /* Each finds the nth device with this id, and returns false if there is none. */

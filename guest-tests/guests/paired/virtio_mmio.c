@@ -101,8 +101,9 @@ static uint8_t config8(struct virtio_device *dev, uint32_t offset)
  * The line is up while an interrupt is not acknowledged. It is taken as an edge, and acknowledged
  * without a look at what it was: every look costs an exit, and the rings tell.
  */
-static void route_interrupt(struct virtio_device *dev)
+static void route_interrupt(struct virtio_device *dev, uint32_t pair)
 {
+	(void)pair;
 	ring0_ack_value = ACK_ALL;
 	ring0_ack_read = 0;
 	ring0_ack_write = dev->regs + MMIO_INTERRUPT_ACK;

@@ -9,6 +9,8 @@
 #define CAP_MSIX      0x11
 #define MSIX_ENABLE   0x80000000u
 #define MSIX_MASK_ALL 0x40000000u
+#define MSIX_SIZE     0x7ff
+#define MSIX_ENTRY    16
 #define VIRTIO_VENDOR 0x1af4
 #define VIRTIO_MODERN 0x1040
 
@@ -82,8 +84,8 @@ static void queue_enable(struct virtio_device *dev, uint16_t queue,
 	set_address(dev, COMMON_QUEUE_DESC, at->desc);
 	set_address(dev, COMMON_QUEUE_AVAIL, at->avail);
 	set_address(dev, COMMON_QUEUE_USED, at->used);
-	if (dev->msix)
-		cpu_write16(dev->regs + COMMON_QUEUE_VECTOR, 0);
+	if (queue / 2u < dev->vectors)
+		cpu_write16(dev->regs + COMMON_QUEUE_VECTOR, queue / 2);
 	uint64_t offset = cpu_read16(dev->regs + COMMON_QUEUE_NOTIFY);
 
 	*doorbell = (struct irq_write){ dev->notify + offset * dev->notify_multiplier, queue, 2 };
@@ -95,12 +97,20 @@ static uint8_t config8(struct virtio_device *dev, uint32_t offset)
 	return cpu_read8(dev->config + offset);
 }
 
-static void route_interrupt(struct virtio_device *dev)
+static void route_interrupt(struct virtio_device *dev, uint32_t pair)
 {
+	uint64_t entry = dev->msix + pair * MSIX_ENTRY;
+
 	ring0_ack_write = 0;
 	ring0_ack_read = dev->msix ? 0 : dev->isr;
-	if (!dev->msix)
+	if (!dev->msix) {
 		irq_route(dev->gsi, true);
+		return;
+	}
+	cpu_write32(entry, (uint32_t)irq_msi_address());
+	cpu_write32(entry + 4, 0);
+	cpu_write32(entry + 8, irq_msi_data());
+	cpu_write32(entry + 12, 0); /* not masked */
 }
 
 static const struct virtio_transport virtio_pci = {
@@ -114,23 +124,18 @@ static const struct virtio_transport virtio_pci = {
 	.route_interrupt = route_interrupt,
 };
 
-/* One vector for everything, set up and enabled. */
+/* Its vectors, one a queue pair, are masked until they are routed. */
 static void enable_msix(struct virtio_device *dev, uint32_t cap)
 {
-	uint32_t where = pci_read(dev->pci_address, cap + 4);
-	uint64_t table = pci_map(dev->pci_address, where & 7, where & ~7u, 16);
+	uint32_t head = pci_read(dev->pci_address, cap),
+		 where = pci_read(dev->pci_address, cap + 4);
+	uint32_t vectors = (head >> 16 & MSIX_SIZE) + 1;
 
-	if (table == 0)
+	dev->msix = pci_map(dev->pci_address, where & 7, where & ~7u, vectors * MSIX_ENTRY);
+	if (dev->msix == 0)
 		return;
-	pci_write(dev->pci_address, cap,
-		  pci_read(dev->pci_address, cap) | MSIX_ENABLE | MSIX_MASK_ALL);
-	cpu_write32(table, (uint32_t)irq_msi_address());
-	cpu_write32(table + 4, 0);
-	cpu_write32(table + 8, irq_msi_data());
-	cpu_write32(table + 12, 0); /* not masked */
-	pci_write(dev->pci_address, cap,
-		  (pci_read(dev->pci_address, cap) | MSIX_ENABLE) & ~MSIX_MASK_ALL);
-	dev->msix = true;
+	dev->vectors = vectors;
+	pci_write(dev->pci_address, cap, (head | MSIX_ENABLE) & ~MSIX_MASK_ALL);
 }
 
 static bool probe(struct virtio_device *dev, uint32_t device)

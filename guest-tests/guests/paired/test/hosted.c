@@ -9,14 +9,12 @@
 #include "guest-tests/guests/paired/console.h"
 #include "guest-tests/guests/paired/machine.h"
 #include "guest-tests/guests/paired/net.h"
-#include "guest-tests/guests/paired/ring0.h"
 #include "guest-tests/guests/paired/test/hosted.h"
 
 #define MEMORY (64u << 20)
 
 struct net net = { .mac = { 2, 0, 0, 0, 0, 2 }, .address = 0x0a000002 };
-struct machine machine;
-volatile uint64_t ring0_irq_count;
+struct machine machine = { .cpus = 1 };
 uint64_t hosted_us = 1;
 uint32_t hosted_buffers_left = UINT32_MAX;
 
@@ -39,6 +37,12 @@ void *machine_alloc(uint64_t size)
 		return NULL;
 	memory_left -= size;
 	return calloc(1, size);
+}
+
+void *machine_of(uint32_t cpu, const volatile void *variable)
+{
+	(void)cpu;
+	return (void *)variable;
 }
 
 uint64_t machine_available(void)
