@@ -95,6 +95,7 @@ static const struct rule rules[] = {
 	{ SYS_ioctl, VCPU | NET | DISK | RNG, { IS(0, VM_FD), IS(1, KVM_IRQ_LINE) }, "rare: a pin that PCI devices without MSI-X share" },
 	{ SYS_ioctl, MAIN | VCPU, { IS(1, TUNSETOFFLOAD) }, "offloads are negotiated, and taken back" },
 	{ SYS_ioctl, NET, { IS(1, TUNSETOFFLOAD) }, "rare: the driver changes offloads by its control queue" },
+	{ SYS_ioctl, MAIN | VCPU, { IS(1, TUNSETVNETHDRSZ) }, "rare: the driver has hashes reported, or leaves" },
 	{ SYS_ioctl, MAIN | VCPU | NET, { IS(1, TUNSETSTEERINGEBPF) }, "rare: the driver asks for RSS, or leaves" },
 	/* Where the host's kernel moves the frames; no other memory than the guest's, no other worker. */
 	{ SYS_ioctl, NET, { IS(0, OWN_FD), IS(1, VHOST_GET_VRING_BASE) }, "rare: how far the kernel is, with vhost" },

@@ -32,8 +32,9 @@
 
 #define NETBE_MAX_PAIRS 8u
 
-/* The header that stands before every frame. */
-#define NETBE_HDR_LEN 12
+/* The header that stands before every frame; and with a hash (5.1.6, struct virtio_net_hdr_v1_hash), after set_header(). */
+#define NETBE_HDR_LEN	   12
+#define NETBE_HDR_HASH_LEN 20
 
 struct netbe;
 
@@ -77,6 +78,12 @@ struct netbe_ops {
 	 * itself. -errno.
 	 */
 	int (*steer)(struct netbe *be, const struct steering_rule *rule);
+
+	/*
+	 * Where features have VIRTIO_NET_F_HASH_REPORT: a frame's header is @len bytes from now on, NETBE_HDR_LEN or
+	 * NETBE_HDR_HASH_LEN; what is behind the first NETBE_HDR_LEN of a received one is the caller's to fill. -errno.
+	 */
+	int (*set_header)(struct netbe *be, unsigned int len);
 
 	/*
 	 * What the host has counted; optional. @qdisc: with that, for which only the main thread may ask.

@@ -14,13 +14,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define HASH_BITS (8u * (STEERING_KEY_MAX - 4u)) /* of input at most */
 #define MAX_INSNS 128u
 
 /* What the program reads: one of two rules, so that it never sees half of one. */
 struct rule {
-	uint32_t types, mask, unclassified;
-	uint32_t window[HASH_BITS]; /* for each bit of the input, the key's 32 bits from there on */
+	uint32_t mask, unclassified;
+	struct rxhash hash;
 	uint16_t table[STEERING_TABLE_MAX];
 };
 
@@ -46,20 +45,6 @@ struct code {
 enum { R0, R1, R2, R3, R4, FRAME = 6, RULE, HASH, AT, STACK };
 /* On the stack: the window that comes next, where the ports are or 0, where the addresses end. */
 enum { WINDOW = -8, PORTS = -16, END = -24 };
-
-/* Places in a frame, from its destination address on (IEEE 802.3, RFC 791, RFC 8200). */
-enum {
-	ETHERTYPE = 12,
-	IP = 14,
-	IPV4_FRAGMENT = IP + 6,
-	IPV4_PROTOCOL = IP + 9,
-	IPV4_SOURCE = IP + 12,
-	IPV4_END = IP + 20,
-	IPV6_NEXT_HEADER = IP + 6,
-	IPV6_SOURCE = IP + 8,
-	IPV6_END = IP + 40,
-};
-#define MORE_OR_OFFSET 0x3fff /* of IPV4_FRAGMENT: more fragments, or not the first */
 
 /* A rule's types, of one IP version, those of IPv6 shifted down to those of IPv4. */
 enum { TYPE_IP = 1, TYPE_TCP = 2, TYPE_UDP = 4, IPV6_SHIFT = 3 };
@@ -117,7 +102,7 @@ static void emit_rule(struct code *c, int map)
 	ALU(BPF_ADD, RULE, R1);
 	ALU_IMM(BPF_ADD, RULE, offsetof(struct shared, rule));
 	ALU(BPF_MOV, R1, RULE);
-	ALU_IMM(BPF_ADD, R1, offsetof(struct rule, window));
+	ALU_IMM(BPF_ADD, R1, offsetof(struct rule, hash.window));
 	STACK_UP(WINDOW, R1);
 	SET(HASH, 0);
 }
@@ -147,33 +132,33 @@ static unsigned int emit_parse(struct code *c)
 {
 	unsigned int not_ipv4, whole, typed, parsed, no_ip;
 
-	FRAME_WORD(BPF_H, ETHERTYPE);
+	FRAME_WORD(BPF_H, FRAME_ETHERTYPE);
 	not_ipv4 = JUMP_IF(BPF_JNE, R0, 0x0800);
-	SET(AT, IPV4_SOURCE);
-	STACK_IMM(END, IPV4_END);
-	FRAME_WORD(BPF_B, IP);
+	SET(AT, FRAME_IPV4_SOURCE);
+	STACK_IMM(END, FRAME_IPV4_END);
+	FRAME_WORD(BPF_B, FRAME_IP);
 	ALU_IMM(BPF_AND, R0, 0xf);
 	ALU_IMM(BPF_LSH, R0, 2);
-	ALU_IMM(BPF_ADD, R0, IP);
+	ALU_IMM(BPF_ADD, R0, FRAME_IP);
 	STACK_UP(PORTS, R0);
-	FRAME_WORD(BPF_H, IPV4_FRAGMENT);
-	ALU_IMM(BPF_AND, R0, MORE_OR_OFFSET);
+	FRAME_WORD(BPF_H, FRAME_IPV4_FRAGMENT);
+	ALU_IMM(BPF_AND, R0, FRAME_MORE_OR_OFFSET);
 	whole = JUMP_IF(BPF_JEQ, R0, 0);
 	SET(R0, 0); /* its ports are not there, or not for all of it */
 	typed = JUMP();
 	land(c, whole);
-	FRAME_WORD(BPF_B, IPV4_PROTOCOL);
+	FRAME_WORD(BPF_B, FRAME_IPV4_PROTOCOL);
 	land(c, typed);
-	OF_RULE(R1, types);
+	OF_RULE(R1, hash.types);
 	parsed = JUMP();
 
 	land(c, not_ipv4);
 	no_ip = JUMP_IF(BPF_JNE, R0, 0x86dd);
-	SET(AT, IPV6_SOURCE);
-	STACK_IMM(END, IPV6_END);
-	STACK_IMM(PORTS, IPV6_END);
-	FRAME_WORD(BPF_B, IPV6_NEXT_HEADER);
-	OF_RULE(R1, types);
+	SET(AT, FRAME_IPV6_SOURCE);
+	STACK_IMM(END, FRAME_IPV6_END);
+	STACK_IMM(PORTS, FRAME_IPV6_END);
+	FRAME_WORD(BPF_B, FRAME_IPV6_NEXT_HEADER);
+	OF_RULE(R1, hash.types);
 	ALU_IMM(BPF_RSH, R1, IPV6_SHIFT);
 	land(c, parsed);
 	return no_ip;
@@ -285,26 +270,14 @@ void steering_destroy(struct steering *s)
 	free(s);
 }
 
-/* The key's 32 bits from bit @at on, and 0 beyond its end. */
-static uint32_t window(const uint8_t *key, unsigned int at)
-{
-	uint64_t bits = 0;
-
-	for (unsigned int i = 0; i < 5; i++)
-		bits = bits << 8 | (at / 8 + i < STEERING_KEY_MAX ? key[at / 8 + i] : 0u);
-	return (uint32_t)(bits >> (8 - at % 8));
-}
-
 static void write_rule(struct steering *s, const struct steering_rule *from)
 {
 	const uint32_t next = !atomic_load_explicit(&s->shared->current, memory_order_relaxed);
 	struct rule *to = &s->shared->rule[next];
 
-	to->types = from->types;
 	to->mask = from->entries - 1;
 	to->unclassified = from->unclassified;
-	for (unsigned int i = 0; i < HASH_BITS; i++)
-		to->window[i] = window(from->key, i);
+	rxhash_init(&to->hash, from->types, from->key);
 	memcpy(to->table, from->table, sizeof(to->table));
 	atomic_store_explicit(&s->shared->current, next, memory_order_release);
 }

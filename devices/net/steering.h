@@ -12,10 +12,10 @@
 
 #include <linux/virtio_net.h>
 
+#include "devices/net/rxhash.h"
 #include "vmm/base/util.h"
 
-#define STEERING_KEY_MAX \
-	40u /* bytes: as many as the longest input, IPv6 with ports, makes use of */
+#define STEERING_KEY_MAX   RXHASH_KEY_MAX
 #define STEERING_TABLE_MAX 128u /* entries; a power of two */
 /* What can be hashed: 5.1.6.4.3. */
 #define STEERING_TYPES                                                    \

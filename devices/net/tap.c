@@ -79,6 +79,17 @@ static int tap_steer(struct netbe *be, const struct steering_rule *rule)
 	return steering_apply(container_of(be, struct tap, be)->steering, be->fd[0], rule);
 }
 
+/* A tap has one length for all of its queues, a macvtap one for each. */
+static int tap_set_header(struct netbe *be, unsigned int len)
+{
+	const int size = (int)len;
+
+	for (unsigned int i = 0; i < be->pairs; i++)
+		if (ioctl(be->fd[i], TUNSETVNETHDRSZ, &size) < 0)
+			return -errno;
+	return 0;
+}
+
 /* What the tap sends goes to the guest, what it receives comes from there; a frame is sent once it is read. */
 static int tap_host(struct netbe *be, struct netbe_host *out, bool qdisc)
 {
@@ -126,6 +137,7 @@ static const struct netbe_ops tap_ops = {
 	.send = tap_send,
 	.set_features = tap_set_features,
 	.steer = tap_steer,
+	.set_header = tap_set_header,
 	.host = tap_host,
 	.close = tap_close,
 };
@@ -264,15 +276,11 @@ static int adopt(struct tap *tap, const struct tap_fds *fds, const struct netbe_
 static int negotiate(struct tap *tap)
 {
 	unsigned int best = 0;
-	int len = NETBE_HDR_LEN;
+	const int ret = tap_set_header(&tap->be, NETBE_HDR_LEN);
 
-	/* A tap has one for all of its queues, a macvtap one for each. */
-	for (unsigned int i = 0; i < tap->be.pairs; i++)
-		if (ioctl(tap->be.fd[i], TUNSETVNETHDRSZ, &len) < 0)
-			return log_fail(
-				-errno,
-				"%s does not take a header of %d bytes: TUNSETVNETHDRSZ: %s",
-				tap->be.name, len, strerror(errno));
+	if (ret)
+		return log_fail(ret, "%s does not take a header of %d bytes: TUNSETVNETHDRSZ: %s",
+				tap->be.name, NETBE_HDR_LEN, strerror(-ret));
 	for (unsigned int i = 0; i < ARRAY_SIZE(offload_sets) && !best; i++)
 		if (!set_offload(&tap->be, offload_sets[i]))
 			best = offload_sets[i];
@@ -293,7 +301,7 @@ static void prepare_steering(struct tap *tap)
 		ret = steering_create(&tap->steering) ?: steering_probe(tap->be.fd[0]);
 	}
 	if (!ret) {
-		tap->be.features |= NET_F(RSS);
+		tap->be.features |= NET_F(RSS) | NET_F(HASH_REPORT);
 		return;
 	}
 	log_warn("%s: no RSS, its own flow steering remains: %s", tap->be.name,

@@ -48,8 +48,9 @@ struct net {
 	struct virtq *ctrlq;
 	struct loop_watch ctrl_kick;
 	struct iovec ctrl_iov[VIRTQ_SIZE_MAX];
-	struct net_filter filter; /* each pair has a copy */
-	int error;		  /* of watching the control queue */
+	struct net_filter filter; /* of this and the next, each pair has a copy */
+	struct rxhash hash;
+	int error; /* of watching the control queue */
 
 	struct ctrl_counters ctrl;
 	uint64_t refusals;	    /* by the backend, of features */
@@ -85,7 +86,7 @@ static int set_offloads(struct net *n, uint64_t offloads)
 static void spread_filter(struct net *n)
 {
 	for (unsigned int i = 0; i < n->nr_pairs; i++)
-		net_pair_set_filter(n->pair[i], &n->filter);
+		net_pair_set_filter(n->pair[i], &n->filter, &n->hash);
 }
 
 /* ---- queue pairs (5.1.6.5.6) ---- */
@@ -154,6 +155,13 @@ static int set_pairs(struct net *n, const struct iovec *iov, unsigned int nr)
 	return receive_on(n, pairs) ?: steer(n, NULL);
 }
 
+/* The driver is told what @rule hashes, if it wants to know. */
+static void report_hash(struct net *n, const struct steering_rule *rule)
+{
+	rxhash_init(&n->hash, rule->types, rule->key);
+	spread_filter(n);
+}
+
 static int set_rss(struct net *n, const struct iovec *iov, unsigned int nr)
 {
 	struct steering_rule rule;
@@ -164,7 +172,21 @@ static int set_rss(struct net *n, const struct iovec *iov, unsigned int nr)
 	ret = net_rss_parse(&rule, iov, nr, n->nr_pairs);
 	if (ret < 0)
 		return ret;
-	return receive_on(n, (unsigned int)ret) ?: steer(n, &rule);
+	ret = receive_on(n, (unsigned int)ret) ?: steer(n, &rule);
+	if (!ret)
+		report_hash(n, &rule);
+	return ret;
+}
+
+static int set_hash(struct net *n, const struct iovec *iov, unsigned int nr)
+{
+	struct steering_rule rule;
+
+	if (!virtio_has_feature(&n->dev, VIRTIO_NET_F_HASH_REPORT) ||
+	    net_hash_parse(&rule, iov, nr))
+		return -EINVAL;
+	report_hash(n, &rule);
+	return 0;
 }
 
 static int set_guest_offloads(struct net *n, const struct iovec *iov, unsigned int nr)
@@ -214,6 +236,8 @@ static int command(struct net *n, struct iovec *iov, unsigned int nr)
 	case VIRTIO_NET_CTRL_MQ:
 		if (cmd[1] == VIRTIO_NET_CTRL_MQ_RSS_CONFIG)
 			return set_rss(n, iov, nr);
+		if (cmd[1] == VIRTIO_NET_CTRL_MQ_HASH_CONFIG)
+			return set_hash(n, iov, nr);
 		return cmd[1] == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET ? set_pairs(n, iov, nr) : -EINVAL;
 	default:
 		return -EINVAL;
@@ -303,6 +327,7 @@ static void net_reset(struct virtio_dev *dev)
 /* The driver has come: one pair receives until it says otherwise. Without MQ there is but one. */
 static int start_pairs(struct net *n)
 {
+	static const struct rxhash none;
 	const bool several = virtio_has_feature(&n->dev, VIRTIO_NET_F_MQ) ||
 			     virtio_has_feature(&n->dev, VIRTIO_NET_F_RSS);
 	int ret = 0;
@@ -312,10 +337,21 @@ static int start_pairs(struct net *n)
 	n->ctrl.pairs = 1;
 	n->ctrlq = &n->vq[2 * n->nr_running];
 	n->ctrl_kick.fd = n->ctrlq->kick_fd;
+	n->hash = none;
 	spread_filter(n);
 	for (unsigned int i = 0; !ret && i < n->nr_running; i++)
 		ret = net_pair_start(n->pair[i], sources_of(n, i, 1));
 	return ret ? ret : resume_control(n);
+}
+
+/* As the driver wants it, before frames come; where the backend is gone there are none. */
+static int set_header(struct net *n)
+{
+	if (!(n->be->features & NET_F(HASH_REPORT)) || netbe_is_gone(n->be))
+		return 0;
+	return n->be->ops->set_header(n->be, virtio_has_feature(&n->dev, VIRTIO_NET_F_HASH_REPORT)
+						     ? NETBE_HDR_HASH_LEN
+						     : NETBE_HDR_LEN);
 }
 
 static int net_activate(struct virtio_dev *dev)
@@ -324,7 +360,7 @@ static int net_activate(struct virtio_dev *dev)
 	int ret;
 
 	net_filter_init(&n->filter, n->mac, n->be->mtu, dev->features);
-	ret = set_offloads(n, dev->features) ?: start_pairs(n);
+	ret = set_header(n) ?: set_offloads(n, dev->features) ?: start_pairs(n);
 	if (ret) {
 		net_reset(dev);
 		if (log_due(&n->refusals))

@@ -63,7 +63,7 @@ static bool tx_one(struct net_pair *n, const struct virtq_chain *c)
 {
 	int err;
 
-	if (c->nr_in || c->out_len < NETBE_HDR_LEN + ETH_HEADER) {
+	if (c->nr_in || c->out_len < n->hdr_len + ETH_HEADER) {
 		n->counters.tx.drop_malformed++;
 		return true;
 	}
@@ -71,12 +71,12 @@ static bool tx_one(struct net_pair *n, const struct virtq_chain *c)
 		      ? -EBADFD
 		      : n->p.be->ops->send(n->p.be, n->p.index, n->tx_iov, c->nr_out);
 	if (err != -EAGAIN)
-		pcap_frame(n->p.pcap, n->p.index, PCAP_FROM_GUEST, n->tx_iov, c->nr_out,
-			   NETBE_HDR_LEN, c->out_len - NETBE_HDR_LEN);
+		pcap_frame(n->p.pcap, n->p.index, PCAP_FROM_GUEST, n->tx_iov, c->nr_out, n->hdr_len,
+			   c->out_len - n->hdr_len);
 	switch (err) {
 	case 0:
 		n->counters.tx.packets++;
-		n->counters.tx.bytes += c->out_len - NETBE_HDR_LEN;
+		n->counters.tx.bytes += c->out_len - n->hdr_len;
 		if (!n->counters.tx.first_packet)
 			n->counters.tx.first_packet = now_ns();
 		break;
@@ -249,6 +249,8 @@ int net_pair_start(struct net_pair *n, unsigned int sources)
 {
 	/* A held frame stays, like those that wait in the backend. */
 	rx_window_init(&n->window, n->rxq, virtio_has_feature(n->p.dev, VIRTIO_NET_F_MRG_RXBUF));
+	n->hdr_len = virtio_has_feature(n->p.dev, VIRTIO_NET_F_HASH_REPORT) ? NETBE_HDR_HASH_LEN
+									    : NETBE_HDR_LEN;
 	n->sources = sources;
 	return net_pair_resume(n);
 }
@@ -288,12 +290,15 @@ static void set_filter(void *arg)
 
 	net_kernel_return(n);
 	n->filter = *n->new_filter;
+	n->hash = *n->new_hash;
 	net_kernel_begin(n);
 }
 
-void net_pair_set_filter(struct net_pair *n, const struct net_filter *filter)
+void net_pair_set_filter(struct net_pair *n, const struct net_filter *filter,
+			 const struct rxhash *hash)
 {
 	n->new_filter = filter;
+	n->new_hash = hash;
 	loop_call(n->loop, set_filter, n);
 }
 

@@ -35,8 +35,9 @@ struct net_source {
 	bool paused; /* it failed: leave it alone until due */
 	uint64_t
 		due; /* by now_ns(), the end of a pause or of the wait of a held frame; 0: neither */
-	uint8_t *held;	  /* a whole frame that waits for buffers ... */
-	size_t held_len;  /* ... unless 0 */
+	uint8_t *held;	 /* a whole frame that waits for buffers ... */
+	size_t held_len; /* ... unless 0, behind a header of ... */
+	unsigned int held_hdr;
 	uint64_t waiting; /* 1 while it does, for the ledger */
 	bool held_long;	  /* it has waited long enough */
 };
@@ -71,8 +72,12 @@ int must_check net_pair_resume(struct net_pair *pair);
 /* While it runs: read these from now on. */
 int must_check net_pair_serve(struct net_pair *pair, unsigned int sources);
 
-/* Received frames pass @filter, of which this makes a copy. Before the first start, and on every change. */
-void net_pair_set_filter(struct net_pair *pair, const struct net_filter *filter);
+/*
+ * Received frames pass @filter, and the driver is told their @hash where it has VIRTIO_NET_F_HASH_REPORT; this makes copies
+ * of both. Before the first start, and on every change.
+ */
+void net_pair_set_filter(struct net_pair *pair, const struct net_filter *filter,
+			 const struct rxhash *hash);
 
 /* While it runs: the driver has its interrupts another way. */
 void net_pair_interrupts_moved(struct net_pair *pair);

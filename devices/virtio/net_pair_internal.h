@@ -2,13 +2,15 @@
 #ifndef DEVICES_VIRTIO_NET_PAIR_INTERNAL_H
 #define DEVICES_VIRTIO_NET_PAIR_INTERNAL_H
 
+#include "devices/net/rxhash.h"
 #include "devices/net/vhost.h"
 #include "devices/virtio/net_pair.h"
 #include "devices/virtio/rx_window.h"
 #include "vmm/base/loop.h"
 
 #define ETH_HEADER 14
-#define MAX_FRAME  (NETBE_HDR_LEN + ETH_HEADER + 4 + 65535u) /* the largest that a tap hands out */
+#define MAX_FRAME \
+	(NETBE_HDR_HASH_LEN + ETH_HEADER + 4 + 65535u) /* the largest that a tap hands out */
 #define MAX_UNREAD (1u << 20)
 #define BUDGET	   64u /* frames one way before the other way gets its turn, and a publication */
 
@@ -54,7 +56,9 @@ struct net_pair {
 	} backend[NETBE_MAX_PAIRS];
 	bool running;
 	uint64_t busy_until;
-	struct net_filter filter; /* a copy of the card's */
+	unsigned int hdr_len;
+	struct net_filter filter; /* copies of the card's */
+	struct rxhash hash;
 
 	struct net_kernel kernel;
 
@@ -75,6 +79,7 @@ struct net_pair {
 	int error;
 	unsigned int new_sources;
 	const struct net_filter *new_filter;
+	const struct rxhash *new_hash;
 };
 
 /* The thread begins to look at the rings and the backend, or leaves them to somebody else. -errno. */

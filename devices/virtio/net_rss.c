@@ -1,4 +1,4 @@
-/* The RSS command. */
+/* The commands of RSS and of the hash report. */
 #include "devices/virtio/net_rss.h"
 
 #include <errno.h>
@@ -40,4 +40,22 @@ int net_rss_parse(struct steering_rule *rule, const struct iovec *iov, unsigned 
 	for (unsigned int i = 0; i < rule->entries; i++)
 		last = MAX(last, rule->table[i]);
 	return last < pairs ? (int)last + 1 : -EINVAL;
+}
+
+/* le32, 8 reserved bytes, u8, and the key. */
+#define HASH_HEAD 13u
+
+int net_hash_parse(struct steering_rule *rule, const struct iovec *iov, unsigned int nr)
+{
+	uint8_t data[HASH_HEAD + STEERING_KEY_MAX] = { 0 };
+	const size_t length = iov_size(iov, nr);
+
+	*rule = (struct steering_rule){ 0 };
+	if (length < HASH_HEAD || length > sizeof(data))
+		return -EINVAL;
+	iov_to_buf(iov, nr, 0, data, sizeof(data));
+	memcpy(&rule->types, data, sizeof(rule->types));
+	memcpy(rule->key, data + HASH_HEAD, sizeof(rule->key));
+	return rule->types & ~STEERING_TYPES || length != HASH_HEAD + data[HASH_HEAD - 1] ? -EINVAL
+											  : 0;
 }

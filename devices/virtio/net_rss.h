@@ -1,5 +1,6 @@
 /*
- * The RSS command of a network card's control queue (virtio 1.2, 5.1.6.5.7): which of its queue pairs a frame goes to.
+ * What a driver says of hashes by a network card's control queue: the RSS command (virtio 1.2, 5.1.6.5.7), which of its
+ * queue pairs a frame goes to; and that of the hash report alone (5.1.6.5.6.4).
  */
 #ifndef DEVICES_VIRTIO_NET_RSS_H
 #define DEVICES_VIRTIO_NET_RSS_H
@@ -14,5 +15,8 @@
  */
 int must_check net_rss_parse(struct steering_rule *rule, const struct iovec *iov, unsigned int nr,
 			     unsigned int pairs);
+
+/* The rule in data that is a struct virtio_net_hash_config and nothing more, without a table. -EINVAL where it is none. */
+int must_check net_hash_parse(struct steering_rule *rule, const struct iovec *iov, unsigned int nr);
 
 #endif

@@ -58,10 +58,9 @@ static void rx_complete(struct net_pair *n, size_t len)
 	const struct iovec *iov = rx_window_iov(&n->window, &nr_iov);
 	const uint16_t nr_chains = rx_window_give(&n->window, len);
 
-	pcap_frame(n->p.pcap, n->p.index, PCAP_TO_GUEST, iov, nr_iov, NETBE_HDR_LEN,
-		   len - NETBE_HDR_LEN);
+	pcap_frame(n->p.pcap, n->p.index, PCAP_TO_GUEST, iov, nr_iov, n->hdr_len, len - n->hdr_len);
 	count->packets++;
-	count->bytes += len - NETBE_HDR_LEN;
+	count->bytes += len - n->hdr_len;
 	if (!count->first_packet)
 		count->first_packet = now_ns();
 	/* 5.1.6.4.1: 1 without mergeable buffers. Not published yet, so still ours. */
@@ -72,7 +71,7 @@ static void rx_complete(struct net_pair *n, size_t len)
 /* Whether the guest gets the frame that begins with @start, header first; counts it if not. */
 static bool rx_judge(struct net_pair *n, const uint8_t *start, size_t len)
 {
-	const uint8_t *frame = start + NETBE_HDR_LEN;
+	const uint8_t *frame = start + n->hdr_len;
 	struct virtio_net_hdr_v1 hdr;
 
 	memcpy(&hdr, start, sizeof(hdr));
@@ -80,11 +79,43 @@ static bool rx_judge(struct net_pair *n, const uint8_t *start, size_t len)
 		n->counters.rx.drop_filtered++;
 	else if (!net_filter_offload_is_on(&n->filter, &hdr))
 		n->counters.rx.drop_offload++;
-	else if (!net_filter_within_mtu(&n->filter, &hdr, frame, len - NETBE_HDR_LEN))
+	else if (!net_filter_within_mtu(&n->filter, &hdr, frame, len - n->hdr_len))
 		n->counters.rx.drop_mtu++;
 	else
 		return true;
 	return false;
+}
+
+/* What is behind NETBE_HDR_LEN in the header of a frame of which @len bytes begin at @frame. */
+struct hash_header {
+	uint32_t value;
+	uint16_t report, padding;
+};
+_Static_assert(sizeof(struct hash_header) == NETBE_HDR_HASH_LEN - NETBE_HDR_LEN,
+	       "as struct virtio_net_hdr_v1_hash ends");
+
+static struct hash_header hash_header(const struct net_pair *n, const uint8_t *frame, size_t len)
+{
+	struct hash_header h = { .padding = 0 };
+
+	h.report = rxhash_frame(&n->hash, frame, len, &h.value);
+	return h;
+}
+
+/* It was held for a driver that had another header. */
+static void reshape_held(const struct net_pair *n, struct net_source *s)
+{
+	const size_t len = s->held_len - s->held_hdr;
+	struct hash_header h;
+
+	if (!s->held_len || s->held_hdr == n->hdr_len)
+		return;
+	memmove(s->held + n->hdr_len, s->held + s->held_hdr, len);
+	s->held_hdr = n->hdr_len;
+	s->held_len = n->hdr_len + len;
+	h = hash_header(n, s->held + n->hdr_len, len);
+	if (n->hdr_len == NETBE_HDR_HASH_LEN)
+		memcpy(s->held + NETBE_HDR_LEN, &h, sizeof(h));
 }
 
 /* A frame was held back for want of buffers: does it fit now? True if it is out of the way. */
@@ -93,6 +124,7 @@ static bool rx_deliver_held(struct net_pair *n, struct net_source *s)
 	struct rx_window *w = &n->window;
 	unsigned int nr_iov;
 
+	reshape_held(n, s);
 	if (!s->held_len)
 		return true;
 	const bool room = rx_fill(n, s->held_len);
@@ -116,13 +148,16 @@ static bool rx_deliver_held(struct net_pair *n, struct net_source *s)
 }
 
 static void rx_hold(struct net_pair *n, struct net_source *s, const struct iovec *iov,
-		    unsigned int nr_iov, size_t len)
+		    unsigned int nr_iov, size_t len, const struct hash_header *h)
 {
 	const size_t in_window = iov_to_buf(iov, nr_iov, 0, s->held, len);
 
 	memcpy(s->held + in_window, n->spill, len - in_window);
+	if (h)
+		memcpy(s->held + NETBE_HDR_LEN, h, sizeof(*h));
 	n->counters.rx.held++;
 	s->held_len = len;
+	s->held_hdr = n->hdr_len;
 	s->waiting = 1;
 	s->held_long = false;
 	set_due(n, s, MAX_WAIT);
@@ -192,18 +227,25 @@ static ssize_t rx_read(struct net_pair *n, unsigned int source, struct iovec *io
 static void rx_frame(struct net_pair *n, struct net_source *s, const struct iovec *iov,
 		     unsigned int nr_iov, size_t capacity, size_t len)
 {
-	uint8_t start[NETBE_HDR_LEN + ETH_HEADER];
+	uint8_t start[NETBE_HDR_HASH_LEN + RXHASH_LOOKS];
+	const bool reports = n->hdr_len == NETBE_HDR_HASH_LEN;
+	const size_t looks = MIN(len, n->hdr_len + (reports ? RXHASH_LOOKS : ETH_HEADER));
 	const uint8_t no_flags = 0;
+	struct hash_header h;
 
-	if (len < sizeof(start)) {
+	if (len < n->hdr_len + ETH_HEADER) {
 		n->counters.rx.drop_runt++;
 		return;
 	}
 	/* Only the first bytes may be split between the window and the spill. */
-	const size_t in_window = iov_to_buf(iov, nr_iov, 0, start, sizeof(start));
-	memcpy(start + in_window, n->spill, sizeof(start) - in_window);
+	const size_t in_window = iov_to_buf(iov, nr_iov, 0, start, looks);
+	memcpy(start + in_window, n->spill, looks - in_window);
 	if (!rx_judge(n, start, len))
 		return;
+	if (reports) {
+		h = hash_header(n, start + n->hdr_len, looks - n->hdr_len);
+		iov_from_buf(iov, nr_iov, NETBE_HDR_LEN, &h, sizeof(h));
+	}
 	/* That the host has found the checksum valid is not to be told without GUEST_CSUM (5.1.6.4.1). */
 	if (start[0] && !(n->filter.offloads & NET_F(GUEST_CSUM)))
 		iov_from_buf(iov, nr_iov, 0, &no_flags, 1);
@@ -212,7 +254,7 @@ static void rx_frame(struct net_pair *n, struct net_source *s, const struct iove
 	else if (len > MAX_FRAME)
 		n->counters.rx.drop_too_big++;
 	else
-		rx_hold(n, s, iov, nr_iov, len);
+		rx_hold(n, s, iov, nr_iov, len, reports ? &h : NULL);
 }
 
 /* One frame from the backend. False when there is nothing to do before the next event. */

@@ -107,10 +107,10 @@ void net_vhost_close(struct net_vhost *v)
 	v->on = false;
 }
 
-/* The kernel filters nothing; the other features it leaves to the tap. */
+/* The kernel filters nothing and tells no hash; the other features it leaves to the tap. */
 uint64_t net_vhost_hides(const struct net_vhost *v)
 {
-	return v->on ? NET_F(CTRL_RX) | NET_F(CTRL_RX_EXTRA) |
+	return v->on ? NET_F(CTRL_RX) | NET_F(CTRL_RX_EXTRA) | NET_F(HASH_REPORT) |
 			       (VHOST_RING_FEATURES & ~v->pair[0].features)
 		     : 0;
 }

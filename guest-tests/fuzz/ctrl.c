@@ -20,6 +20,13 @@ static void fit_rss(uint8_t *data, size_t len)
 	data[tail + 2] = (uint8_t)(len - tail - 3);
 }
 
+/* And so is a key. */
+static void fit_hash(uint8_t *data, size_t len)
+{
+	if (len >= 13)
+		data[12] = (uint8_t)(len - 13);
+}
+
 /* Class and command are near those that exist; what follows is as long as the input likes. */
 static void command(struct fuzz_card *c, struct fuzz *f)
 {
@@ -31,6 +38,8 @@ static void command(struct fuzz_card *c, struct fuzz *f)
 	memcpy(cmd + 2, bytes, len);
 	if (cmd[0] == VIRTIO_NET_CTRL_MQ && cmd[1] == VIRTIO_NET_CTRL_MQ_RSS_CONFIG)
 		fit_rss(cmd + 2, len);
+	if (cmd[0] == VIRTIO_NET_CTRL_MQ && cmd[1] == VIRTIO_NET_CTRL_MQ_HASH_CONFIG)
+		fit_hash(cmd + 2, len);
 	fuzz_driver_request(&c->driver, fuzz_card_ctrl(c), cmd, (uint32_t)len + 2, 0,
 			    fuzz_below(f, 3));
 }

@@ -81,6 +81,12 @@ static int pair_steer(struct netbe *be, const struct steering_rule *rule)
 	return err;
 }
 
+static int pair_set_header(struct netbe *be, unsigned int len)
+{
+	to_pair(be)->header = len;
+	return 0;
+}
+
 static void pair_close(struct netbe *be)
 {
 	assert_false(to_pair(be)->closed);
@@ -107,6 +113,7 @@ static const struct netbe_ops pair_ops = { .recv = pair_recv,
 					   .send = pair_send,
 					   .set_features = pair_set_features,
 					   .steer = pair_steer,
+					   .set_header = pair_set_header,
 					   .host = pair_host,
 					   .close = pair_close };
 

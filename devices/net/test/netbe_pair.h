@@ -24,6 +24,7 @@ struct netbe_pair {
 	atomic_bool recv_loses;	   /* the frame that a recv_fault hits */
 	_Atomic uint64_t features; /* what was last set */
 	struct steering_rule rule; /* what was last set, without entries: none */
+	unsigned int header;	   /* the length that was last set, or 0 */
 	/* What its host counts: the first two by itself, the others are the test's. */
 	_Atomic uint64_t passed, taken, queue_full, qdisc, discarded;
 	atomic_bool no_host; /* and it does not tell */

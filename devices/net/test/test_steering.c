@@ -42,6 +42,8 @@ struct packet {
 };
 
 static struct steering *steering;
+static struct rxhash in_use; /* the hash of the rule, and its table's mask */
+static uint32_t mask;
 
 static int teardown(void **state)
 {
@@ -113,42 +115,53 @@ static void use(uint32_t types, unsigned int entries)
 	for (unsigned int i = 0; i < entries; i++)
 		rule.table[i] = (uint16_t)i;
 	memcpy(rule.key, key, sizeof(key));
+	rxhash_init(&in_use, types, key);
+	mask = entries - 1;
 	/* No descriptor of a tap: the rule is there, though nothing is steered by it. */
 	assert_int_equal(steering_apply(steering, -1, &rule), -EBADF);
 }
 
+/* Where the program has it go. */
 static unsigned int queue_of(const struct packet *p)
 {
 	union bpf_attr attr = { .test = { .prog_fd = (uint32_t)steering_program(steering),
 					  .data_size_in = TEST_RUN_SKIPS + p->len,
 					  .data_in = (uintptr_t)p->room } };
 
+	uint32_t value;
+
 	assert_int_equal(syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)), 0);
+	/* The hash that the driver is told is the one that has chosen the queue. */
+	if (rxhash_frame(&in_use, p->bytes, p->len, &value))
+		assert_int_equal(attr.test.retval, value & mask);
+	else
+		assert_true(attr.test.retval == UNCLASSIFIED || !attr.test.retval);
 	return attr.test.retval;
 }
 
+static const struct {
+	int family;
+	const char *to;
+	unsigned int destination;
+	const char *from;
+	unsigned int source;
+	uint32_t plain, with_ports;
+} v[] = {
+	{ AF_INET, "161.142.100.80", 1766, "66.9.149.187", 2794, 0x323e8fc2, 0x51ccc178 },
+	{ AF_INET, "65.69.140.83", 4739, "199.92.111.2", 14230, 0xd718262a, 0xc626b0ea },
+	{ AF_INET, "12.22.207.184", 38024, "24.19.198.95", 12898, 0xd2d0a5de, 0x5c2b394a },
+	{ AF_INET, "209.142.163.6", 2217, "38.27.205.30", 48228, 0x82989176, 0xafc7327f },
+	{ AF_INET, "202.188.127.2", 1303, "153.39.163.191", 44251, 0x5d1809c5, 0x10e828a2 },
+	{ AF_INET6, "3ffe:2501:200:3::1", 1766, "3ffe:2501:200:1fff::7", 2794, 0x2cc18cd5,
+	  0x40207d3d },
+	{ AF_INET6, "ff02::1", 4739, "3ffe:501:8::260:97ff:fe40:efab", 14230, 0x0f0c461c,
+	  0xdde51bbf },
+	{ AF_INET6, "fe80::200:f8ff:fe21:67cf", 38024, "3ffe:1900:4545:3:200:f8ff:fe21:67cf", 44251,
+	  0x4b61e985, 0x02d1feef },
+};
+
 static void test_published(void **state)
 {
-	static const struct {
-		int family;
-		const char *to;
-		unsigned int destination;
-		const char *from;
-		unsigned int source;
-		uint32_t plain, with_ports;
-	} v[] = {
-		{ AF_INET, "161.142.100.80", 1766, "66.9.149.187", 2794, 0x323e8fc2, 0x51ccc178 },
-		{ AF_INET, "65.69.140.83", 4739, "199.92.111.2", 14230, 0xd718262a, 0xc626b0ea },
-		{ AF_INET, "12.22.207.184", 38024, "24.19.198.95", 12898, 0xd2d0a5de, 0x5c2b394a },
-		{ AF_INET, "209.142.163.6", 2217, "38.27.205.30", 48228, 0x82989176, 0xafc7327f },
-		{ AF_INET, "202.188.127.2", 1303, "153.39.163.191", 44251, 0x5d1809c5, 0x10e828a2 },
-		{ AF_INET6, "3ffe:2501:200:3::1", 1766, "3ffe:2501:200:1fff::7", 2794, 0x2cc18cd5,
-		  0x40207d3d },
-		{ AF_INET6, "ff02::1", 4739, "3ffe:501:8::260:97ff:fe40:efab", 14230, 0x0f0c461c,
-		  0xdde51bbf },
-		{ AF_INET6, "fe80::200:f8ff:fe21:67cf", 38024,
-		  "3ffe:1900:4545:3:200:f8ff:fe21:67cf", 44251, 0x4b61e985, 0x02d1feef },
-	};
 	struct packet p;
 
 	(void)state;
@@ -163,6 +176,76 @@ static void test_published(void **state)
 		assert_int_equal(queue_of(&p), v[i].plain & 127);
 		use(STEERING_TYPES, 4);
 		assert_int_equal(queue_of(&p), v[i].with_ports & 3);
+	}
+}
+
+/* What the card tells its driver, with 4 for IPv6: VIRTIO_NET_HASH_REPORT_. */
+static void test_published_hash(void **state)
+{
+	static const struct {
+		int protocol;
+		uint32_t types;
+		uint16_t report;
+		bool with_ports;
+	} c[] = {
+		{ 6, STEERING_TYPES, VIRTIO_NET_HASH_REPORT_TCPv4, true },
+		{ 17, STEERING_TYPES, VIRTIO_NET_HASH_REPORT_UDPv4, true },
+		{ 1, STEERING_TYPES, VIRTIO_NET_HASH_REPORT_IPv4, false },
+		{ 17, STEERING_TYPES & ~(4u | 32u), VIRTIO_NET_HASH_REPORT_IPv4, false },
+		{ 6, 4u | 32u, VIRTIO_NET_HASH_REPORT_NONE, false },
+		{ 6, 0, VIRTIO_NET_HASH_REPORT_NONE, false },
+	};
+	struct rxhash h;
+	struct packet p;
+	uint32_t value;
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(v); i++)
+		for (unsigned int k = 0; k < ARRAY_SIZE(c); k++) {
+			uint32_t expected = c[k].with_ports ? v[i].with_ports : v[i].plain;
+			uint16_t report = c[k].report;
+
+			if (report == VIRTIO_NET_HASH_REPORT_NONE)
+				expected = 0;
+			else if (v[i].family == AF_INET6)
+				report += VIRTIO_NET_HASH_REPORT_IPv6 - VIRTIO_NET_HASH_REPORT_IPv4;
+			make(&p, v[i].family, v[i].from, v[i].to, c[k].protocol, v[i].source,
+			     v[i].destination, 0);
+			rxhash_init(&h, c[k].types, key);
+			value = 0xeeeeeeee;
+			assert_int_equal(rxhash_frame(&h, p.bytes, p.len, &value), report);
+			assert_int_equal(value, expected);
+		}
+}
+
+/* A frame that ends before what is hashed has no hash, and nothing behind its end is looked at. */
+static void test_cut_hash(void **state)
+{
+	struct rxhash h;
+	struct packet p;
+	uint32_t value;
+
+	(void)state;
+	rxhash_init(&h, STEERING_TYPES, key);
+	for (unsigned int k = 0; k < 3; k++) {
+		const unsigned int options = k == 1 ? 10 : 0, ports = 4;
+
+		make(&p, k == 2 ? AF_INET6 : AF_INET, k == 2 ? "fd00::1" : "1.2.3.4",
+		     k == 2 ? "fd00::2" : "5.6.7.8", 6, 77, 88, options);
+		const size_t whole = p.len - 8 + ports;
+
+		assert_true(whole <= RXHASH_LOOKS);
+		for (size_t len = 0; len <= p.len; len++) {
+			uint8_t *end = malloc(len); /* the sanitizer knows where it ends */
+
+			memcpy(end, p.bytes, len);
+			assert_int_equal(rxhash_frame(&h, end, len, &value) !=
+						 VIRTIO_NET_HASH_REPORT_NONE,
+					 len >= whole);
+			assert_int_equal(value,
+					 len >= whole ? toeplitz(p.input.bytes, p.input.len) : 0);
+			free(end);
+		}
 	}
 }
 
@@ -325,6 +408,44 @@ static void test_tap(void **state)
 	be->ops->close(be);
 }
 
+/* A header with room for a hash, and back. */
+static void test_header(void **state)
+{
+	const struct netbe_wish wish = { .pairs = 2, .exactly = true, .steer = true };
+	const struct netbe_tap_options options = { .tap = "rss2" };
+	static const unsigned int lengths[] = { NETBE_HDR_LEN, NETBE_HDR_HASH_LEN, NETBE_HDR_LEN };
+	uint8_t bytes[2048];
+	struct netbe *be;
+
+	(void)state;
+	need_taps();
+	need_bpf();
+	assert_int_equal(netbe_tap.open(&be, &options, &wish), 0);
+	assert_true(be->features & NET_F(HASH_REPORT));
+	assert_int_equal(system("ip addr add 10.99.0.1/24 dev rss2 && ip link set rss2 up && "
+				"ip neigh add 10.99.0.2 lladdr 52:54:00:00:00:02 dev rss2"),
+			 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(lengths); i++) {
+		struct pollfd p[2] = { { be->fd[0], POLLIN, 0 }, { be->fd[1], POLLIN, 0 } };
+		const uint8_t *eth = bytes + lengths[i];
+		ssize_t len;
+
+		if (i)
+			assert_int_equal(be->ops->set_header(be, lengths[i]), 0);
+		send_to(6000);
+		do { /* past what an interface says when it comes up */
+			assert_true(poll(p, 2, 10000) > 0);
+			len = read(be->fd[!(p[0].revents & POLLIN)], bytes, sizeof(bytes));
+			assert_true(len > 0);
+		} while (eth[12] != 0x08 || eth[13] != 0x00 || eth[23] != 17);
+		assert_int_equal(len, lengths[i] + 14 + 20 + 8 + 1);
+		assert_int_equal(eth[len - lengths[i] - 1], 'x');
+		memset(bytes, 0, lengths[i]);
+		assert_int_equal(write(be->fd[1], bytes, (size_t)len), len);
+	}
+	be->ops->close(be);
+}
+
 /* One queue, or no right to: a card without RSS, and a word of why. */
 static void test_not_steered(void **state)
 {
@@ -350,10 +471,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_published),
+		cmocka_unit_test(test_published_hash),
+		cmocka_unit_test(test_cut_hash),
 		TEST(test_types),
 		TEST(test_shapes),
 		TEST(test_random),
 		cmocka_unit_test_setup_teardown(test_tap, tap_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_header, tap_setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_steered, tap_setup, teardown),
 	};
 

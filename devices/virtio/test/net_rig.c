@@ -97,7 +97,7 @@ int setup_queues(void **state)
 int setup_rss(void **state)
 {
 	queues = 4;
-	create(OFFLOADS | F(RSS), 64, 0);
+	create(OFFLOADS | F(RSS) | F(HASH_REPORT), 64, 0);
 	(void)state;
 	return 0;
 }

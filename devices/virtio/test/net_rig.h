@@ -38,7 +38,8 @@ int setup(void **state); /* all OFFLOADS, rings of 256, no polling */
 int setup_polling(void **state);
 int setup_long_rings(void **state);
 int setup_queues(void **state); /* four queue pairs, rings of 64 */
-int setup_rss(void **state);	/* these, and a backend that can be steered */
+int setup_rss(
+	void **state); /* these, and a backend that can be steered, with hashes in its header */
 int teardown(void **state);
 
 /* What follows is about queue pair @i, until teardown(). */

@@ -92,6 +92,12 @@ steered()
 	must fetch 10.0.1.1 1M
 	[ "$(irqs "$rss")" -gt "$before" ] || fail "RSS: nothing came to queue $rss"
 	[ $(($(irqs 1) + $(irqs 3))) = "$others" ] || fail "RSS: something came to a queue that it does not name"
+	# The card's own hash of each frame; switched off and on, it takes RSS with it.
+	has_feature "/sys/class/net/$nic" 57 || fail 'no VIRTIO_NET_F_HASH_REPORT'
+	crr client 10.0.1.1 --test maerts --seconds 60 --timeout 100 >/dev/null 2>&1 &
+	stream=$!
+	must channels "$nic" hash
+	kill $stream
 	# As long as the table names them, the kernel takes no queue away.
 	must channels "$nic" rss default
 }
