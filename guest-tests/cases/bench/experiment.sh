@@ -2,14 +2,14 @@
 kvm_usable && [ -w /dev/net/tun ] || skip 'no /dev/kvm or no /dev/net/tun that is ours to open'
 mkdir "$TMP/nic" "$TMP/rate" "$TMP/part"
 
-SHORT=1 OUT=$TMP/nic "$top/guest-tests/bench/experiment" nic-model >"$TMP/text" 2>&1
+SHORT=1 OUT=$TMP/nic make -s -C "$top" BUILD="$build" experiment nic-model >"$TMP/text" 2>&1
 is "nic-model: status" $? 0
 check "nic-model: the answer" grep -q 'Does a guest drop packets under ab.*bare took .*minivmm:transport=pci@mode=irq took ' "$TMP/nic/answer.txt"
 check "nic-model: nothing is unexplained" grep -q 'no hop accounts for: 0\.' "$TMP/nic/answer.txt"
 check "nic-model: the way of the frames, printed" grep -q "host's interface -> tap -> minivmm -> guest: sent [1-9]" "$TMP/text"
 check "nic-model: and in its page" grep -q 'guest -&#62; minivmm -&#62; tap' "$TMP/nic/report.html"
 
-SHORT=1 OUT=$TMP/rate "$top/guest-tests/bench/experiment" accept-rate >"$TMP/text" 2>&1
+SHORT=1 OUT=$TMP/rate make -s -C "$top" BUILD="$build" experiment accept-rate >"$TMP/text" 2>&1
 is "accept-rate: status" $? 0
 check "accept-rate: the answer" grep -q 'bare metal does [0-9.]*/s and the VM [0-9.]*/s here' "$TMP/rate/answer.txt"
 check "accept-rate: nothing is unexplained" grep -q 'no hop accounts for: 0\.' "$TMP/rate/answer.txt"
