@@ -151,15 +151,22 @@ void run_put(FILE *job, const char *fmt, ...)
 	putc(0, job);
 }
 
-static bool has_env(const struct run *run, const char *name)
+/* Whether there is one of that name among those given, from the @from-th on; "NAME=VALUE" is a name, too. */
+static bool has_env(const struct run *run, unsigned int from, const char *name)
 {
-	const size_t n = strlen(name);
+	const size_t n = strcspn(name, "=");
 
-	for (unsigned int i = 0; i < run->env.nr; i++)
+	for (unsigned int i = from; i < run->env.nr; i++)
 		if (!strncmp(run->env.item[i], name, n) &&
 		    (!run->env.item[i][n] || run->env.item[i][n] == '='))
 			return true;
 	return false;
+}
+
+static void put_unless_given(FILE *job, const struct run *run, const char *env)
+{
+	if (!has_env(run, 0, env))
+		run_put(job, "env=%s", env);
 }
 
 /* Nothing of this process's own goes in unasked; what every program counts on does, unless it is given. */
@@ -167,18 +174,18 @@ static void put_env(FILE *job, const struct run *run)
 {
 	const char *term = getenv("TERM");
 
-	if (!has_env(run, "PATH"))
-		run_put(job,
-			"env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-	if (!has_env(run, "HOME"))
-		run_put(job, "env=HOME=/");
-	if (run->out && !has_env(run, "OUT"))
-		run_put(job, "env=OUT=" OUT_DIR);
-	if (run->tty && term && !has_env(run, "TERM"))
+	put_unless_given(job, run,
+			 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	put_unless_given(job, run, "HOME=/");
+	if (run->out)
+		put_unless_given(job, run, "OUT=" OUT_DIR);
+	if (run->tty && term && !has_env(run, 0, "TERM"))
 		run_put(job, "env=TERM=%s", term);
 	for (unsigned int i = 0; i < run->env.nr; i++) {
 		const char *e = run->env.item[i], *value = getenv(e);
 
+		if (has_env(run, i + 1, e))
+			continue; /* the last one counts */
 		if (strchr(e, '='))
 			run_put(job, "env=%s", e);
 		else if (value)
@@ -253,13 +260,17 @@ static bool tidy(char *path)
 /* Shares that would hide each other, the root, or what every program counts on. */
 static int check_place(const struct list *places, const char *guest)
 {
-	static const char *const own[] = { "/proc", "/sys", "/dev" };
+	static const char *const own[] = { "/dev", "/proc", "/sys" };
 	const size_t n = strlen(guest);
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(own); i++)
-		if (!strcmp(own[i], guest))
+	for (unsigned int i = 0; i < ARRAY_SIZE(own); i++) {
+		const size_t len = strlen(own[i]);
+
+		/* In /dev others can be made. */
+		if (!strncmp(own[i], guest, len) && (!guest[len] || (i && guest[len] == '/')))
 			return log_fail(-EINVAL,
 					"cannot share at '%s': the guest has its own there", guest);
+	}
 	for (unsigned int i = 0; i < places->nr; i++) {
 		const char *other = places->item[i];
 
@@ -287,10 +298,10 @@ static int share(struct shares *s, const char *host, char *guest, bool writable)
 	char tag[16];
 	int ret;
 
-	if (!tidy(guest))
+	if (!tidy(guest) || strlen(guest) >= PATH_MAX)
 		return log_fail(
 			-EINVAL,
-			"cannot share directory '%s': its place in the guest must be an absolute path below /, without . and ..",
+			"cannot share directory '%s': its place in the guest must be an absolute path below /, without . and .., of at most 4095 bytes",
 			host);
 	ret = check_place(&s->places, guest) ?: push(&s->places, guest);
 	if (ret)

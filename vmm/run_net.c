@@ -36,15 +36,14 @@ static char *take_key(char *text, const char *key)
 /* "", an address, or, with @prefix, one with the length of its network. */
 static bool is_address(const char *text, bool prefix)
 {
-	char address[INET_ADDRSTRLEN] = "", end;
+	char address[INET_ADDRSTRLEN] = "", bits[3] = "", end;
 	struct in_addr in;
-	unsigned int bits;
 
 	if (!*text)
 		return true;
 	if (prefix)
-		return sscanf(text, "%15[0-9.]/%2u%c", address, &bits, &end) == 2 && bits >= 1 &&
-		       bits <= 32 && inet_pton(AF_INET, address, &in) == 1;
+		return sscanf(text, "%15[0-9.]/%2[0-9]%c", address, bits, &end) == 2 &&
+		       atoi(bits) >= 1 && atoi(bits) <= 32 && inet_pton(AF_INET, address, &in) == 1;
 	return inet_pton(AF_INET, text, &in) == 1;
 }
 

@@ -117,6 +117,34 @@ static void only_what_is_asked_for_is_in_the_environment(void **state)
 	assert_null(memmem(config.job->initramfs, config.job->initramfs_len, "NOT_THERE", 9));
 }
 
+/* As of any other option. */
+static void of_a_name_given_twice_the_last_value_counts(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		parse("--root / --kernel @/kernel --env A=1 --env AB=x --env A=2 --env WANTED=z --env WANTED --env PATH=/a --env PATH=/b -- x"),
+		0);
+	assert_true(job_says("env=A=2") && job_says("env=AB=x") && job_says("env=PATH=/b") &&
+		    job_says("env=WANTED=y z"));
+	assert_false(job_says("env=A=1") || job_says("env=PATH=/a") || job_says("env=WANTED=z"));
+}
+
+static void a_place_is_no_longer_than_a_path(void **state)
+{
+	char line[6000] = "--root / --kernel @/kernel --share /tmp:/", *at = line + strlen(line);
+	const char *said;
+
+	(void)state;
+	memset(at, 'x', 4095);
+	strcpy(at + 4095, " -- x");
+	messages_begin();
+	assert_int_equal(parse(line), -EINVAL);
+	said = messages_end();
+	assert_non_null(strstr(said, "of at most 4095 bytes\n"));
+	strcpy(at + 4094, " -- x");
+	assert_int_equal(parse(line), 0);
+}
+
 /* The card's keys are the machine's, the addresses the guest's. */
 static void a_network_is_a_card_and_addresses(void **state)
 {
@@ -192,6 +220,9 @@ static void what_is_wrong_is_one_line(void **state)
 		{ "--root / --kernel @/kernel --share /tmp:/out/x --out @/o -- x",
 		  "would hide '/out/x'" },
 		{ "--root / --kernel @/kernel --share /tmp:/proc -- x", "at '/proc'" },
+		{ "--root / --kernel @/kernel --share /tmp:/proc/x -- x", "at '/proc/x'" },
+		{ "--root / --kernel @/kernel --share /tmp://sys//fs/x -- x", "at '/sys/fs/x'" },
+		{ "--root / --kernel @/kernel --share /tmp:/dev -- x", "at '/dev'" },
 		{ "--root / --kernel @/kernel --share /tmp:a -- x", "below /" },
 		{ "--root / --kernel @/kernel --share /nonexistent:/a -- x", "'/nonexistent'" },
 		{ "--root / --kernel @/kernel --out @/kernel/o -- x", "cannot make directory" },
@@ -206,6 +237,10 @@ static void what_is_wrong_is_one_line(void **state)
 		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/0 -- x", "bad value" },
 		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/33 -- x", "bad value" },
 		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/24x -- x", "bad value" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/+8 -- x", "bad value" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/-8 -- x", "bad value" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/008 -- x", "bad value" },
+		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/ -- x", "bad value" },
 		{ "--root / --kernel @/kernel --net tap0,gw=10.0.0.1 -- x", "gw= needs ip=" },
 		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/24,gw=host -- x", "for gw" },
 		{ "--root / --kernel @/kernel --net tap0,dns=:: -- x", "for dns" },
@@ -241,6 +276,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_command_becomes_a_machine),
 		cmocka_unit_test(only_what_is_asked_for_is_in_the_environment),
+		cmocka_unit_test(of_a_name_given_twice_the_last_value_counts),
+		cmocka_unit_test(a_place_is_no_longer_than_a_path),
 		cmocka_unit_test(a_network_is_a_card_and_addresses),
 		cmocka_unit_test(the_sandbox_is_the_machines),
 		cmocka_unit_test(what_is_wrong_is_one_line),
