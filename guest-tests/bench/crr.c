@@ -269,9 +269,8 @@ static int server_main(int argc, char **argv)
 	return rc ? EXIT_USAGE : EXIT_MEASURED;
 }
 
-int main(int argc, char **argv)
+static int command(int argc, char **argv)
 {
-	catch_signals();
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--help")) {
 			opts_help(stdout);
@@ -287,5 +286,16 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "counters"))
 		return counters_main(argc - 1, argv + 1);
 	fprintf(stderr, "crr: say 'crr client HOST' or 'crr server' (crr --help tells all)\n");
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	catch_signals();
+	const int status = command(argc, argv);
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "crr: cannot write to standard output: %s\n", strerror(errno));
 	return EXIT_USAGE;
 }

@@ -486,7 +486,12 @@ int main(int argc, char **argv)
 		rc = report_rank(&results, (unsigned int)base, stdout);
 	} else if (!rc) {
 		print_text(&results, (unsigned int)base);
-		rc = write_file(&results, (unsigned int)base, html, report_html);
+		if (fflush(stdout) || ferror(stdout)) {
+			rc = -errno;
+			fprintf(stderr, "report: cannot write to standard output: %s\n",
+				strerror(errno));
+		}
+		rc = write_file(&results, (unsigned int)base, html, report_html) ? -EIO : rc;
 		rc = write_file(&results, (unsigned int)base, json, write_json) ? -EIO : rc;
 		rc = write_file(&results, (unsigned int)base, csv, write_csv) ? -EIO : rc;
 	}

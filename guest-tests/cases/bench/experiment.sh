@@ -35,3 +35,10 @@ check "Ctrl-C: and in the page" grep -q 'data-key="rate"' "$TMP/part/report.html
 "$top/guest-tests/bench/experiment" nonsense 2>"$TMP/err"
 is "no such experiment: status" $? 2
 check "no such experiment: one line" grep -qx "experiment: no experiment 'nonsense' (nic-model or accept-rate)" "$TMP/err"
+# What is asked for is looked at before anything is measured, and said in one line.
+for bad in ROUNDS=x ROUNDS=0 MAX_ROUNDS=-1 CONNECTIONS=1.5 MEM=64M STARTS=0 BASE=none TESTS=none CONFIGS=none; do
+	env CONFIGS=bare TESTS=crr1 ROUNDS=1 STARTS=1 SECS=0.1 OUT="$TMP/bad" "$bad" "$top/guest-tests/bench/bench" >"$TMP/text" 2>"$TMP/err"
+	is "bench, $bad: status, lines" "$?/$(wc -l <"$TMP/err")/$(wc -c <"$TMP/text")" "$([[ $bad == CONFIGS=* ]] && echo 1 || echo 2)/1/0"
+done
+"$top/guest-tests/bench/passt" x 2>"$TMP/err"
+is "passt, x rounds" "$?/$(cat "$TMP/err")" "125/guest-tests/bench/passt: 'x' is no number of rounds above 0"

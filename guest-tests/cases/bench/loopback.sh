@@ -174,3 +174,5 @@ check "it says so" grep -q "cannot write '$dir/no/such'" "$dir/err"
 mount -t tmpfs none /proc 2>/dev/null
 client
 check "without /proc: counters are null" [ "$(value client tcp.RetransSegs)" = null ]
+"$crr" --help >/dev/full 2>"$dir/err"
+check "a full standard output" [ $?/"$(cat "$dir/err")" = 2/'crr: cannot write to standard output: No space left on device' ]
