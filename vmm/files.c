@@ -4,13 +4,31 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+
+/* A file system that others keep, and who may not answer. */
+static void note_file_system(struct files *files, const char *path, int fd)
+{
+	static const uint32_t remote[] = {
+		FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,   CIFS_SUPER_MAGIC,
+		SMB2_SUPER_MAGIC, V9FS_MAGIC,	    CEPH_SUPER_MAGIC,  AFS_FS_MAGIC,
+		AFS_SUPER_MAGIC,  CODA_SUPER_MAGIC, OCFS2_SUPER_MAGIC,
+	};
+	struct statfs fs;
+
+	if ((path ? statfs(path, &fs) : fstatfs(fd, &fs)) < 0)
+		return;
+	for (unsigned int i = 0; i < ARRAY_SIZE(remote); i++)
+		files->remote |= (uint32_t)fs.f_type == remote[i];
+}
 
 static void look_behind(struct file *f, int fd)
 {
@@ -71,6 +89,7 @@ int files_add_inherited(struct files *files, const char *what, int fd, bool writ
 		.what = what, .path = what, .written = written, .inherited = true
 	};
 
+	note_file_system(files, NULL, fd);
 	return fstat(fd, &st) < 0 ? 0 : add(files, file, &st, fd);
 }
 
@@ -79,6 +98,7 @@ int files_add_fd(struct files *files, const char *what, int fd, bool written)
 	struct stat st;
 	struct file file = { .what = what, .written = written };
 
+	note_file_system(files, NULL, fd);
 	snprintf(file.fd_name, sizeof(file.fd_name), "fd=%d", fd);
 	return fstat(fd, &st) < 0 ? 0 : add(files, file, &st, fd);
 }
@@ -88,6 +108,8 @@ int files_add(struct files *files, const char *what, const char *path, bool writ
 	struct stat st;
 	const struct file file = { .what = what, .path = path, .written = written };
 
+	if (path)
+		note_file_system(files, path, -1);
 	return !path || stat(path, &st) < 0 ? 0 : add(files, file, &st, -1);
 }
 
@@ -95,6 +117,7 @@ void files_add_directory(struct files *files, const char *path, bool written)
 {
 	struct stat st;
 
+	note_file_system(files, path, -1);
 	if (!written || stat(path, &st) < 0 || files->nr == ARRAY_SIZE(files->file))
 		return;
 	files->file[files->nr++] = (struct file){
@@ -141,6 +164,7 @@ int files_add_output(struct files *files, const char *what, const char *path, in
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return 0;
+	note_file_system(files, NULL, fd);
 	if (S_ISBLK(st.st_mode))
 		return log_fail(-EINVAL, "cannot use '%s' as %s: it is a block device", path, what);
 	files_warn_if_shared(files, what, path, path);

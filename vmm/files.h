@@ -29,6 +29,7 @@ struct files {
 		bool directory; /* a share that the guest may write to */
 	} file[96];
 	unsigned int nr;
+	bool remote; /* one of them lies in a file system that others keep: a network's, FUSE */
 };
 
 /* Standard input, output or error: as far as we use it, it may be the same as the other two. */

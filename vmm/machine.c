@@ -41,6 +41,7 @@
 #include "vmm/stats.h"
 #include "vmm/supervisor.h"
 #include "vmm/vcpu.h"
+#include "vmm/watchdog.h"
 
 /* Every kind of device that the user can ask for, in the order in which they are made. */
 static const struct device_kind *const kinds[] = { &virtio_net_kind, &rtl8139_kind,
@@ -67,6 +68,7 @@ struct machine {
 	struct loop *loop; /* the main loop: signals, timer, console */
 	struct signals signals;
 	struct loop_timer timeout;
+	struct watchdog *watchdog; /* or NULL */
 	struct console *console;
 	struct serial *serial;
 	struct power *power;
@@ -90,6 +92,7 @@ static void leave(void *arg)
 {
 	struct machine *m = arg;
 
+	watchdog_end(m->watchdog, m->ending.status);
 	for (unsigned int i = 0; i < m->nr_vcpus; i++)
 		vcpu_leave(&m->vcpu[i]);
 	loop_stop(m->loop);
@@ -426,7 +429,6 @@ static int open_outputs(struct machine *m, struct files *files)
 
 	if (!ret)
 		ret = console_open(m->console);
-
 	if (!ret && where)
 		ret = files_add_output(files, "console file", where,
 				       console_output(m->console)->fd);
@@ -454,7 +456,7 @@ static void begin_outputs(struct machine *m)
 		sink_begin(stats_output(m->stats));
 }
 
-static int build(struct machine *m, uint64_t start_ns)
+static int build(struct machine *m, uint64_t start_ns, void (*give_up)(int status))
 {
 	static const struct guestmem_hole hole = MEMMAP_HOLE;
 	struct boot_entry entry;
@@ -473,13 +475,9 @@ static int build(struct machine *m, uint64_t start_ns)
 		ret = kvm_create(&m->kvm, m->config->kvm_fd, &m->mem);
 	m->sandbox.vm_fd = m->kvm.vm_fd;
 	if (!ret)
-		ret = irqchip_create(&m->irqchip, m->kvm.vm_fd);
-	if (!ret)
-		ret = arch_irq_pins(m->irqchip);
-	if (!ret)
-		ret = loop_create(&m->loop, "main");
-	if (!ret)
-		ret = signals_watch(&m->signals, m->loop, on_signal, m);
+		ret = irqchip_create(&m->irqchip, m->kvm.vm_fd) ?: arch_irq_pins(m->irqchip) ?:
+		      loop_create(&m->loop, "main") ?:
+		      signals_watch(&m->signals, m->loop, on_signal, m);
 	stats_phase(m->stats, PHASE_KVM);
 	if (!ret)
 		ret = add_devices(m);
@@ -494,6 +492,9 @@ static int build(struct machine *m, uint64_t start_ns)
 		ret = set_timeout(m);
 	if (!ret)
 		ret = open_outputs(m, &files);
+	if (!ret && files.remote)
+		ret = watchdog_create(&m->watchdog, m->config, &m->pins.guard, &m->signals.set,
+				      give_up);
 	/* What cannot be done is said alone. */
 	if (!ret && m->kvm.kernel_mode_emulated && !strcmp(entry.protocol, "linux64"))
 		arch_explain_emulation();
@@ -539,7 +540,7 @@ static void take_down(struct machine *m)
 	stats_destroy(m->stats);
 }
 
-int machine_run(const struct config *config, uint64_t start_ns)
+int machine_run(const struct config *config, uint64_t start_ns, void (*give_up)(int status))
 {
 	struct machine m = {
 		.config = config,
@@ -556,7 +557,7 @@ int machine_run(const struct config *config, uint64_t start_ns)
 
 	signals_block(&m.signals);
 	init_buses(&m);
-	ret = build(&m, start_ns);
+	ret = build(&m, start_ns, give_up);
 	if (ret)
 		log_otherwise("cannot make the machine: %s", strerror(-ret));
 
@@ -583,6 +584,7 @@ int machine_run(const struct config *config, uint64_t start_ns)
 	take_down(&m);
 	if (config->job)
 		junit_finish(config->job->junit, m.ending.status, patience);
+	watchdog_destroy(m.watchdog);
 	log_flush(patience);
 	return m.ending.status;
 }

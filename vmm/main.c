@@ -69,6 +69,11 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 		_exit(status);
 }
 
+static void give_up(int status)
+{
+	_exit(status);
+}
+
 static void catch_faults(void)
 {
 	const struct sigaction sa = { .sa_sigaction = on_fault,
@@ -152,7 +157,7 @@ int main(int argc, char **argv)
 		break;
 	}
 	log_set_verbose(config.verbose);
-	const int status = machine_run(&config, start_ns);
+	const int status = machine_run(&config, start_ns, give_up);
 
 	if (run)
 		run_end();

@@ -235,6 +235,38 @@ guest_terminal_reset()
 		[ "$(cat "$tmp/out")" = "$(printf '\033[31m\033[?25lq')" ]
 }
 
+# A file system that does not answer: its server is stopped. Calls on it wait for ever, on whatever thread.
+guest_hung_file_system()
+{
+	local server option
+	((EUID == 0)) && [ -w /dev/fuse ] && command -v mount >/dev/null || skip 'a program or a right is missing'
+	mkdir "$tmp/kept" "$tmp/hung" || return 1
+	"$build/mountfs" "$tmp/kept" "$tmp/hung" >"$tmp/server" &
+	server=$!
+	until grep -qs ready "$tmp/server"; do kill -0 $server || skip 'no FUSE here'; sleep 0.05; done
+	hung 124 p --console "$tmp/hung/console" --timeout 1s && hung 124 l --stats "$tmp/hung/stats" --timeout 1s &&
+		hung 143 p --console "$tmp/hung/console" && hung 143 l --stats "$tmp/hung/stats"
+	set -- $?
+	umount "$tmp/hung"
+	wait $server
+	return $1
+}
+# hung STATUS LETTER OPTION...: with a server that is stopped once the machine runs, and goes on when that has ended.
+hung()
+{
+	local want=$1 done
+	background --append "${@:2}" 2>"$tmp/err" </dev/null || return 1
+	kill -STOP $server
+	case $* in
+	*--timeout*) ;;
+	*) sleep 0.2; kill -TERM $pid ;;
+	esac
+	over $want && grep -q 'a file system of this host does not answer' "$tmp/err"
+	done=$?
+	kill -CONT $server
+	return $done
+}
+
 # Whatever signal ends the machine, the terminal is put back.
 signal_it()
 {
