@@ -14,6 +14,11 @@ $(BUILD)/crr: $(CRR_OBJS)
 $(BUILD)/launch $(BUILD)/floor: $(BUILD)/%: $(BUILD)/$(BENCH)/%.o
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(if $(SANITIZE),,-static)
 
+# Static, for the software host.
+$(BUILD)/job_initramfs: $(BUILD)/$(BENCH)/job_initramfs.o $(BUILD)/libminivmm.a
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(if $(SANITIZE),,-static)
+tools: $(BUILD)/job_initramfs
+
 $(BUILD)/wire: $(BUILD)/$(BENCH)/wire.o
 	$(CC) -o $@ $^ $(ALL_LDFLAGS)
 

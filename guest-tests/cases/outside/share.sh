@@ -106,6 +106,21 @@ user_git()
 		[[ $(git -C "$dir/clone" diff --name-only | wc -l) == 1000 ]]
 }
 
+# The rates of bench/jobs, all of them; and none of a small write's or a close's requests comes twice.
+user_rates()
+{
+	local requests
+	fresh
+	shared && "$build/linux/fsrates" "$mnt" 20 8 >"$TMP/rates" && unshared || return
+	why="$(awk '$1 == "rate" && $4 > 0' "$TMP/rates" | wc -l) rates"
+	[[ $why == '13 rates' && ! $(ls "$dir") ]] || return
+	mount -t tmpfs tmpfs "$dir"
+	trap 'umount "$dir"' RETURN
+	shared && dd if=/dev/zero of="$mnt/file" bs=4k count=1000 status=none && (for i in $(seq 1000); do : <"$mnt/file" || exit; done) && unshared || return
+	read -r _ requests _ <<<"$why"
+	((requests < 3100)) # a write is one, an opening and a closing one each
+}
+
 user_errors_of_the_host()
 {
 	fresh
