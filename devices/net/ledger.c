@@ -128,20 +128,26 @@ static void refresh_to_guest(struct ledger *l, struct ledger_book *b)
 	struct sums before = sum_up(l, LEDGER_TO_GUEST), after;
 	struct netbe_host host = { 0 };
 	const bool known = l->be->ops->host && !l->be->ops->host(l->be, &host, true);
+	uint64_t chains, lost = 0;
 	unsigned int at = 0;
 
 	if (!known)
 		host.passed = sum_in(l, LEDGER_TO_GUEST);
 	after = sum_up(l, LEDGER_TO_GUEST);
+	chains = after.by_kernel;
+	before.by_kernel = after.by_kernel = 0;
 	const uint64_t starved = lost_starved(l, &after, host.queue_full);
 	const uint64_t passed = host.passed + after.looped;
 	uint64_t off = difference(l, passed, met_its_fate(&before), met_its_fate(&after));
 
-	/* All that the card has not seen the kernel has. */
+	/* All that the card has not seen the kernel has, and for each frame it has filled a chain at least. */
 	if (after.vhost && passed > met_its_fate(&after)) {
 		after.by_kernel = passed - met_its_fate(&after);
 		off = 0;
 	}
+	if (l->settled &&
+	    after.by_kernel > chains) /* until then its chains are counted now and then */
+		lost = after.by_kernel - chains;
 
 	put(b, &at,
 	    host.qdisc + host.queue_full + after.backend_errors + met_its_fate(&after) + off);
@@ -150,11 +156,11 @@ static void refresh_to_guest(struct ledger *l, struct ledger_book *b)
 	put(b, &at, starved);
 	put(b, &at, after.backend_errors);
 	put_causes(b, &at, &after);
+	if (has_vhost(l, LEDGER_TO_GUEST))
+		put(b, &at, lost);
 	put(b, &at, after.waiting);
 	put(b, &at, after.unread);
-	if (has_vhost(l, LEDGER_TO_GUEST))
-		put(b, &at, after.by_kernel);
-	put(b, &at, after.delivered);
+	put(b, &at, after.delivered + after.by_kernel - lost);
 	put(b, &at, off);
 	put(b, &at, known);
 }
@@ -226,13 +232,11 @@ static void name_rows(struct ledger_book *b, enum ledger_way way, const struct c
 	for (const struct counter_desc *d = causes; d && d->name; d++)
 		if (is_cause(d))
 			name(b, "lost_", d->name + 5);
-	if (vhost && !to_guest)
+	if (vhost)
 		name(b, "lost_", "vhost");
 	name(b, "", "waiting");
 	if (to_guest)
 		name(b, "", "unread");
-	if (vhost && to_guest)
-		name(b, "", "not_known");
 	name(b, "", "delivered");
 	if (!to_guest)
 		name(b, "", "discarded");

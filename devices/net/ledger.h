@@ -7,20 +7,19 @@
  *   lost_...      by cause: of the way to the guest first the host's (lost_qdisc before the interface's queue,
  *                 lost_queue_full in it, lost_no_buffer in it while the guest had no buffer, lost_backend_error on the
  *                 way out of it), then the card's, each "drop_X" of its counters as "lost_X"
- *   lost_vhost    of vhost alone, from the guest: taken by the host's kernel and never seen by the interface
+ *   lost_vhost    of vhost alone, taken by the host's kernel: from the guest, and never seen by the interface; to the guest,
+ *                 and without a chain of its ring (a frame has one at least)
  *   waiting       neither lost nor delivered at the end: held for want of buffers; in the guest's ring
  *   unread        the same, in the backend's queue
- *   not_known     of vhost alone, to the guest: given to the guest by the host's kernel, which does not count the few
- *                 that do not fit its buffers
  *   delivered     given to the guest; taken by the host
  *   discarded     what the host's kernel then dropped, as nobody there wanted it (or the interface was down)
  *   unexplained   what the host's kernel has counted, less what the card has: 0, or there is a bug
  *   host_counts   1: the host's kernel was asked; 0: its part is not known, and the card's counters are compared
  *                 with one another
  *
- * so that sent = all of lost_... + waiting + unread + not_known + delivered + unexplained. While frames are under way the two
+ * so that sent = all of lost_... + waiting + unread + delivered + unexplained. While frames are under way the two
  * sides cannot be read at one instant: then unexplained is what cannot be due to that; and what vhost has done is
- * known a moment later only.
+ * known a moment later only. A frame that is larger than all of the guest's buffers vhost drops before anybody counts it.
  */
 #ifndef DEVICES_NET_LEDGER_H
 #define DEVICES_NET_LEDGER_H
@@ -44,7 +43,7 @@ struct ledger_source {
 	const uint64_t *starved_lost, *starved_since;
 	const uint64_t *backend_errors;
 
-	/* Of vhost: times that the kernel had the rings; from the guest, chains that it has done with. */
+	/* Of vhost: times that the kernel had the rings; chains that it has done with. */
 	const uint64_t *given, *by_kernel;
 };
 #define LEDGER_NOT_STARVED UINT64_MAX

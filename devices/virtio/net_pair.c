@@ -338,6 +338,7 @@ void net_pair_account(const struct net_pair *n, struct ledger *ledger)
 	from_guest.in = &n->txq->counters.chains;
 	if (n->p.vhost) {
 		to_guest.given = from_guest.given = &n->kernel.counters.given;
+		to_guest.by_kernel = &n->kernel.counters.rx_buffers;
 		from_guest.by_kernel = &n->kernel.counters.tx_frames;
 	}
 	ledger_add(ledger, &to_guest, &from_guest);

@@ -22,7 +22,6 @@ static void print_way(const struct results *r, unsigned int config, const char *
 	} left[] = {
 		{ "waiting", "waiting" },
 		{ "unread", "unread" },
-		{ "not_known", "by vhost, of which no more is known," },
 	};
 	char key[REPORT_TEXT];
 

@@ -10,6 +10,7 @@
 #include <linux/vhost.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "devices/virtio/test/vhost_rig.h"
@@ -289,6 +290,69 @@ static void queue_pairs(void **state)
 	vhost_end();
 }
 
+/* RSS is the tap's, whoever moves the frames; a hash the kernel does not tell. */
+static void rss(void **state)
+{
+	const uint32_t types = STEERING_TYPES;
+	uint8_t command[2 + 8 + 2 * 2 + 3 + 40] = { VIRTIO_NET_CTRL_MQ,
+						    VIRTIO_NET_CTRL_MQ_RSS_CONFIG };
+
+	(void)state;
+	memcpy(command + 2, &types, sizeof(types));
+	command[6] = 1;	 /* two entries */
+	command[12] = 1; /* the second is queue 1 */
+	command[14] = 2;
+	command[16] = 40;
+	vhost_begin(2);
+	options.rss = true;
+	vhost_create();
+	assert_true(dev->device_features & F(RSS));
+	assert_false(dev->device_features & F(HASH_REPORT));
+	start(FEATURES | F(MQ) | F(RSS));
+	assert_int_equal(control(command, sizeof(command), 2), VIRTIO_NET_OK);
+	assert_int_equal(pair.rule.entries, 2);
+	assert_int_equal(counter("ctrl", "rss"), 1);
+	for (unsigned int i = 0; i < 2; i++) {
+		wait_given(i, 1);
+		frame_each_way(i, i);
+	}
+	/* All to one: the other's rings come back, and what is on its way to it comes to the first. */
+	command[12] = 0;
+	assert_int_equal(control(command, sizeof(command), 2), VIRTIO_NET_OK);
+	assert_int_equal(kernel[1].ring[RX].tap, -1);
+	check_alive();
+	set_pairs(2);
+	assert_int_equal(pair.rule.entries, 0);
+	assert_int_equal(pair.header, NETBE_HDR_LEN);
+	vhost_end();
+}
+
+/* What it has taken from the tap and put into no chain is lost, and known to be. */
+static void what_it_loses(void **state)
+{
+	uint8_t byte;
+
+	(void)state;
+	vhost_begin(1);
+	vhost_start_card(FEATURES);
+	for (uint32_t seed = 0; seed < 5; seed++)
+		frame_each_way(0, seed);
+	for (unsigned int i = 0; i < 2; i++) {
+		peer_send(make_frame(100, i));
+		assert_int_equal(recv(pair.be.fd[0], &byte, 1, 0), 1);
+		atomic_fetch_add(&pair.passed, 1);
+	}
+	wait_counter("vhost", "rx_buffers", 5);
+	assert_int_equal(counter("to_guest", "lost_vhost"), 0); /* it may be about to be told */
+	assert_int_equal(counter("to_guest", "delivered"), 7);
+	d.device->ops->stop(d.device);
+	assert_int_equal(counter("to_guest", "sent"), 7);
+	assert_int_equal(counter("to_guest", "lost_vhost"), 2);
+	assert_int_equal(counter("to_guest", "delivered"), 5);
+	assert_int_equal(counter("from_guest", "delivered"), 5);
+	vhost_end();
+}
+
 /* More chains than a 16-bit index counts. */
 static void counts_go_on(void **state)
 {
@@ -328,6 +392,8 @@ int main(void)
 		cmocka_unit_test(another_driver),
 		cmocka_unit_test(a_tap_that_goes),
 		cmocka_unit_test(queue_pairs),
+		cmocka_unit_test(rss),
+		cmocka_unit_test(what_it_loses),
 		cmocka_unit_test(counts_go_on),
 	};
 

@@ -32,7 +32,7 @@ int vhost_try(void)
 {
 	vdriver_init(&d, 64 * MIB);
 	netbe_pair_init_queues(&pair, nr_pairs);
-	pair.be.features = OFFLOADS;
+	pair.be.features = OFFLOADS | (options.rss ? F(RSS) | F(HASH_REPORT) : 0);
 	pair.be.mtu = 1400;
 	d.env.name = "net0";
 	d.env.transport = machine_transport;
