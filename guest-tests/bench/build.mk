@@ -39,8 +39,8 @@ run: $(BENCH_PROGS) guest
 bench: $(BENCH_PROGS) guest linux-tools
 	BUILD=$(BUILD) $(BENCH)/bench
 
-# `make experiment nic-model` or `make experiment accept-rate`; SHORT=1 in seconds. What they are is told in $(BENCH)/experiment.
-EXPERIMENTS := nic-model accept-rate
+# `make experiment nic-model`, accept-rate or queues; SHORT=1 in seconds. What they are is told in $(BENCH)/experiment.
+EXPERIMENTS := nic-model accept-rate queues
 experiment: $(BENCH_PROGS) guest
 	BUILD=$(BUILD) $(BENCH)/experiment $(or $(NAME),$(filter $(EXPERIMENTS),$(MAKECMDGOALS)))
 $(EXPERIMENTS): experiment

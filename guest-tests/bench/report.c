@@ -36,7 +36,10 @@ const struct column report_columns[] = {
 	{ "kicks_per_unit", "kicks/unit", true, false, true, 2 },
 	{ "irq_injections_per_unit", "irqs/unit", true, false, true, 2 },
 	{ "halt_exits_per_unit", "halts/unit", true, false, true, 2 },
+	{ "frames_per_unit", "frames/unit", true, false, true, 2 },
 	{ "cpu_us_per_unit", "CPU us/unit", true, false, true, 2 },
+	{ "vcpu_us_per_unit", "vCPU us/unit", true, false, true, 2 },
+	{ "net_us_per_unit", "I/O us/unit", true, false, true, 2 },
 	{ NULL, NULL, false, false, false, 0 },
 };
 
@@ -115,6 +118,7 @@ static const struct {
 	{ "disk", "ext4 on a disk" },	   { "vhost=1", "vhost" },
 	{ "mode=irq", "interrupts" },	   { "mode=poll", "polling" },
 	{ "--sandbox=off", "no sandbox" }, { "model=rtl8139", "RTL8139" },
+	{ "--cpus=2", "2 vCPUs" },	   { "queues=2", "2 queue pairs" },
 };
 
 static const char *word(const char *piece)
@@ -181,9 +185,12 @@ const char *report_test_name(const char *test)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(names[i].test, test))
 			return names[i].name;
-	if (sscanf(test, "crr%u", &connections) != 1)
+	if (sscanf(test, "crr%u", &connections) == 1)
+		snprintf(many, sizeof(many), "Connections, %u at a time", connections);
+	else if (sscanf(test, "netperf-crr%u", &connections) == 1)
+		snprintf(many, sizeof(many), "netperf TCP_CRR, %u at a time", connections);
+	else
 		return test;
-	snprintf(many, sizeof(many), "Connections, %u at a time", connections);
 	return many;
 }
 

@@ -112,6 +112,13 @@ if [ -w /dev/kvm ]; then
 	CONFIGS=qemu QEMU=$dir/qemu NETPERF=$dir/netperf TESTS='netperf-crr netperf-udp' "$compare" results >text 2>err
 	check "netperf's figure" grep -qx 'qemu/netperf-crr/1	rate	777.5' results/results.tsv
 	check "netperf's figure of datagrams is what has come" grep -qx 'qemu/netperf-udp/1	mbit_per_s	6' results/results.tsv
+	CONFIGS=qemu QEMU=$dir/qemu NETPERF=$dir/netperf TESTS='netperf-crr1 netperf-crr8' "$compare" results >text 2>err
+	check "netperf's figure, one at a time" grep -qx 'qemu/netperf-crr1/1	rate	777.5' results/results.tsv
+	check "netperf's figures, eight at a time, are added up" grep -qx 'qemu/netperf-crr8/1	rate	6220' results/results.tsv
+	printf '#!/bin/sh\nmkdir %s/taken 2>/dev/null || { echo "no seat"; exit 1; }\necho "16384 131072 1 1 2.00 777.5"\n' "$dir" >netperf2 && chmod +x netperf2
+	CONFIGS=qemu QEMU=$dir/qemu NETPERF=$dir/netperf2 TESTS='netperf-crr8' "$compare" results >text 2>err
+	check "one that fails: no figure, and its words" \
+		[ "$(grep -c '^qemu/netperf-crr8/1	rate' results/results.tsv)/$(grep -c 'qemu/netperf-crr8/1: 7 of 8 netperfs failed: no seat' err)" = 0/1 ]
 	CONFIGS=qemu QEMU=$dir/qemu NETPERF=$dir/none TESTS='netperf-crr' "$compare" results >text 2>err
 	check "no netperf: status, and a row" \
 		[ $?/"$(grep -cx 'about	netperf	not measured: is not installed' results/results.tsv)" = 0/1 ]

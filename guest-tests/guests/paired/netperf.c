@@ -4,10 +4,11 @@
  */
 #include "guest-tests/guests/paired/clock.h"
 #include "guest-tests/guests/paired/lib.h"
+#include "guest-tests/guests/paired/machine.h"
 #include "guest-tests/guests/paired/netperf.h"
 #include "guest-tests/guests/paired/services.h"
 
-#define SESSIONS	    16
+#define SESSIONS	    1024 /* netperf's own way to have many at a time is to be started as often */
 #define FIRST_PORT	    20000
 #define BUFFER		    (512u * 1024) /* what it says its socket buffers are */
 #define NEVER		    UINT64_MAX
@@ -52,7 +53,8 @@ struct session {
 	struct tcp_conn *data; /* the connection of a test that has one */
 };
 
-static struct session sessions[SESSIONS];
+static struct session *sessions;
+static uint32_t sessions_used; /* the first of them have been in use */
 
 uint32_t netperf_seconds(uint64_t us)
 {
@@ -108,7 +110,7 @@ static void send_message(struct session *s, uint8_t *message, uint32_t type, uin
 
 static struct session *session_of_port(uint16_t port)
 {
-	for (uint32_t i = 0; i < SESSIONS; i++)
+	for (uint32_t i = 0; i < sessions_used; i++)
 		if (sessions[i].control != NULL && sessions[i].running && sessions[i].port == port)
 			return &sessions[i];
 	return NULL;
@@ -434,15 +436,18 @@ static void handle_message(struct session *s)
 
 static void control_opened(struct tcp_conn *conn)
 {
-	for (uint32_t i = 0; i < SESSIONS; i++) {
-		if (sessions[i].control == NULL) {
-			memset(&sessions[i], 0, sizeof(sessions[i]));
-			sessions[i].control = conn;
-			tcp_words(conn)->pointer = &sessions[i];
-			return;
-		}
+	uint32_t i = 0;
+
+	while (i < sessions_used && sessions[i].control != NULL)
+		i++;
+	if (i == SESSIONS) {
+		tcp_abort(conn);
+		return;
 	}
-	tcp_abort(conn);
+	sessions_used = max_u32(sessions_used, i + 1);
+	memset(&sessions[i], 0, sizeof(sessions[i]));
+	sessions[i].control = conn;
+	tcp_words(conn)->pointer = &sessions[i];
 }
 
 static uint32_t control_received(struct tcp_conn *conn, const uint8_t *data, uint32_t length)
@@ -489,7 +494,7 @@ uint64_t netperf_timers(uint64_t now)
 {
 	uint64_t next = NEVER;
 
-	for (uint32_t i = 0; i < SESSIONS; i++) {
+	for (uint32_t i = 0; i < sessions_used; i++) {
 		struct session *s = &sessions[i];
 
 		if (s->control == NULL || !s->running)
@@ -504,5 +509,6 @@ uint64_t netperf_timers(uint64_t now)
 
 bool netperf_start(void)
 {
-	return tcp_listen(PORT_NETPERF, &control_service);
+	sessions = machine_alloc(SESSIONS * sizeof(*sessions));
+	return sessions != NULL && tcp_listen(PORT_NETPERF, &control_service);
 }

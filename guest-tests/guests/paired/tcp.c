@@ -6,7 +6,7 @@
 #include "guest-tests/guests/paired/machine.h"
 #include "guest-tests/guests/paired/tcp_internal.h"
 
-#define SERVICES	48
+#define SERVICES	1100u /* each of netperf's sessions has a port */
 #define CONNS_MAX	65536u
 #define CONNS_MIN	64u
 #define HALF_OPEN_MAX	8192u /* beyond it, cookies: they cost options */
@@ -17,6 +17,7 @@ static struct {
 	uint16_t port;
 	const struct tcp_service *service;
 } services[SERVICES];
+static uint32_t services_used; /* the first of them have been in use */
 
 static struct tcp_conn *fresh, *freed;
 static uint32_t fresh_count, conns_total, half_open;
@@ -99,16 +100,17 @@ uint32_t tcp_initial_seq(uint32_t address, uint16_t peer_port, uint16_t port)
 
 bool tcp_listen(uint16_t port, const struct tcp_service *service)
 {
-	uint32_t slot = SERVICES;
+	uint32_t slot = services_used;
 
-	for (uint32_t i = 0; i < SERVICES; i++) {
+	for (uint32_t i = 0; i < services_used; i++) {
 		if (services[i].service != NULL && services[i].port == port)
 			slot = i;
-		else if (services[i].service == NULL && slot == SERVICES)
+		else if (services[i].service == NULL && slot == services_used)
 			slot = i;
 	}
 	if (slot == SERVICES)
 		return false;
+	services_used = max_u32(services_used, slot + 1);
 	services[slot].port = port;
 	services[slot].service = service;
 	return true;
@@ -116,7 +118,7 @@ bool tcp_listen(uint16_t port, const struct tcp_service *service)
 
 const struct tcp_service *tcp_service_on(uint16_t port)
 {
-	for (uint32_t i = 0; i < SERVICES; i++)
+	for (uint32_t i = 0; i < services_used; i++)
 		if (services[i].service != NULL && services[i].port == port)
 			return services[i].service;
 	return NULL;
