@@ -37,7 +37,7 @@ is "netperf, 150 at a time" "$(sed -n 's,^minivmm:transport=pci@mode=irq/netperf
 mkdir "$TMP/queues"
 SHORT=1 OUT=$TMP/queues make -s -C "$top" BUILD="$build" experiment queues >"$TMP/text" 2>&1
 is "queues: status" $? 0
-check "queues: the answer" grep -Eq 'one pair does [1-9][0-9.]*/s and two do [1-9][0-9.]*/s, .* A connection is [1-9][0-9.]* frames .* P times [1-9][0-9]*/s' "$TMP/queues/answer.txt"
+check "queues: the answer" grep -Eq 'one pair does [1-9][0-9.]*/s and two do [1-9][0-9.]*/s, .* A connection is [1-9][0-9.]* frames\. .* P of them do .*, [1-9][0-9]*/s each' "$TMP/queues/answer.txt"
 for key in vcpu_us net_us frames; do
 	is "queues: what a connection costs, $key" "$(grep -c "/crr32/.*	${key}_per_unit	[1-9]" "$TMP/queues/results.tsv")" 8
 done
