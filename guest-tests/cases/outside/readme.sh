@@ -19,6 +19,7 @@ user_readme()
 command_works()
 {
 	case $1 in
+	make\ experiment\ *) grep -q "make .* ${1#make } " "$top/guest-tests/cases/bench/experiment.sh" || { why='no case has it'; return 1; } ;;
 	make*) grep -q "${1%% *}.* ${1#* }\$" "$top/.ci/run" || { why='it is not in .ci/run'; return 1; } ;;
 	*guest-tests/host/run\ -l) eval "$1" | grep -q . ;;
 	*guest-tests/host/run\ *) "$top/guest-tests/run" -l "${1##* }" ;;
