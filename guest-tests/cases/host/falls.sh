@@ -87,3 +87,21 @@ check "no such job" [ $? = 125 ]
 check "is said" said 'no file /no/such/job'
 nested '' nonsense
 check "no such case" [ $? = 125 ]
+
+# A case's own second try, in a tree that has but that case: it is told and counted, and never happens unasked.
+mkdir -p "$dir/tree/guest-tests/cases/host"
+cp "$top/guest-tests/run" "$top/guest-tests/lib.sh" "$dir/tree/guest-tests"
+echo '[ -e "$FLAKY" ] || { : >"$FLAKY"; fail "the first time"; }' >"$dir/tree/guest-tests/cases/host/flaky.sh"
+flaky() # flaky TRIES
+{
+	rm -f "$dir/flaky"
+	env -u RESULTS FLAKY="$dir/flaky" TRIES="$1" BUILD="$dir/tree/build" LOGS="$dir/tree/logs" "$dir/tree/guest-tests/run" host/flaky >"$dir/out" 2>&1
+}
+flaky 2
+check "a second try: the status" [ $? = 0 ]
+check "it is told, with its cause" [ "$(grep -c '^retried: host/flaky (assertion failed)$' "$dir/out")" = 2 ]
+check "and counted" grep -qx 'retries because: assertion failed: 1' "$dir/out"
+check "the first one's reason is kept" grep -q 'the first time' "$dir/out"
+check "its result is the last one's" [ "$(tail -n 1 "$dir/out")" = '1 passed, 0 failed' ]
+flaky 1
+check "without being asked there is none" [ $?/"$(tail -n 1 "$dir/out")" = 1/'0 passed, 1 failed' ]
