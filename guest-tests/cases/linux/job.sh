@@ -36,6 +36,10 @@ status)
 	gives 255 /bin/busybox sh -c 'echo last words; exit 255'
 	grep -q '<failure type="255"' "$TMP/job.xml" && grep -q '<system-out>last words' "$TMP/job.xml" || fail "$(cat "$TMP/job.xml")"
 	gives 127 /nonexistent
+	gives 127 ''
+	printf '#!/nonexistent\n' >"$TMP/script"
+	chmod 755 "$TMP/script"
+	gives 127 "$TMP/script"
 	gives 126 /etc
 	gives 137 /bin/busybox sh -c 'kill -9 $$'
 	# What it leaves running ends with it; the exit-status port is no way to a success.
