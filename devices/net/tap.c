@@ -119,8 +119,10 @@ static void tap_close(struct netbe *be)
 	char byte;
 
 	ifstats_close(&tap->stats);
-	if (tap->steering)
-		tap_steer(be, NULL); /* a tap may outlive us */
+	if (tap->steering) { /* a tap may outlive us */
+		tap_steer(be, NULL);
+		tap_set_header(be, NETBE_HDR_LEN);
+	}
 	steering_destroy(tap->steering);
 	for (unsigned int i = 0; i < be->pairs; i++)
 		close(be->fd[i]);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -443,7 +444,17 @@ static void test_header(void **state)
 		memset(bytes, 0, lengths[i]);
 		assert_int_equal(write(be->fd[1], bytes, (size_t)len), len);
 	}
+	/* Who has the tap afterwards finds it as it was. */
+	const int other = dup(be->fd[0]);
+	int len;
+
+	assert_int_equal(be->ops->set_header(be, NETBE_HDR_HASH_LEN), 0);
+	assert_int_equal(ioctl(other, TUNGETVNETHDRSZ, &len), 0);
+	assert_int_equal(len, NETBE_HDR_HASH_LEN);
 	be->ops->close(be);
+	assert_int_equal(ioctl(other, TUNGETVNETHDRSZ, &len), 0);
+	assert_int_equal(len, NETBE_HDR_LEN);
+	close(other);
 }
 
 /* One queue, or no right to: a card without RSS, and a word of why. */
