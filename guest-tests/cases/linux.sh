@@ -25,7 +25,7 @@ start()
 	local parameters=$1
 	shift
 	launch --kernel "$KERNEL" --initrd "$INITRD" --append \
-		"console=ttyS0 quiet mitigations=off panic=-1 ${APPEND:-} case=${CASE#*/}${parameters:+ $parameters}" "$@"
+		"console=ttyS0 quiet mitigations=off cryptomgr.notests panic=-1 ${APPEND:-} case=${CASE#*/}${parameters:+ $parameters}" "$@"
 }
 
 # launch OPTION...: starts minivmm. The guest's console is in $WORK/console, what minivmm says itself in $WORK/vmm.err.
