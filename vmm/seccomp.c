@@ -138,7 +138,7 @@ static const struct rule rules[] = {
 	{ SYS_syncfs, FS, {}, "rare: the guest unmounts" },
 	{ SYS_fallocate, FS, {}, "rare: the guest reserves space" },
 	{ SYS_copy_file_range, FS, {}, "rare: the guest copies" },
-	{ SYS_fcntl, FS, { IS(1, F_DUPFD_CLOEXEC) }, "the guest closes: errors that come late" },
+	{ SYS_fcntl, FS, { IS(1, F_DUPFD_CLOEXEC) }, "rare: a file on a network is closed: errors that come late" },
 
 	{ SYS_lseek, MAIN | FS, {}, "accounts are rewritten in place" },
 	{ SYS_ftruncate, MAIN | FS, {}, "accounts are rewritten in place" },
