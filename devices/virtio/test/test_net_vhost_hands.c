@@ -176,7 +176,8 @@ static void change_hands(void (*change)(void))
 	pthread_join(thread, NULL);
 	assert_true(counter("vhost", "given") > 100);
 	assert_int_equal(counter("vhost", "refusals"), 0);
-	assert_true(counter("vhost", "tx_frames") > 0 && counter("tx", "packets") > 0);
+	/* Whether the card's own thread comes to send any, between two of the kernel's turns, is the scheduler's. */
+	assert_true(counter("vhost", "tx_frames") > 0);
 	wait_counter("vhost", "tx_frames", sent - counter("tx", "packets"));
 	assert_int_equal(counter("vhost", "tx_frames") + counter("tx", "packets"), sent);
 }
