@@ -368,36 +368,38 @@ static unsigned int descriptors(void)
 }
 
 /* Of those who have not CAP_FSETID, the kernel takes set-user-id and set-group-id from whatever they write to. */
-static void take_privileges_away(void)
+static int take_privileges_away(void)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct set[2] = { 0 };
 
 	if (syscall(SYS_capget, &head, set) < 0)
-		return;
+		return -errno;
 	set[0].effective &= ~(1u << CAP_FSETID);
 	set[0].permitted &= ~(1u << CAP_FSETID);
-	syscall(SYS_capset, &head, set);
+	return syscall(SYS_capset, &head, set) < 0 ? -errno : 0;
 }
 
 int fuse_create(struct fuse **out, const char *dir, bool writable)
 {
 	struct fuse *f = calloc(1, sizeof(*f));
 	const unsigned int fds = descriptors();
-	int fd, ret;
+	int ret;
 
 	if (!f)
 		return -ENOMEM;
 	f->writable = writable;
-	if (writable)
-		take_privileges_away();
-	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	f->root_fd = fd;
-	ret = fd < 0 ? -errno
-		     : inode_table_create(&f->inodes, fd, MIN(fds / 4, MAX_CACHED), (int)(fds / 2),
-					  MAX_INODES);
+	f->root_fd = -1;
+	/* As FUSE_HANDLE_KILLPRIV_V2 promises. */
+	ret = writable ? take_privileges_away() : 0;
+	if (!ret) {
+		f->root_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		ret = f->root_fd < 0 ? -errno : 0;
+	}
 	if (!ret)
-		ret = handle_table_create(&f->handles, fds / 2, handle_is_gone, f);
+		ret = inode_table_create(&f->inodes, f->root_fd, MIN(fds / 4, MAX_CACHED),
+					 (int)(fds / 2), MAX_INODES)
+			      ?: handle_table_create(&f->handles, fds / 2, handle_is_gone, f);
 	if (ret) {
 		log_error("cannot share directory '%s': %s", dir, strerror(-ret));
 		fuse_destroy(f);
