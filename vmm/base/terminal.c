@@ -8,26 +8,37 @@
 
 #define IS_C1(c) ((c) >= 0x80 && (c) < 0xa0) /* controls as well, alone or in UTF-8 */
 
+/* The character at @s and its length; a byte that begins none is one. */
+static size_t next(const uint8_t *s, size_t len, uint32_t *c)
+{
+	const size_t n = utf8_decode(s, len, c);
+
+	if (n)
+		return n;
+	*c = *s;
+	return 1;
+}
+
+/* What is left of a character that an earlier piece began may be taken for a control: then it is undone for nothing. */
 bool terminal_obeys(const void *bytes, size_t len)
 {
 	const uint8_t *b = bytes;
+	uint32_t c;
 
-	for (size_t i = 0; i < len; i++)
-		if ((b[i] < ' ' && !memchr("\a\b\t\n\r", b[i], 5) && b[i]) || IS_C1(b[i]))
+	for (size_t n; len; b += n, len -= n) {
+		n = next(b, len, &c);
+		if ((c && c < ' ' && !memchr("\a\b\t\n\r", (int)c, 5)) || IS_C1(c))
 			return true;
+	}
 	return false;
 }
 
 void terminal_make_plain(char *text, size_t len)
 {
-	for (size_t n; len; text += n, len -= n) {
-		uint32_t c;
+	uint32_t c;
 
-		n = utf8_decode((const uint8_t *)text, len, &c);
-		if (!n) {
-			c = (uint8_t)*text;
-			n = 1;
-		}
+	for (size_t n; len; text += n, len -= n) {
+		n = next((const uint8_t *)text, len, &c);
 		if (c < ' ' || c == 0x7f || IS_C1(c))
 			memset(text, c == '\n' || c == '\t' ? ' ' : '?', n);
 	}

@@ -99,7 +99,7 @@ static void write_and_end(struct fixture *f, const char *text)
 
 static void writes_lines(struct fixture *f)
 {
-	write_and_end(f, "a line\tand\r\nanother\a\r\n");
+	write_and_end(f, "a line\tand\r\nanother\a\r\n\u2014 \u2019 \u201c\u00e9\u201d\r\n");
 }
 
 static void writes_controls(struct fixture *f)
