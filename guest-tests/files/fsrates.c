@@ -152,29 +152,26 @@ static void list(void)
 
 static void measure_files(void)
 {
-	begin(0);
-	each(make);
-	sync();
-	told("create", "rate", files);
-	begin(1);
-	list();
-	told("list", "rate", files);
-	begin(0);
-	list();
-	told("list-again", "rate", files);
-	begin(1);
-	each(look);
-	told("stat", "rate", files);
-	begin(1);
-	each(take);
-	told("open", "rate", files);
-	begin(0);
-	each(take);
-	told("open-again", "rate", files);
-	begin(0);
-	each(drop);
-	sync();
-	told("remove", "rate", files);
+	static const struct {
+		const char *test;
+		void (*work)(const char *name); /* of each; NULL: they are listed */
+		int cold, changes;
+	} steps[] = {
+		{ "create", make, 0, 1 }, { "list", NULL, 1, 0 }, { "list-again", NULL, 0, 0 },
+		{ "stat", look, 1, 0 },	  { "open", take, 1, 0 }, { "open-again", take, 0, 0 },
+		{ "remove", drop, 0, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		begin(steps[i].cold);
+		if (steps[i].work)
+			each(steps[i].work);
+		else
+			list();
+		if (steps[i].changes)
+			sync();
+		told(steps[i].test, "rate", files);
+	}
 }
 
 int main(int argc, char **argv)
