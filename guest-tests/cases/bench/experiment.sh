@@ -60,5 +60,7 @@ for bad in ROUNDS=x ROUNDS=0 MAX_ROUNDS=-1 CONNECTIONS=1.5 MEM=64M STARTS=0 BASE
 	env CONFIGS=bare TESTS=crr1 ROUNDS=1 STARTS=1 SECS=0.1 OUT="$TMP/bad" "$bad" "$top/guest-tests/bench/bench" >"$TMP/text" 2>"$TMP/err"
 	is "bench, $bad: status, lines" "$?/$(wc -l <"$TMP/err")/$(wc -c <"$TMP/text")" "$([[ $bad == CONFIGS=* ]] && echo 1 || echo 2)/1/0"
 done
-"$top/guest-tests/bench/passt" x 2>"$TMP/err"
-is "passt, x rounds" "$?/$(cat "$TMP/err")" "125/guest-tests/bench/passt: 'x' is no number of rounds above 0"
+for bad in passt jobs; do
+	"$top/guest-tests/bench/$bad" x 2>"$TMP/err"
+	is "$bad, x rounds" "$?/$(cat "$TMP/err")" "125/guest-tests/bench/$bad: 'x' is no number of rounds above 0"
+done
