@@ -349,10 +349,7 @@ static void handle_is_gone(void *arg, struct inode *inode)
 	inode_put(((struct fuse *)arg)->inodes, inode);
 }
 
-/*
- * As many descriptors as this process may have; half for files that the guest opens, a quarter for others: of each share,
- * and of all together half for others.
- */
+/* As many descriptors as this process may have. */
 static unsigned int descriptors(void)
 {
 	struct rlimit lim;
@@ -383,7 +380,7 @@ static int take_privileges_away(void)
 int fuse_create(struct fuse **out, const char *dir, bool writable)
 {
 	struct fuse *f = calloc(1, sizeof(*f));
-	const unsigned int fds = descriptors();
+	unsigned int fds = descriptors();
 	int ret;
 
 	if (!f)
@@ -396,10 +393,13 @@ int fuse_create(struct fuse **out, const char *dir, bool writable)
 		f->root_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		ret = f->root_fd < 0 ? -errno : 0;
 	}
-	if (!ret)
+	if (!ret) {
+		/* Those below are taken already. A quarter of the others is left for what is not a share's. */
+		fds -= MIN(fds, (unsigned int)f->root_fd);
 		ret = inode_table_create(&f->inodes, f->root_fd, MIN(fds / 4, MAX_CACHED),
-					 (int)(fds / 2), MAX_INODES)
-			      ?: handle_table_create(&f->handles, fds / 2, handle_is_gone, f);
+					 fds / 8 * 3, MAX_INODES)
+			      ?: handle_table_create(&f->handles, fds / 8 * 3, handle_is_gone, f);
+	}
 	if (ret) {
 		log_error("cannot share directory '%s': %s", dir, strerror(-ret));
 		fuse_destroy(f);

@@ -14,6 +14,9 @@ struct handle_table {
 	void *arg;
 };
 
+/* Descriptors are the process's: those of all its tables. */
+static _Atomic unsigned int nr_all_open;
+
 int handle_table_create(struct handle_table **out, unsigned int max, handle_gone gone, void *arg)
 {
 	struct handle_table *t = calloc(1, sizeof(*t));
@@ -43,6 +46,7 @@ static struct inode *let_go(struct handle_table *t, struct handle *h)
 	if (h->open || h->users)
 		return NULL;
 	close(h->fd);
+	nr_all_open--;
 	h->generation++;
 	t->free[t->nr_free++] = (unsigned int)(h - t->handle);
 	return h->inode;
@@ -83,8 +87,9 @@ void handle_table_destroy(struct handle_table *t)
 int handle_open(struct handle_table *t, int fd, struct inode *inode, bool dir, uint64_t *fh)
 {
 	hold(&t->lock);
-	if (!t->nr_free)
+	if (!t->nr_free || nr_all_open >= t->max)
 		return -ENFILE;
+	nr_all_open++;
 	const unsigned int i = t->free[--t->nr_free];
 	struct handle *h = &t->handle[i];
 	h->fd = fd;

@@ -28,7 +28,7 @@ struct handle {
 /* Called when a handle goes, for its inode. */
 typedef void (*handle_gone)(void *arg, struct inode *inode);
 
-/* Room for @max handles. -ENOMEM. */
+/* Room for @max handles, which all tables of the process have together. -ENOMEM. */
 int must_check handle_table_create(struct handle_table **out, unsigned int max, handle_gone gone,
 				   void *arg);
 

@@ -42,11 +42,13 @@ struct inode_table {
 	struct slot *slot; /* a number is a slot and its generation */
 	unsigned int nr_slots, max_slots, first_free, nr_nodes;
 	struct node *oldest, *newest;
-	unsigned int nr_fds, max_fds;
-	int top_fd;
+	unsigned int nr_fds, max_fds, all_fds;
 	uint64_t device[MAX_DEVICES];
 	unsigned int nr_devices;
 };
+
+/* Descriptors are the process's: those of all its tables. */
+static _Atomic unsigned int nr_all_fds;
 
 /* ---- the nodes by identity and by number ---- */
 
@@ -142,6 +144,7 @@ static void drop_fd(struct inode_table *t, struct node *n)
 	close(n->inode.fd);
 	n->inode.fd = -1;
 	t->nr_fds--;
+	nr_all_fds--;
 }
 
 static void use(struct inode_table *t, struct node *n)
@@ -167,7 +170,7 @@ static void unuse(struct inode_table *t, struct node *n)
 static void set_fd(struct inode_table *t, struct node *n, int fd)
 {
 	/* Where all tables together have many, one goes for each that comes. */
-	const unsigned int most = fd < t->top_fd ? t->max_fds : MIN(t->nr_fds, t->max_fds);
+	const unsigned int most = nr_all_fds < t->all_fds ? t->max_fds : MIN(t->nr_fds, t->max_fds);
 
 	/* A kept one goes only where nothing else is left: its file is stale then. */
 	for (int kept = 0; kept < 2; kept++)
@@ -181,6 +184,7 @@ static void set_fd(struct inode_table *t, struct node *n, int fd)
 		}
 	n->inode.fd = fd;
 	t->nr_fds++;
+	nr_all_fds++;
 }
 
 /* ---- places ---- */
@@ -310,8 +314,8 @@ static int walk(struct inode_table *t, struct node *n)
 
 /* ---- verbs ---- */
 
-int inode_table_create(struct inode_table **out, int root_fd, unsigned int max_fds, int top_fd,
-		       unsigned int max_inodes)
+int inode_table_create(struct inode_table **out, int root_fd, unsigned int max_fds,
+		       unsigned int all_fds, unsigned int max_inodes)
 {
 	struct inode_table *t = calloc(1, sizeof(*t));
 	struct statx st;
@@ -320,7 +324,7 @@ int inode_table_create(struct inode_table **out, int root_fd, unsigned int max_f
 	if (!ret) {
 		pthread_mutex_init(&t->lock, NULL);
 		t->max_fds = max_fds;
-		t->top_fd = top_fd;
+		t->all_fds = all_fds;
 		t->max_slots = max_inodes;
 		t->nr_buckets = BUCKETS_MIN;
 		t->bucket = calloc(t->nr_buckets, sizeof(*t->bucket));

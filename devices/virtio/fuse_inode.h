@@ -32,12 +32,11 @@ struct inode {
 };
 
 /*
- * A table for the directory @root_fd (O_PATH), which it closes at the end. It keeps at most @max_fds descriptors, of
- * numbers from @top_fd on (when other tables of the process have many) hardly any, and knows at most @max_inodes inodes.
- * -errno.
+ * A table for the directory @root_fd (O_PATH), which it closes at the end. It keeps at most @max_fds descriptors, and
+ * while all tables of the process have @all_fds no more than it has; and it knows at most @max_inodes inodes. -errno.
  */
 int must_check inode_table_create(struct inode_table **out, int root_fd, unsigned int max_fds,
-				  int top_fd, unsigned int max_inodes);
+				  unsigned int all_fds, unsigned int max_inodes);
 void inode_table_destroy(struct inode_table *t);
 
 /* The guest forgets all but the root. What is in use goes when its user is done. */
