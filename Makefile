@@ -110,6 +110,9 @@ $(BUILD)/syscall_names.h:
 $(BUILD)/vmm/fault.o: $(BUILD)/syscall_names.h
 $(BUILD)/vmm/fault.o: ALL_CFLAGS += -I$(BUILD)
 
+# What fixtures are handed, few of them look at.
+$(FOLDERS:%=$(BUILD)/%/test/%.o) $(BUILD)/guest-tests/bench/test/%.o: ALL_CFLAGS += -Wno-unused-parameter
+
 define unit_test
 $(filter $(BUILD)/$(1)/%,$(TEST_SRCS:%.c=$(BUILD)/%)): %: %.o \
 		$(sort $(filter $(BUILD)/$(1)/% $(BUILD)/vmm/base/%,$(TEST_HELPERS:%.c=$(BUILD)/%.o))) $(BUILD)/libminivmm.a

@@ -21,22 +21,18 @@ void log_error(const char *fmt, ...)
 
 void log_warn(const char *fmt, ...)
 {
-	(void)fmt;
 }
 
 void log_info(const char *fmt, ...)
 {
-	(void)fmt;
 }
 
 void log_set_verbose(bool verbose)
 {
-	(void)verbose;
 }
 
 void log_set_raw_terminal(bool raw)
 {
-	(void)raw;
 }
 
 const char *last_message(void)

@@ -38,7 +38,6 @@ static int setup(void **state)
 	struct ifreq r = { .ifr_name = "eth0", .ifr_flags = IFF_TAP | IFF_NO_PI };
 	int fd;
 
-	(void)state;
 	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET))
 		return 0;
 	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC); /* open to the end */
@@ -76,7 +75,6 @@ static void bad_words_are_refused(void **state)
 		{ "10.0.1.2/24:10.3.3.3:", "set the route to '10.3.3.3': 101" },
 	};
 
-	(void)state;
 	if (!have_card)
 		skip();
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++)
@@ -85,7 +83,6 @@ static void bad_words_are_refused(void **state)
 
 static void good_words_are_the_cards(void **state)
 {
-	(void)state;
 	if (!have_card)
 		skip();
 	assert_string_equal(set_up("10.0.1.9/30:10.0.1.10:"), "");

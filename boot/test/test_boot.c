@@ -19,7 +19,6 @@ static struct elf_image elf;
 
 static int setup(void **state)
 {
-	(void)state;
 	bzimage_make(&image);
 	elf_make(&elf);
 	return 0;
@@ -100,7 +99,6 @@ static void assert_map(uint64_t size, uint64_t low_end, uint64_t high_end)
 
 static void test_memory_map(void **state)
 {
-	(void)state;
 	assert_map(16 * MIB, 16 * MIB, 0);
 	assert_map(128 * MIB, 128 * MIB, 0);
 	assert_map(3 * GIB, 3 * GIB, 0);
@@ -129,7 +127,6 @@ static void test_initrd_is_as_high_as_it_may_be(void **state)
 	char path[32];
 	int fd;
 
-	(void)state;
 	memset(initrd, 0x1d, sizeof(initrd));
 	fd = file_with(initrd, sizeof(initrd), path);
 
@@ -167,7 +164,6 @@ static void test_initrd_reaches_pvh_kernels(void **state)
 	char path[32], cmdline[6];
 	int fd = file_with("initrd", 6, path);
 
-	(void)state;
 	guest_init(&g, 16 * MIB);
 	g.cmdline = "quiet";
 	assert_int_equal(guest_load(&g, &elf, sizeof(elf)), 0);
@@ -201,7 +197,6 @@ static void test_initrd_never_meets_the_kernel(void **state)
 	char path[32];
 	int fd = file_with("", 0, path);
 
-	(void)state;
 	guest_init(&g, 2 * MIB);
 	g.initrd = path;
 	assert_int_equal(ftruncate(fd, (off_t)room), 0);
@@ -270,7 +265,6 @@ static void assert_cmdline_limit(const void *kernel, size_t kernel_len, size_t l
 
 static void test_command_line_limits(void **state)
 {
-	(void)state;
 	assert_cmdline_limit(&image, sizeof(image), 2047);
 	image.h.cmdline_size = 0;
 	assert_cmdline_limit(&image, sizeof(image), 0);
@@ -305,7 +299,6 @@ static void test_4_gib_are_mapped_to_themselves(void **state)
 	struct guest g;
 	uint64_t next;
 
-	(void)state;
 	guest_init(&g, 2 * MIB);
 	assert_int_equal(guest_load(&g, &image, sizeof(image)), 0);
 	for (uint64_t va = 0; va < 4 * GIB; va += 2 * MIB - 4096 * 3)
@@ -323,7 +316,6 @@ static void test_gdt_is_of_the_mode(void **state)
 	uint64_t gdt[6];
 	struct guest g;
 
-	(void)state;
 	guest_init(&g, 2 * MIB);
 	assert_int_equal(guest_load(&g, &image, sizeof(image)), 0);
 	assert_int_equal(g.entry.gdt_limit, sizeof(gdt) - 1);
@@ -363,7 +355,6 @@ static void test_files_that_are_no_good(void **state)
 	int empty_fd = file_with("", 0, empty);
 	int kernel_fd = file_with(&image, sizeof(image), kernel);
 
-	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
@@ -400,7 +391,6 @@ static void test_file_that_may_not_be_read(void **state)
 	int fd = mkstemp(path);
 	int ret;
 
-	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(fchmod(fd, 0), 0);
 	if (self == 0) /* whom no mode keeps out */
@@ -421,7 +411,6 @@ static void test_file_that_shrinks(void **state)
 	char path[32];
 	int fd = file_with(bytes, sizeof(bytes), path);
 
-	(void)state;
 	assert_int_equal(boot_file_open(&f, "initrd", path), 0);
 	assert_int_equal(f.size, sizeof(bytes));
 	assert_int_equal(boot_file_read(&f, 0, bytes, f.size), 0);
@@ -436,7 +425,6 @@ static void test_neither_kind_of_kernel(void **state)
 {
 	struct guest g;
 
-	(void)state;
 	guest_init(&g, 2 * MIB);
 	assert_int_equal(guest_load(&g, "#!/bin/sh\n", 10), -ENOEXEC);
 	assert_said("neither a bzImage nor an ELF kernel");
@@ -456,7 +444,6 @@ static void test_reset_as_a_bios_would(void **state)
 	static const uint8_t code[16] = { 0xba, 0x04, 0x06, 0xb0, 0x01, 0xee, 0xf4, 0xeb, 0xfd };
 	static const uint8_t none[2] = { 0xff, 0xff };
 
-	(void)state;
 	for (unsigned int pvh = 0; pvh < 2; pvh++) {
 		struct guest g;
 

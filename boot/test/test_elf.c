@@ -13,7 +13,6 @@ static struct elf_image image;
 
 static int setup(void **state)
 {
-	(void)state;
 	guest_init(&guest, 2 * MIB);
 	elf_make(&image);
 	return 0;
@@ -21,7 +20,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	guest_destroy(&guest);
 	return 0;
 }
@@ -47,7 +45,6 @@ static void assert_segments_loaded(void)
 
 static void test_note_means_pvh(void **state)
 {
-	(void)state;
 	assert_int_equal(load(), 0);
 	assert_segments_loaded();
 	assert_string_equal(guest.entry.protocol, "pvh");
@@ -60,7 +57,6 @@ static void test_no_note_means_the_64_bit_entry(void **state)
 {
 	const struct boot_params *zp = guest_zero_page(&guest);
 
-	(void)state;
 	image.ph[1].p_type = PT_NULL;
 	assert_int_equal(load(), 0);
 	assert_segments_loaded();
@@ -78,7 +74,6 @@ static void test_no_note_means_the_64_bit_entry(void **state)
 
 static void test_notes_of_others_are_passed_over(void **state)
 {
-	(void)state;
 	image.note.h.n_type = 17;
 	assert_int_equal(load(), 0);
 	assert_string_equal(guest.entry.protocol, "linux64");
@@ -97,7 +92,6 @@ static void test_note_behind_another(void **state)
 		uint8_t notes[64];
 	} file = { .image = image };
 
-	(void)state;
 	image.note.h.n_descsz = 4;
 	image.note.desc[1] = 0xffffffff; /* not the note's */
 	for (uint64_t align = 4; align <= 8; align += 4) {
@@ -117,7 +111,6 @@ static void test_note_behind_another(void **state)
 
 static void test_empty_segments_do_not_count(void **state)
 {
-	(void)state;
 	image.ph[1] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_paddr = 0 };
 	assert_int_equal(load(), 0);
 	assert_segments_loaded();
@@ -127,7 +120,6 @@ static void test_empty_segments_do_not_count(void **state)
 
 static void test_every_truncation_is_an_error(void **state)
 {
-	(void)state;
 	for (size_t len = 0; len < sizeof(image); len++) {
 		assert_true(guest_load(&guest, &image, len) < 0);
 		assert_string_not_equal(last_message(), "");
@@ -190,7 +182,6 @@ static void test_bad_fields_are_named(void **state)
 		{ FIELD(note.desc[1], 1), -ENOEXEC, "entry point 0x100100040" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		elf_make(&image);
 		memcpy((uint8_t *)&image + cases[i].offset, &cases[i].value, cases[i].size);
@@ -204,7 +195,6 @@ static void test_bad_fields_are_named(void **state)
 
 static void test_64_bit_entry_must_be_loaded(void **state)
 {
-	(void)state;
 	image.ph[1].p_type = PT_NULL;
 	image.eh.e_entry = 0xffffffff80000000ull + ELF_ENTRY; /* virtual */
 	assert_int_equal(load(), -ENOEXEC);
@@ -218,7 +208,6 @@ static void test_any_byte_of_the_headers(void **state)
 	const uint8_t flips[] = { 0xff, 0x7f, 0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80 };
 	unsigned int loaded = 0;
 
-	(void)state;
 	for (size_t i = 0; i < offsetof(struct elf_image, code); i++) {
 		for (size_t k = 0; k < ARRAY_SIZE(flips); k++) {
 			elf_make(&image);

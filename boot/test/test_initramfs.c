@@ -47,7 +47,6 @@ static void what_was_put_in_comes_out(void **state)
 	uint32_t mode, len;
 	size_t at;
 
-	(void)state;
 	initramfs_init(&fs);
 	initramfs_dir(&fs, "dev");
 	initramfs_device(&fs, "dev/console", 5, 1);
@@ -89,7 +88,6 @@ static void a_file_larger_than_the_format_is_refused(void **state)
 {
 	struct initramfs fs;
 
-	(void)state;
 	initramfs_init(&fs);
 	initramfs_file(&fs, "huge", 0644, "", (size_t)UINT32_MAX + 1);
 	initramfs_file(&fs, "later", 0644, "x", 1);

@@ -59,7 +59,6 @@ static int setup(void **state)
 {
 	char kernel[128];
 
-	(void)state;
 	strcpy(dir, "/tmp/test_modules.XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(kernel, sizeof(kernel), "%s/kernel", dir);
@@ -72,7 +71,6 @@ static int teardown(void **state)
 {
 	char command[128];
 
-	(void)state;
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	assert_int_equal(system(command), 0);
 	return 0;
@@ -84,7 +82,6 @@ static void each_comes_behind_what_it_depends_on(void **state)
 	static const char *const order[] = { "virtio", "ring", "net", "a_b" };
 	struct modules m;
 
-	(void)state;
 	put("kernel/net.ko", "virtio,ring");
 	put("kernel/virtio.ko", "");
 	put("kernel/ring.ko", "virtio");
@@ -105,7 +102,6 @@ static void what_is_built_in_is_left_out(void **state)
 	struct modules m;
 	FILE *f;
 
-	(void)state;
 	put("kernel/fs.ko", "fuse");
 	snprintf(path, sizeof(path), "%s/modules.builtin", dir);
 	f = fopen(path, "we");
@@ -123,7 +119,6 @@ static void packed_ones_are_unpacked(void **state)
 	char command[256];
 	struct modules m;
 
-	(void)state;
 	put("kernel/z.ko", "");
 	snprintf(command, sizeof(command), "gzip %s/kernel/z.ko", dir);
 	assert_int_equal(system(command), 0);
@@ -145,7 +140,6 @@ static void what_is_wrong_is_said(void **state)
 	struct modules m;
 	FILE *f;
 
-	(void)state;
 	put("kernel/a.ko", "b");
 	put("kernel/b.ko", "a");
 	put("kernel/wants.ko", "gone");
@@ -184,7 +178,6 @@ static void a_module_is_checked(void **state)
 	struct ko ko = make("x");
 	uint8_t *copy;
 
-	(void)state;
 	assert_string_equal(module_depends((uint8_t *)&ko, sizeof(ko)), "x");
 	for (size_t len = 0; len < sizeof(ko); len++) {
 		copy = malloc(len ? len : 1);

@@ -10,13 +10,11 @@
 
 static uint64_t fake_read(void *dev, uint64_t offset, unsigned int size)
 {
-	(void)size;
 	return ((struct fake *)dev)->tag + offset;
 }
 
 static void fake_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
 {
-	(void)offset, (void)size;
 	((struct fake *)dev)->written = value;
 }
 

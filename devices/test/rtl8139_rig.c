@@ -25,7 +25,6 @@ static unsigned int next_tx;
 
 static int plug_pci(void *arg, struct pci_func *func)
 {
-	(void)arg;
 	return pci_host_add(machine.host, func);
 }
 
@@ -54,28 +53,24 @@ void chip_create(uint64_t features, bool cplus)
 
 int chip_setup(void **state)
 {
-	(void)state;
 	chip_create(0, true);
 	return 0;
 }
 
 int chip_setup_offload(void **state)
 {
-	(void)state;
 	chip_create(NET_F(CSUM) | NET_F(HOST_TSO4), true);
 	return 0;
 }
 
 int chip_setup_old(void **state)
 {
-	(void)state;
 	chip_create(0, false);
 	return 0;
 }
 
 int chip_teardown(void **state)
 {
-	(void)state;
 	card->ops->stop(card);
 	netbe_pair_check_ledger(&machine.counters);
 	card->ops->destroy(card);

@@ -76,7 +76,6 @@ static inline int setup(void **state)
 {
 	int fds[2];
 
-	(void)state;
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	out_read = fds[0];
 	out_write = fds[1];
@@ -86,7 +85,6 @@ static inline int setup(void **state)
 
 static inline int teardown(void **state)
 {
-	(void)state;
 	destroy();
 	close(out_read);
 	close(out_write);

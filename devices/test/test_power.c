@@ -26,7 +26,6 @@ static void on_event(void *arg, enum power_event what, uint8_t status)
 
 static int setup(void **state)
 {
-	(void)state;
 	bus_init(&bus);
 	events = 0;
 	return power_create(&power, &bus, &layout, on_event, &bus);
@@ -34,7 +33,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	power_destroy(power);
 	assert_int_equal(bus.nr_ranges, 0);
 	bus_destroy(&bus);
@@ -65,7 +63,6 @@ static void assert_event(enum power_event what, uint8_t status)
 /* As Linux does it (ACPICA's extended sleep). */
 static void test_power_off(void **state)
 {
-	(void)state;
 	const uint64_t s5 = SLEEP_TYPE_S5 << 2;
 
 	out(PORT_SLEEP_STATUS, 1, 0x80);
@@ -78,7 +75,6 @@ static void test_power_off(void **state)
 
 static void test_acpi_reset(void **state)
 {
-	(void)state;
 	out(PORT_RESET, 1, RESET_VALUE);
 	assert_event(POWER_RESET, 0);
 }
@@ -86,7 +82,6 @@ static void test_acpi_reset(void **state)
 /* As Linux does it with reboot=k: wait for the input buffer, pulse. */
 static void test_i8042_reset(void **state)
 {
-	(void)state;
 	assert_int_equal(in(PORT_I8042_COMMAND, 1) & 0x02, 0);
 	out(PORT_I8042_COMMAND, 1, 0xfe);
 	assert_event(POWER_RESET, 0);
@@ -96,7 +91,6 @@ static void test_i8042_reset(void **state)
 
 static void test_exit_status(void **state)
 {
-	(void)state;
 	for (unsigned int v = 0; v < 256; v++) {
 		out(PORT_EXIT_STATUS, 1, v);
 		assert_event(POWER_STATUS, (uint8_t)v);
@@ -107,7 +101,6 @@ static void test_exit_status(void **state)
 
 static void test_large_statuses_are_no_success(void **state)
 {
-	(void)state;
 	static const uint32_t large[] = { 256, 0x10000, 0xffffff00, UINT32_MAX };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(large); i++) {
@@ -118,7 +111,6 @@ static void test_large_statuses_are_no_success(void **state)
 
 static void test_other_sleeps_are_ignored(void **state)
 {
-	(void)state;
 	for (unsigned int v = 0; v < 256; v++)
 		if ((v >> 2 & 7) != SLEEP_TYPE_S5 || !(v & 0x20))
 			out(PORT_SLEEP_CONTROL, 1, v);
@@ -128,7 +120,6 @@ static void test_other_sleeps_are_ignored(void **state)
 
 static void test_other_reset_values_are_ignored(void **state)
 {
-	(void)state;
 	for (unsigned int v = 0; v < 256; v++)
 		if (v != RESET_VALUE)
 			out(PORT_RESET, 1, v);
@@ -137,7 +128,6 @@ static void test_other_reset_values_are_ignored(void **state)
 
 static void test_other_i8042_commands_are_ignored(void **state)
 {
-	(void)state;
 	for (unsigned int v = 0; v < 256; v++) {
 		if (v < 0xf0 || v & 1)
 			out(PORT_I8042_COMMAND, 1, v);
@@ -149,7 +139,6 @@ static void test_other_i8042_commands_are_ignored(void **state)
 /* Linux drains up to 16 bytes before it says that there is no controller: no timeouts. */
 static void test_i8042_probe_fails_at_once(void **state)
 {
-	(void)state;
 	for (unsigned int i = 0; i <= 16; i++) {
 		assert_true(in(PORT_I8042_COMMAND, 1) & 0x01);
 		assert_int_equal(in(PORT_I8042_DATA, 1), 0);
@@ -158,7 +147,6 @@ static void test_i8042_probe_fails_at_once(void **state)
 
 static void test_status_port_above_its_first_byte(void **state)
 {
-	(void)state;
 	for (unsigned int i = 1; i < 4; i++)
 		out(PORT_EXIT_STATUS + i, 1, 1);
 	assert_false(bus_write(&bus, PORT_EXIT_STATUS + 1, 4, 1)); /* beyond the ports */
@@ -168,7 +156,6 @@ static void test_status_port_above_its_first_byte(void **state)
 
 static void test_post_port(void **state)
 {
-	(void)state;
 	out(PORT_POST, 1, 0xaa);
 	assert_int_equal(in(PORT_POST, 1), 0);
 	assert_int_equal(events, 0);
@@ -177,7 +164,6 @@ static void test_post_port(void **state)
 
 static void test_neighbours_do_not_answer(void **state)
 {
-	(void)state;
 	static const uint64_t ports[] = {
 		0x5ff, 0x602, 0x603, 0x605, 0x61, 0x63, 0x65, 0x81, 0xf8
 	};
@@ -189,7 +175,6 @@ static void test_neighbours_do_not_answer(void **state)
 
 static void test_system_port_reset(void **state)
 {
-	(void)state;
 	assert_int_equal(in(PORT_SYSTEM_A, 1), 0x02); /* A20 is open */
 	for (unsigned int v = 0; v < 256; v++) {
 		out(PORT_SYSTEM_A, 1, v);
@@ -202,7 +187,6 @@ static void test_system_port_reset(void **state)
 /* As Linux does it: what else is to be reset first, then the CPU's bit. */
 static void test_reset_control(void **state)
 {
-	(void)state;
 	assert_int_equal(in(PORT_RESET_CONTROL, 1), 0);
 	out(PORT_RESET_CONTROL, 1, 0x02);
 	assert_int_equal(events, 0);
@@ -223,7 +207,6 @@ static void test_reset_control(void **state)
 /* A port that is taken: an error, and no range of ours stays behind. */
 static void test_taken_port(void **state)
 {
-	(void)state;
 	static const struct bus_ops none;
 	struct bus_range taken = { "other", PORT_EXIT_STATUS + 3, 1, &none, NULL };
 	struct power *second = NULL;

@@ -28,7 +28,6 @@ static void assert_malformed(unsigned int first, unsigned int nr)
 
 static void test_a_frame_shorter_than_a_header_is_given_back(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	set_desc(TX_RING, 0, OWN | FIRST | LAST | 13, 0, TX_BUFFER);
 	assert_malformed(0, 1);
@@ -42,7 +41,6 @@ static void test_a_buffer_beyond_memory_is_given_back(void **state)
 	static const uint64_t bad[] = { BEYOND, RIG_MEMORY - 10, UINT64_MAX, UINT64_MAX - 59,
 					1ull << 63 };
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		start_cplus(0);
 		set_desc(TX_RING, 0, OWN | FIRST | LAST | 60, 0, bad[i]);
@@ -53,7 +51,6 @@ static void test_a_buffer_beyond_memory_is_given_back(void **state)
 
 static void test_a_frame_without_a_first_descriptor_is_given_back(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	set_desc(TX_RING, 0, OWN | LAST | 60, 0, TX_BUFFER);
 	assert_malformed(0, 1);
@@ -63,7 +60,6 @@ static void test_a_frame_that_begins_amid_another_leaves_only_itself(void **stat
 {
 	size_t len;
 
-	(void)state;
 	start_cplus(0);
 	len = fill_frame(80, 7);
 	memcpy(at(TX_BUFFER), sent + HDR, len);
@@ -81,7 +77,6 @@ static void test_a_frame_that_begins_amid_another_leaves_only_itself(void **stat
 
 static void test_a_ring_full_of_one_frame_without_end_is_given_back(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	for (unsigned int i = 0; i < RING; i++)
 		set_desc(TX_RING, i, OWN | (i ? 0 : FIRST) | 60 | (i == RING - 1 ? EOR : 0), 0,
@@ -91,7 +86,6 @@ static void test_a_ring_full_of_one_frame_without_end_is_given_back(void **state
 
 static void test_a_ring_of_one_descriptor_that_never_ends_is_given_back(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	set_desc(TX_RING, 0, OWN | FIRST | EOR | 60, 0, TX_BUFFER);
 	assert_malformed(0, 1);
@@ -99,7 +93,6 @@ static void test_a_ring_of_one_descriptor_that_never_ends_is_given_back(void **s
 
 static void test_a_frame_longer_than_any_is_given_back(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	set_desc(TX_RING, 0, OWN | FIRST | 65535, 0, TX_BUFFER);
 	set_desc(TX_RING, 1, OWN | LAST | 65535, 0, TX_BUFFER);
@@ -110,7 +103,6 @@ static void test_half_a_frame_waits_for_its_rest(void **state)
 {
 	size_t len;
 
-	(void)state;
 	start_cplus(0);
 	len = fill_frame(160, 3);
 	memcpy(at(TX_BUFFER), sent + HDR, len);
@@ -134,7 +126,6 @@ static void test_a_ring_beyond_memory_stops_until_the_driver_begins_anew(void **
 {
 	static const uint64_t bad[] = { BEYOND, UINT64_MAX, 1ull << 40 };
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		start_cplus(0);
 		put(R_TNPDS, 4, (uint32_t)bad[i]);
@@ -157,7 +148,6 @@ static void test_the_backend_that_takes_no_more_leaves_the_frame_in_the_ring(voi
 {
 	size_t len;
 
-	(void)state;
 	start_cplus(0);
 	netbe_pair_fail(&chip_pair.send_fault, EAGAIN, 1);
 	len = fill_frame(300, 9);
@@ -169,7 +159,6 @@ static void test_the_backend_that_takes_no_more_leaves_the_frame_in_the_ring(voi
 
 static void test_a_reset_drops_the_frame_that_waits(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	netbe_pair_fail(&chip_pair.send_fault, EAGAIN, UINT32_MAX);
 	memcpy(at(TX_BUFFER), chip_mac, 6);
@@ -194,7 +183,6 @@ static void test_what_the_backend_refuses_is_counted_by_its_cause(void **state)
 		       { EIO, "drop_down" },
 		       { ENOBUFS, "drop_error" } };
 
-	(void)state;
 	start_cplus(0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(faults); i++) {
 		const uint64_t before = count_of("tx", faults[i].cause);
@@ -210,7 +198,6 @@ static void test_what_the_backend_refuses_is_counted_by_its_cause(void **state)
 
 static void test_a_backend_that_is_gone_is_no_link(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	assert_true(get(R_BMSR, 2) & 4);
 	assert_int_equal(get(R_MSR, 1) & 4, 0);
@@ -230,7 +217,6 @@ static void test_frames_of_all_kinds_of_descriptors_arrive(void **state)
 	};
 	unsigned int n = 0;
 
-	(void)state;
 	start_cplus(0);
 	for (unsigned int round = 0; round < 100; round++) {
 		const uint32_t *parts = split[round % ARRAY_SIZE(split)];
@@ -261,7 +247,6 @@ static void test_the_high_priority_ring_goes_too(void **state)
 {
 	const size_t len = fill_frame(99, 5);
 
-	(void)state;
 	start_cplus(0);
 	memcpy(at(TX_BUFFER), sent + HDR, len);
 	set_desc(HIGH_RING, 0, OWN | FIRST | LAST | (uint32_t)len, 0, TX_BUFFER);
@@ -275,7 +260,6 @@ static void test_the_high_priority_ring_goes_too(void **state)
 
 static void test_sums_are_made_here(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	for (size_t len = 60; len < 1514; len += 101) {
 		guest_send(make_ip(NET_IP_TCP, 20, len, (uint32_t)len), IPCS | TCPCS, 0);
@@ -293,7 +277,6 @@ static void test_sums_are_left_to_a_backend_that_makes_them(void **state)
 {
 	struct virtio_net_hdr_v1 hdr;
 
-	(void)state;
 	start_cplus(0);
 	guest_send(make_ip(NET_IP_TCP, 20, 200, 1), IPCS | TCPCS, 0);
 	assert_int_equal(host_recv(), 200);
@@ -307,7 +290,6 @@ static void test_sums_of_what_has_none_change_nothing(void **state)
 {
 	size_t len;
 
-	(void)state;
 	start_cplus(0);
 	/* No IP, a cut header, a length beyond the frame, a fragment, a protocol without one. */
 	for (unsigned int kind = 0; kind < 5; kind++) {
@@ -371,7 +353,6 @@ static void check_large_send(size_t len, uint32_t mss, size_t options)
 
 static void test_a_large_send_is_cut_here(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	check_large_send(3000, 1448, 12);
 	check_large_send(54 + 2896, 1448, 0); /* no rest */
@@ -385,7 +366,6 @@ static void test_a_large_send_is_left_to_a_backend_that_cuts(void **state)
 	struct virtio_net_hdr_v1 hdr;
 	struct net_packet p;
 
-	(void)state;
 	start_cplus(0);
 	guest_send(make_ip(NET_IP_TCP, 20, 60000, 1), LGSEN | 1460 << 16, 0);
 	assert_int_equal(host_recv(), 60000);
@@ -404,7 +384,6 @@ static void test_a_large_send_of_what_cannot_be_cut_goes_whole(void **state)
 {
 	size_t len;
 
-	(void)state;
 	start_cplus(0);
 	len = fill_frame(1000, 1);
 	guest_send(len, LGSEN | 100 << 16, 0);
@@ -427,7 +406,6 @@ static void test_a_large_send_of_what_cannot_be_cut_goes_whole(void **state)
 
 static void test_a_large_send_goes_on_where_the_backend_took_no_more(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	netbe_pair_fail(&chip_pair.send_fault, EAGAIN, 3);
 	check_large_send(9000, 1448, 0);
@@ -439,7 +417,6 @@ static void test_a_tag_is_put_in(void **state)
 	static const uint8_t tag[] = { 0x81, 0, 0x61, 0x23 };
 	const size_t len = fill_frame(100, 1);
 
-	(void)state;
 	start_cplus(0);
 	guest_send(len, 0, TAG_TX | 0x2361);
 	assert_int_equal(host_recv(), len + 4);

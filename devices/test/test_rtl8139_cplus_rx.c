@@ -13,7 +13,6 @@
 
 static void test_without_descriptors_frames_are_missed_and_counted(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	for (unsigned int i = 0; i < RING + 10; i++)
 		host_send(fill_frame(60, i));
@@ -33,7 +32,6 @@ static void test_without_descriptors_frames_are_missed_and_counted(void **state)
 
 static void test_a_receive_buffer_beyond_memory_stops_the_receiver(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	set_desc(RX_RING, 0, OWN | 1536, 0, BEYOND);
 	host_send(fill_frame(60, 1));
@@ -45,7 +43,6 @@ static void test_a_receive_buffer_beyond_memory_stops_the_receiver(void **state)
 
 static void test_a_buffer_that_only_begins_in_memory_takes_what_fits_there(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	set_desc(RX_RING, 0, OWN | 1536, 0, RIG_MEMORY - 64);
 	host_send(fill_frame(60, 1));
@@ -60,7 +57,6 @@ static void test_a_buffer_that_only_begins_in_memory_takes_what_fits_there(void 
 
 static void test_buffers_of_no_size_never_hold_a_frame(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	for (unsigned int i = 0; i < RING; i++)
 		set_desc(RX_RING, i, OWN | (i == RING - 1 ? EOR : 0), 0, BEYOND);
@@ -74,7 +70,6 @@ static void test_a_frame_goes_into_as_many_buffers_as_it_takes(void **state)
 	const size_t len = fill_frame(1000, 77);
 	uint8_t all[1004];
 
-	(void)state;
 	start_cplus(0);
 	for (unsigned int i = 0; i < 4; i++)
 		set_desc(RX_RING, i, OWN | 300, 0, RX_BUFFER + i * 2048);
@@ -92,7 +87,6 @@ static void test_a_frame_goes_into_as_many_buffers_as_it_takes(void **state)
 
 static void test_frames_that_are_too_long_or_short_are_counted(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	host_send(fill_frame(13, 1));
 	host_send(fill_frame(
@@ -107,7 +101,6 @@ static void test_a_short_frame_is_padded_as_on_a_wire(void **state)
 {
 	const uint8_t none[42] = { 0 };
 
-	(void)state;
 	start_cplus(0);
 	memset(at(RX_BUFFER), 0xee, 100);
 	host_send(fill_frame(18, 1));
@@ -142,7 +135,6 @@ static void test_only_what_is_for_the_guest_comes_in(void **state)
 	};
 	uint64_t filtered = 0;
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(frames); i++) {
 		start_cplus(0);
 		put(R_RCR, 4, frames[i].rcr);
@@ -165,7 +157,6 @@ static void test_only_what_is_for_the_guest_comes_in(void **state)
 static void test_the_multicast_hash_is_the_one_that_drivers_compute(void **state)
 {
 	/* 01:00:5e:00:00:01 has bit 31 by Linux's ether_crc() >> 26. */
-	(void)state;
 	start_cplus(0);
 	put(R_RCR, 4, AM);
 	put(R_MAR, 4, BIT(31));
@@ -185,7 +176,6 @@ static void test_sums_of_received_frames_are_judged(void **state)
 	struct net_packet p;
 	size_t len;
 
-	(void)state;
 	start_cplus(RXCSUM);
 	for (unsigned int i = 0; i < 6; i++) {
 		const bool udp = i % 2, bad_ip = i / 2 == 1, bad = i / 2 == 2;
@@ -214,7 +204,6 @@ static void test_a_received_tag_is_taken_out_where_that_is_on(void **state)
 {
 	const size_t len = fill_frame(100, 1);
 
-	(void)state;
 	memcpy(sent + HDR + 12, "\x81\x00\x61\x23", 4);
 	start_cplus(0);
 	host_send(len);
@@ -232,7 +221,6 @@ static void test_a_received_tag_is_taken_out_where_that_is_on(void **state)
 
 static void test_what_the_backend_left_unfinished_is_dropped(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	fill_frame(100, 1);
 	sent[0] = VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -247,7 +235,6 @@ static void test_what_the_backend_left_unfinished_is_dropped(void **state)
 
 static void test_a_backend_that_fails_is_left_alone_for_a_while(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	netbe_pair_fail(&chip_pair.recv_fault, ENOBUFS, 3);
 	host_send(fill_frame(60, 1));
@@ -257,7 +244,6 @@ static void test_a_backend_that_fails_is_left_alone_for_a_while(void **state)
 
 static void test_without_a_receiver_frames_wait_in_the_backend(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	put(R_CR, 1, TE);
 	host_send(fill_frame(60, 1));
@@ -271,7 +257,6 @@ static void test_without_a_receiver_frames_wait_in_the_backend(void **state)
 
 static void test_without_bus_mastering_nothing_moves(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	set_master(false);
 	host_send(fill_frame(60, 1));
@@ -292,7 +277,6 @@ static void test_frames_loop_back_inside(void **state)
 {
 	const size_t len = fill_frame(500, 3);
 
-	(void)state;
 	start_cplus(0);
 	put(R_TCR, 4, 3 << 17);
 	guest_send(len, 0, 0);
@@ -306,7 +290,6 @@ static void test_tally_counters_are_dumped(void **state)
 	const uint8_t *tally = at(TALLY);
 	uint64_t tx_ok, rx_ok;
 
-	(void)state;
 	check_cplus_alive();
 	put(R_DTCCR + 4, 4, 0);
 	put(R_DTCCR, 4, TALLY | 8);
@@ -331,7 +314,6 @@ static void test_a_flood_both_ways_is_accounted_for(void **state)
 	const unsigned int frames = 5000;
 	unsigned int in = 0, out = 0, rx = 0;
 
-	(void)state;
 	start_cplus(0);
 	for (unsigned int i = 0; i < frames; i++) {
 		host_send(fill_frame(60 + i % 1400, i));

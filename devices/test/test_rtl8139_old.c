@@ -80,7 +80,6 @@ static void test_sizes_that_are_no_frame_are_aborted(void **state)
 {
 	static const uint32_t bad[] = { 0, 1, 13, 1793, 0x1fff };
 
-	(void)state;
 	begin(0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		put(R_TSD + 4 * (i % 4), 4, bad[i]);
@@ -96,7 +95,6 @@ static void test_an_address_beyond_memory_is_aborted(void **state)
 {
 	static const uint32_t bad[] = { RIG_MEMORY, RIG_MEMORY - 59, UINT32_MAX, UINT32_MAX - 59 };
 
-	(void)state;
 	begin(0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		put(R_TSAD + 4 * i, 4, bad[i]);
@@ -109,7 +107,6 @@ static void test_an_address_beyond_memory_is_aborted(void **state)
 
 static void test_descriptors_go_in_turn(void **state)
 {
-	(void)state;
 	begin(0);
 	memcpy(at(TX_BUFFER + 0x20000), chip_mac, 6);
 	put(R_TSD + 4, 4, 61); /* the second, before the first */
@@ -125,7 +122,6 @@ static void test_descriptors_go_in_turn(void **state)
 
 static void test_a_transmitter_that_is_off_sends_nothing(void **state)
 {
-	(void)state;
 	begin(0);
 	put(R_CR, 1, RE);
 	put(R_TSD, 4, 60);
@@ -138,7 +134,6 @@ static void test_a_transmitter_that_is_off_sends_nothing(void **state)
 
 static void test_a_frame_that_waits_is_dropped_by_turning_off(void **state)
 {
-	(void)state;
 	begin(0);
 	netbe_pair_fail(&chip_pair.send_fault, EAGAIN, UINT32_MAX);
 	put(R_TSD, 4, 60);
@@ -152,7 +147,6 @@ static void test_a_frame_that_waits_is_dropped_by_turning_off(void **state)
 
 static void test_an_interface_that_is_down_is_an_abort(void **state)
 {
-	(void)state;
 	begin(0);
 	netbe_pair_fail(&chip_pair.send_fault, EIO, 1);
 	assert_true(guest_send_old(0, fill_frame(60, 1)) & TSD_TABT);
@@ -162,7 +156,6 @@ static void test_an_interface_that_is_down_is_an_abort(void **state)
 
 static void test_frames_go_out(void **state)
 {
-	(void)state;
 	begin(0);
 	for (unsigned int i = 0; i < 200; i++) {
 		const size_t len = fill_frame(14 + i * 9 % 1779, i);
@@ -181,7 +174,6 @@ static void test_a_full_buffer_misses_frames_and_counts_them(void **state)
 {
 	unsigned int kept = 0;
 
-	(void)state;
 	begin(SIZE_8K);
 	for (unsigned int i = 0; i < 20; i++)
 		host_send(fill_frame(1000, i));
@@ -208,7 +200,6 @@ static void test_a_buffer_beyond_memory_stops_the_receiver(void **state)
 {
 	static const uint32_t bad[] = { RIG_MEMORY, RIG_MEMORY - 32, UINT32_MAX, UINT32_MAX - 10 };
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		begin(SIZE_8K);
 		put(R_RBSTART, 4, bad[i]);
@@ -222,7 +213,6 @@ static void test_a_buffer_beyond_memory_stops_the_receiver(void **state)
 
 static void test_a_frame_longer_than_the_chip_takes_is_dropped(void **state)
 {
-	(void)state;
 	begin(SIZE_64K);
 	host_send(fill_frame(4092, 1));
 	wait_count("rx", "drop_too_big", 1);
@@ -234,7 +224,6 @@ static void test_a_frame_longer_than_the_chip_takes_is_dropped(void **state)
 
 static void test_any_read_pointer_is_survived(void **state)
 {
-	(void)state;
 	begin(SIZE_8K);
 	for (unsigned int i = 0; i < 300; i++) {
 		put(R_CAPR, 2, i * 219 & 0xffff);
@@ -267,7 +256,6 @@ static void fill_and_read(uint32_t size, uint32_t rcr, bool around)
 
 static void test_frames_come_in_around_the_end(void **state)
 {
-	(void)state;
 	fill_and_read(8192, SIZE_8K, true);
 	fill_and_read(32768, SIZE_32K, true);
 	fill_and_read(65536, SIZE_64K, true);
@@ -275,7 +263,6 @@ static void test_frames_come_in_around_the_end(void **state)
 
 static void test_frames_go_on_behind_the_end_where_that_is_asked_for(void **state)
 {
-	(void)state;
 	fill_and_read(8192, SIZE_8K | WRAP, false);
 	fill_and_read(32768, SIZE_32K | WRAP, false);
 	fill_and_read(65536, SIZE_64K | WRAP, true); /* not possible with 64 KiB */
@@ -283,7 +270,6 @@ static void test_frames_go_on_behind_the_end_where_that_is_asked_for(void **stat
 
 static void test_the_old_chip_has_no_other_mode(void **state)
 {
-	(void)state;
 	put(R_CPCR, 2, 3);
 	assert_int_equal(get(R_CPCR, 2), 0);
 	assert_int_equal(cfg_get(&machine, RIG_SLOT, 8, 1), 0x10);

@@ -77,7 +77,6 @@ static void write_word(unsigned int address, unsigned int word)
 
 static void test_a_writing_command_without_permission_does_nothing(void **state)
 {
-	(void)state;
 	write_word(20, 0x1234);
 	command(7u << 6 | 7, 9);    /* ERASE the address */
 	command(4u << 6 | 0x20, 9); /* ERAL */
@@ -91,7 +90,6 @@ static void test_a_writing_command_without_permission_does_nothing(void **state)
 
 static void test_a_command_that_is_cut_short_does_nothing(void **state)
 {
-	(void)state;
 	command(4u << 6 | 0x30, 9);
 	for (unsigned int n = 1; n < 9; n++)
 		command((5u << 6 | 20) >> (9 - n), n);
@@ -114,7 +112,6 @@ static void test_a_command_that_is_cut_short_does_nothing(void **state)
 
 static void test_more_bits_than_a_command_has_change_nothing_else(void **state)
 {
-	(void)state;
 	command(4u << 6 | 0x30, 9);
 	put(R_9346CR, 1, PROGRAM);
 	clock_in(5u << 6 | 20, 9);
@@ -127,7 +124,6 @@ static void test_more_bits_than_a_command_has_change_nothing_else(void **state)
 
 static void test_the_eeprom_has_the_address(void **state)
 {
-	(void)state;
 	/* A driver that asks for eight bits of address must not take it for the larger chip. */
 	assert_int_not_equal(read_word(0, 8), 0x8129);
 	assert_int_equal(read_word(0, 6), 0x8129);
@@ -139,7 +135,6 @@ static void test_the_eeprom_has_the_address(void **state)
 
 static void test_what_is_written_stays_and_is_loaded(void **state)
 {
-	(void)state;
 	command(4u << 6 | 0x30, 9);
 	write_word(7, 0x0202);
 	write_word(63, 0xbeef);
@@ -164,7 +159,6 @@ static void test_what_is_written_stays_and_is_loaded(void **state)
 
 static void test_kept_registers_are_kept_while_locked(void **state)
 {
-	(void)state;
 	put(R_IDR, 4, 0x11111111);
 	put(R_CONFIG1, 1, 0xff);
 	put(R_CONFIG3, 1, 0xff);
@@ -192,7 +186,6 @@ static void test_read_only_registers_stay(void **state)
 	static const unsigned int fixed[] = { 0x36,    R_CBR,  0x51, R_MSR, 0x5e,
 					      R_TSADS, R_BMSR, 0x68, 0x6a };
 
-	(void)state;
 	put(R_9346CR, 1, CONFIG);
 	for (unsigned int i = 0; i < ARRAY_SIZE(fixed); i++) {
 		const uint32_t before = get(fixed[i], 1);
@@ -209,7 +202,6 @@ static void test_every_access_of_every_size_is_survived(void **state)
 	static const uint64_t values[] = { 0, UINT64_MAX, 0x5555555555555555 };
 	const uint64_t bar = cfg_bar(&machine, RIG_SLOT, 1);
 
-	(void)state;
 	for (unsigned int v = 0; v < ARRAY_SIZE(values); v++)
 		for (unsigned int size = 1; size <= 8; size *= 2)
 			for (unsigned int reg = 0; reg + size <= 256; reg++) {
@@ -224,7 +216,6 @@ static void test_wide_and_crooked_reads_see_the_same_bytes(void **state)
 	const uint64_t bar = cfg_bar(&machine, RIG_SLOT, 1);
 	uint8_t bytes[256];
 
-	(void)state;
 	start_cplus(0);
 	for (unsigned int reg = 0; reg < sizeof(bytes); reg++)
 		bytes[reg] = (uint8_t)bus_get(&machine.mmio, bar + reg, 1);
@@ -242,7 +233,6 @@ static void test_both_bars_reach_the_same_registers(void **state)
 {
 	const uint64_t ports = cfg_bar(&machine, RIG_SLOT, 0);
 
-	(void)state;
 	bus_put(&machine.pio, ports + R_RCR, 4, 0x8e);
 	assert_int_equal(get(R_RCR, 4), 0x8e);
 	put(R_MAR + 1, 1, 0x77);
@@ -253,7 +243,6 @@ static void test_both_bars_reach_the_same_registers(void **state)
 
 static void test_a_reset_leaves_address_filter_and_configuration(void **state)
 {
-	(void)state;
 	start_cplus(0x20);
 	put(R_9346CR, 1, CONFIG);
 	put(R_IDR, 4, 0x44332212);
@@ -275,7 +264,6 @@ static void test_a_reset_leaves_address_filter_and_configuration(void **state)
 
 static void test_inta_follows_status_and_mask(void **state)
 {
-	(void)state;
 	put(R_TPPOLL, 1, 1);
 	assert_int_equal(get(R_ISR, 2), SWINT);
 	assert_false(inta());
@@ -301,7 +289,6 @@ static void test_the_timer_interrupts_where_it_is_told(void **state)
 {
 	uint32_t before;
 
-	(void)state;
 	put(R_TCTR, 4, 0);
 	before = get(R_TCTR, 4);
 	while (get(R_TCTR, 4) == before)
@@ -347,7 +334,6 @@ static void test_a_reset_at_any_time_is_survived(void **state)
 {
 	pthread_t thread;
 
-	(void)state;
 	start_cplus(0);
 	assert_int_equal(pthread_create(&thread, NULL, reset_again_and_again, NULL), 0);
 	for (unsigned int i = 0; i < 3000; i++) {
@@ -381,7 +367,6 @@ static void test_a_reset_at_any_time_is_survived(void **state)
 
 static void *fill_again_and_again(void *arg)
 {
-	(void)arg;
 	while (!atomic_load(&stop))
 		for (unsigned int n = 0; n < RING; n++)
 			set_desc(TX_RING, n, OWN | FIRST | LAST | (n == RING - 1 ? EOR : 0) | 4, 0,
@@ -394,7 +379,6 @@ static void test_a_ring_that_is_always_full_holds_up_nothing(void **state)
 {
 	pthread_t thread;
 
-	(void)state;
 	atomic_store(&stop, false);
 	assert_int_equal(pthread_create(&thread, NULL, fill_again_and_again, NULL), 0);
 	for (unsigned int i = 0; i < 20; i++) {
@@ -418,7 +402,6 @@ static void test_a_ring_that_is_always_full_holds_up_nothing(void **state)
 
 static void test_a_stopped_card_touches_nothing(void **state)
 {
-	(void)state;
 	start_cplus(0);
 	card->ops->stop(card);
 	host_send(fill_frame(60, 1));
@@ -440,7 +423,6 @@ static void test_a_backend_with_several_queues_is_refused(void **state)
 	struct netbe_pair many;
 	struct device *other = NULL;
 
-	(void)state;
 	netbe_pair_init(&many);
 	many.be.pairs = 2;
 	assert_int_not_equal(rtl8139_create(&other, &env, &many.be, &params), 0);

@@ -5,7 +5,6 @@
 
 static void test_linux_autoconfig(void **state)
 {
-	(void)state;
 	/* Is there a UART at all? */
 	out(UART_IER, 0);
 	assert_int_equal(in(UART_IER), 0);
@@ -36,7 +35,6 @@ static void test_linux_autoconfig(void **state)
 
 static void test_linux_startup(void **state)
 {
-	(void)state;
 	enable_fifos();
 	assert_int_equal(in(UART_LSR), UART_LSR_THRE | UART_LSR_TEMT);
 	/* Does enabling THRI tell of an empty transmitter, each time? */
@@ -53,7 +51,6 @@ static void test_linux_startup(void **state)
 
 static void test_scratch_and_divisor(void **state)
 {
-	(void)state;
 	for (unsigned int v = 0; v < 256; v++) {
 		out(UART_SCR, (uint8_t)v);
 		assert_int_equal(in(UART_SCR), v);
@@ -76,7 +73,6 @@ static void test_scratch_and_divisor(void **state)
 
 static void test_input(void **state)
 {
-	(void)state;
 	enable_fifos();
 	out(UART_IER, UART_IER_RDI);
 	assert_int_equal(input("hi"), 2);
@@ -95,7 +91,6 @@ static void test_input(void **state)
 
 static void test_input_beyond_the_fifo_is_refused(void **state)
 {
-	(void)state;
 	enable_fifos();
 	assert_int_equal(serial_room(s), 16);
 	assert_int_equal(input("0123456789abcdefXYZ"), 16);
@@ -113,7 +108,6 @@ static void test_input_beyond_the_fifo_is_refused(void **state)
 
 static void test_without_fifos_one_byte_fits(void **state)
 {
-	(void)state;
 	assert_int_equal(in(UART_IIR), UART_IIR_NO_INT);
 	assert_int_equal(input("ab"), 1);
 	assert_int_equal(in(UART_RX), 'a');
@@ -124,7 +118,6 @@ static void test_without_fifos_one_byte_fits(void **state)
 
 static void test_clearing_makes_room(void **state)
 {
-	(void)state;
 	enable_fifos();
 	out(UART_IER, UART_IER_RDI);
 	assert_int_equal(input("0123456789abcdef+"), 16);
@@ -141,7 +134,6 @@ static void test_clearing_makes_room(void **state)
 
 static void test_transmit_interrupts(void **state)
 {
-	(void)state;
 	enable_fifos();
 	send("polled\n");
 	assert_int_equal(interrupts(), 0);
@@ -156,7 +148,6 @@ static void test_transmit_interrupts(void **state)
 
 static void test_each_source_has_its_edge(void **state)
 {
-	(void)state;
 	enable_fifos();
 	assert_int_equal(input("a"), 1);
 	assert_int_equal(interrupts(), 0);
@@ -179,7 +170,6 @@ static void test_each_source_has_its_edge(void **state)
 
 static void test_modem_status_interrupt(void **state)
 {
-	(void)state;
 	out(UART_IER, UART_IER_MSI);
 	out(UART_MCR, UART_MCR_LOOP); /* all lines fall */
 	assert_int_equal(interrupts(), 1);
@@ -197,7 +187,6 @@ static void test_modem_status_interrupt(void **state)
 
 static void test_loopback(void **state)
 {
-	(void)state;
 	enable_fifos();
 	out(UART_MCR, UART_MCR_LOOP);
 	send("ab\n");
@@ -211,7 +200,6 @@ static void test_loopback(void **state)
 
 static void test_loopback_refuses_input(void **state)
 {
-	(void)state;
 	out(UART_MCR, UART_MCR_LOOP);
 	assert_int_equal(serial_room(s), 0);
 	assert_int_equal(input("x"), 0);
@@ -222,7 +210,6 @@ static void test_loopback_refuses_input(void **state)
 
 static void test_loopback_overrun(void **state)
 {
-	(void)state;
 	enable_fifos();
 	out(UART_IER, UART_IER_RLSI);
 	out(UART_MCR, UART_MCR_LOOP);
@@ -242,7 +229,6 @@ static void test_loopback_overrun(void **state)
 
 static void test_status_registers_are_read_only(void **state)
 {
-	(void)state;
 	uint8_t msr = in(UART_MSR);
 
 	out(UART_LSR, 0xff);
@@ -254,7 +240,6 @@ static void test_status_registers_are_read_only(void **state)
 /* Every value into every register, in all sizes, then a normal start: nothing sticks. */
 static void test_any_write(void **state)
 {
-	(void)state;
 	destroy();
 	create(-1);
 	for (unsigned int v = 0; v < 256; v++)
@@ -280,7 +265,6 @@ static void test_any_write(void **state)
 
 static void test_taken_port(void **state)
 {
-	(void)state;
 	struct serial *second = NULL;
 
 	assert_int_equal(serial_create(&second, &params), -EEXIST);

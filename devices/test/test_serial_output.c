@@ -9,7 +9,6 @@
 
 static void test_line_is_written_at_once(void **state)
 {
-	(void)state;
 	send("Linux version 6\n"); /* the loop does not run */
 	assert_output("Linux version 6\n");
 	assert_int_equal(s->counters.tx_bytes, 16);
@@ -18,7 +17,6 @@ static void test_line_is_written_at_once(void **state)
 
 static void test_prompt_appears_soon(void **state)
 {
-	(void)state;
 	assert_int_equal(loop_start(loop, THREAD_NET, NULL), 0);
 	send("login: ");
 	assert_output("login: ");
@@ -29,7 +27,6 @@ static void test_prompt_appears_soon(void **state)
 
 static void test_full_buffer_is_written(void **state)
 {
-	(void)state;
 	char buf[OUT_SIZE + 1];
 
 	for (unsigned int i = 0; i < OUT_SIZE; i++)
@@ -40,7 +37,6 @@ static void test_full_buffer_is_written(void **state)
 
 static void test_tail_is_written_at_the_end(void **state)
 {
-	(void)state;
 	send("bye");
 	assert_false(output_ready(0));
 	serial_flush(s);
@@ -53,7 +49,6 @@ static void test_tail_is_written_at_the_end(void **state)
 
 static void test_wide_writes_are_bytes(void **state)
 {
-	(void)state;
 	/* 0x3fa = FCR, 0x3fb = LCR */
 	assert_true(bus_write(&bus, PORT_SERIAL + UART_FCR, 2, 0x0301));
 	assert_int_equal(in(UART_LCR), 3);
@@ -63,7 +58,6 @@ static void test_wide_writes_are_bytes(void **state)
 
 static void test_no_output(void **state)
 {
-	(void)state;
 	create(-1);
 	send("into the void\n");
 	assert_int_equal(s->counters.tx_lost, 0);
@@ -83,7 +77,6 @@ static void check_all_lost(int fd)
 
 static void test_disk_full(void **state)
 {
-	(void)state;
 	int fd = open("/dev/full", O_WRONLY);
 
 	check_all_lost(fd);
@@ -92,7 +85,6 @@ static void test_disk_full(void **state)
 
 static void test_reader_has_gone(void **state)
 {
-	(void)state;
 	int fds[2];
 
 	signal(SIGPIPE, SIG_IGN);
@@ -104,7 +96,6 @@ static void test_reader_has_gone(void **state)
 
 static void test_closed_output(void **state)
 {
-	(void)state;
 	int fd = fcntl(STDERR_FILENO, F_DUPFD, 500); /* a number that nobody takes meanwhile */
 
 	close(fd);
@@ -145,7 +136,6 @@ static void check_stalled_reader(int read_fd, int write_fd)
 
 static void on_signal(int signal)
 {
-	(void)signal;
 }
 
 static void *send_until_stalled(void *done)
@@ -159,7 +149,6 @@ static void *send_until_stalled(void *done)
 /* While a vCPU waits for the reader the port serves others, and a signal ends the wait. */
 static void test_waits_without_the_lock(void **state)
 {
-	(void)state;
 	struct sigaction sa = { .sa_handler = on_signal };
 	bool done = false, waits = false;
 	pthread_t vcpu;
@@ -187,7 +176,6 @@ static void test_waits_without_the_lock(void **state)
 
 static void test_stalled_pipe(void **state)
 {
-	(void)state;
 	int fds[2];
 
 	assert_int_equal(pipe(fds), 0);
@@ -198,7 +186,6 @@ static void test_stalled_pipe(void **state)
 
 static void test_stalled_terminal(void **state)
 {
-	(void)state;
 	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
 	struct termios raw;
 

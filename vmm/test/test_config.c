@@ -158,7 +158,6 @@ static int setup(void **state)
 {
 	int fd;
 
-	(void)state;
 	snprintf(path, sizeof(path), "/tmp/minivmm-test-config-XXXXXX");
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
@@ -168,14 +167,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	unlink(path);
 	return 0;
 }
 
 static void test_defaults(void **state)
 {
-	(void)state;
 	assert_int_equal(parse("--kernel k"), 0);
 	assert_int_equal(action, CONFIG_RUN);
 	assert_string_equal(config.kernel, "k");
@@ -191,7 +188,6 @@ static void test_defaults(void **state)
 
 static void test_options(void **state)
 {
-	(void)state;
 	for (unsigned int form = 0; form < 2; form++) {
 		assert_int_equal(
 			parse(form ? "--kernel=k --initrd=i --append=a=b_c --mem=1G --cpus=4 "
@@ -230,7 +226,6 @@ static void test_devices(void **state)
 {
 	static const uint8_t mac[6] = { 0x52, 0x54, 0, 0xab, 0xCD, 0xef };
 
-	(void)state;
 	assert_int_equal(parse("--kernel k --net tap0 --net fd=3,mac=52:54:00:ab:CD:ef,mtu=68,"
 			       "offload=off,mergeable=off,queue-size=1024,poll=0,transport=mmio "
 			       "--net bridge=br0,mergeable --net tap=a23456789012345,bridge=br0 "
@@ -277,7 +272,6 @@ static void test_commas(void **state)
 		{ "--kernel k --net t,file=a=b", "a=b" },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_int_equal(parse(cases[i].line), 0);
 		assert_string_equal(card(0)->file, cases[i].file);
@@ -292,7 +286,6 @@ static void test_help(void **state)
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 
-	(void)state;
 	config_help(f, devices);
 	fclose(f);
 	for (const struct option *o = card_keys; o->name; o++) {
@@ -453,7 +446,6 @@ static void test_bad_lines(void **state)
 {
 	char line[256];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad_lines); i++) {
 		check_bad(bad_lines[i].line, bad_lines[i].message);
 		snprintf(line, sizeof(line), "%s%s", i > 1 ? "--kernel k " : "", bad_lines[i].line);
@@ -465,7 +457,6 @@ static void test_long_words(void **state)
 {
 	static char line[17000];
 
-	(void)state;
 	for (size_t n = 1; n < 16000; n = n < 100 ? n + 1 : n * 2) {
 		strcpy(line, "--");
 		memset(line + 2, 'k', n);
@@ -487,7 +478,6 @@ static void test_file(void **state)
 {
 	char line[256];
 
-	(void)state;
 	write_file("# a comment\n\n  kernel = from the file \n\tmem=1G\nappend = a=b c = d\nrng\n"
 		   "verbose = on\nnet = tap0,mtu=1400\n# net = tap9\nexpect-status=off\n"
 		   "cpus = 2");
@@ -526,7 +516,6 @@ static void test_bad_files(void **state)
 	static char longest[9000];
 	char line[256];
 
-	(void)state;
 	snprintf(line, sizeof(line), "--kernel k --config %s", path);
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		write_file(cases[i].line);

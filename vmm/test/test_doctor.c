@@ -54,7 +54,6 @@ static int setup(void **state)
 	uint8_t header[0x300] = { 0 };
 	FILE *f;
 
-	(void)state;
 	strcpy(root, "/tmp/test_doctor.XXXXXX");
 	assert_non_null(mkdtemp(root));
 	snprintf(path, sizeof(path), "/nonexistent:%s/bin", root);
@@ -83,7 +82,6 @@ static int teardown(void **state)
 {
 	char command[128];
 
-	(void)state;
 	snprintf(command, sizeof(command), "rm -r %s", root);
 	return system(command);
 }
@@ -140,7 +138,6 @@ static const char *line(const char *name)
 
 static void a_host_on_which_all_is_well(void **state)
 {
-	(void)state;
 	assert_int_equal(examine(""), 0);
 	assert_null(strstr(text, "FAIL"));
 	assert_string_equal(line("kvm"), "ok a vCPU of it runs a kernel's code on the processor");
@@ -179,7 +176,6 @@ static void what_every_job_needs(void **state)
 		  "2048 MiB are free, and a job gets 3072 (give it less: minivmm run --mem 1024M)" },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		teardown(state);
 		setup(state);
@@ -193,7 +189,6 @@ static void what_every_job_needs(void **state)
 
 static void kvm_that_cannot_run_a_kernel(void **state)
 {
-	(void)state;
 	native_is = 0;
 	assert_int_equal(examine(""), 125);
 	assert_non_null(strstr(line("kvm"), "FAIL KVM emulates a guest's kernel mode"));
@@ -208,7 +203,6 @@ static void compressed_modules_without_their_program(void **state)
 	const char *const before = getenv("PATH");
 	char *saved = strdup(before);
 
-	(void)state;
 	shell("sed -i /virtiofs/d lib/modules/" RELEASE
 	      "/modules.builtin && echo >lib/modules/" RELEASE "/virtiofs.ko.xz");
 	setenv("PATH", "/nonexistent", 1);
@@ -221,7 +215,6 @@ static void compressed_modules_without_their_program(void **state)
 /* Where the folder of modules is missing they may be built in, which nobody can tell. */
 static void no_folder_of_modules_is_no_verdict(void **state)
 {
-	(void)state;
 	shell("mkdir -p k/boot k/lib && cp boot/* k/boot && mv lib/modules k/lib");
 	assert_int_equal(examine("--kernel @/k/boot/vmlinuz-" RELEASE), 0);
 	assert_non_null(strstr(line("modules"), "/k/boot/../lib/modules/" RELEASE));
@@ -254,7 +247,6 @@ static void what_only_a_network_needs(void **state)
 	};
 	char options[32];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		teardown(state);
 		setup(state);
@@ -290,7 +282,6 @@ static void the_tap_is_named_as_for_run(void **state)
 		{ "--net tap=a/b", "FAIL bad value 'a/b' for tap: expected" },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(nets); i++) {
 		examine(nets[i].options);
 		if (strncmp(line("tap"), nets[i].says, strlen(nets[i].says)))
@@ -300,7 +291,6 @@ static void the_tap_is_named_as_for_run(void **state)
 
 static void a_kernel_without_a_sandbox_is_noted(void **state)
 {
-	(void)state;
 	landlock_is = 0;
 	assert_int_equal(examine(""), 0);
 	assert_non_null(strstr(line("sandbox"), "note this host's kernel has no Landlock, so"));
@@ -314,7 +304,6 @@ static void a_kernel_without_a_sandbox_is_noted(void **state)
 
 static void no_vhost_is_noted(void **state)
 {
-	(void)state;
 	shell("rm dev/vhost-net");
 	assert_int_equal(examine(""), 0);
 	assert_non_null(strstr(line("vhost_net"), "note cannot open"));
@@ -326,7 +315,6 @@ static void help_and_bad_words(void **state)
 	const struct doctor_host host = { .root = root };
 	char *argv[] = { "doctor", "--kernal", "x" };
 
-	(void)state;
 	assert_int_equal(examine("--help"), 0);
 	assert_non_null(strstr(text, "--kernel FILE"));
 	messages_begin();

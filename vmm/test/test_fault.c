@@ -105,7 +105,6 @@ static void *const one = &fault;
 
 static void act(void *arg)
 {
-	(void)arg;
 	fault->act();
 }
 
@@ -113,14 +112,12 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	const int status = fault_handle(info, context);
 
-	(void)sig;
 	if (status)
 		_exit(status);
 }
 
 static void quit(void *arg)
 {
-	(void)arg;
 }
 
 static void child(int slave, enum thread_kind kind)
@@ -235,7 +232,6 @@ static void try(const struct fault *f, enum thread_kind kind)
 
 static void test_terminal(void **state)
 {
-	(void)state;
 	if (SANITIZED)
 		skip();
 	snprintf(stats_path, sizeof(stats_path), "/tmp/minivmm-test-fault-%d", getpid());
@@ -250,7 +246,6 @@ static unsigned int calls;
 
 static void count_call(void *arg, int status)
 {
-	(void)arg;
 	calls += (unsigned int)status;
 }
 
@@ -259,7 +254,6 @@ static void test_hooks(void **state)
 	const siginfo_t info = { .si_signo = SIGSEGV, .si_code = SEGV_MAPERR };
 	int which[16];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(which); i++)
 		fault_hook_add(count_call, &which[i]); /* more than there is room for */
 	fault_hook_remove(&which[1]);

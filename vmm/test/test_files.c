@@ -21,7 +21,6 @@ static int a_fd;
 
 static int setup(void **state)
 {
-	(void)state;
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(a, sizeof(a), "%s/a", dir);
@@ -36,7 +35,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	return close(a_fd) | unlink(a) | unlink(b) | unlink(hard) | unlink(soft) | rmdir(dir);
 }
 
@@ -45,7 +43,6 @@ static void test_names(void **state)
 	const char *const names[] = { a, hard, soft, fd_name };
 	char want[256];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
 		struct files files = { .nr = 0 };
 
@@ -65,7 +62,6 @@ static void test_written_first(void **state)
 {
 	struct files files = { .nr = 0 };
 
-	(void)state;
 	assert_int_equal(files_add(&files, "disk", a, true), 0);
 	assert_int_equal(files_add(&files, "kernel", hard, false), -EINVAL);
 	assert_int_equal(files_add(&files, "disk", soft, true), -EINVAL);
@@ -81,7 +77,6 @@ static void test_inherited(void **state)
 {
 	struct files files = { .nr = 0 };
 
-	(void)state;
 	/* As of `minivmm >log 2>&1`; no other may write there. */
 	assert_int_equal(files_add_inherited(&files, "standard output", a_fd, true), 0);
 	assert_int_equal(files_add_inherited(&files, "standard error", a_fd, true), 0);
@@ -95,7 +90,6 @@ static void test_what_is_shared(void **state)
 	struct files files = { .nr = 0 };
 	int null = open("/dev/null", O_WRONLY), pipes[2];
 
-	(void)state;
 	assert_int_equal(pipe(pipes), 0);
 	for (unsigned int i = 0; i < 2; i++) {
 		assert_int_equal(files_add_output(&files, "console file", "/dev/null", null), 0);
@@ -128,7 +122,6 @@ static void test_shares(void **state)
 	char sub[64], file[80], link_name[64], other[64];
 	const char *shared;
 
-	(void)state;
 	snprintf(sub, sizeof(sub), "%s/sub", dir);
 	snprintf(file, sizeof(file), "%s/sub/file", dir);
 	snprintf(link_name, sizeof(link_name), "%s/link", dir);

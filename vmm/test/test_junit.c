@@ -25,7 +25,6 @@ static char *const command[] = { (char *)"make", (char *)"check", NULL };
 
 static int setup(void **state)
 {
-	(void)state;
 	strcpy(dir, "/tmp/test_junit.XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/job.xml", dir);
@@ -38,7 +37,6 @@ static int teardown(void **state)
 {
 	char line[128];
 
-	(void)state;
 	junit_destroy(junit);
 	snprintf(line, sizeof(line), "rm -r %s", dir);
 	return system(line);
@@ -192,7 +190,6 @@ static void a_command_of_many_lines(void **state)
 {
 	char *const words[] = { (char *)"sh", (char *)"-c", (char *)"a\nb \"c\"", NULL };
 
-	(void)state;
 	begin(words);
 	junit_finish(junit, 0, 0);
 	assert_well_formed(read_back());
@@ -205,7 +202,6 @@ static void much_is_cut(void **state)
 	char *word = malloc(huge + 1), line[32];
 	char *const words[] = { word, word, NULL };
 
-	(void)state;
 	memset(word, 'w', huge);
 	word[huge] = '\0';
 	begin(words);
@@ -229,7 +225,6 @@ static void without_an_end_it_says_so(void **state)
 {
 	FILE *f = fopen(path, "we");
 
-	(void)state;
 	for (int i = 0; i < 1000; i++)
 		fputs("what was there before\n", f);
 	fclose(f);
@@ -243,7 +238,6 @@ static void without_an_end_it_says_so(void **state)
 
 static void a_fifo_without_a_reader_holds_nobody_up(void **state)
 {
-	(void)state;
 	assert_int_equal(mkfifo(path, 0600), 0);
 	begin(command);
 	messages_begin();
@@ -255,7 +249,6 @@ static void a_fifo_gets_one_report(void **state)
 {
 	int fd;
 
-	(void)state;
 	assert_int_equal(mkfifo(path, 0600), 0);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	begin(command);
@@ -272,7 +265,6 @@ static void a_full_fifo_holds_nobody_up(void **state)
 	char page[4096] = { 0 };
 	int fd;
 
-	(void)state;
 	assert_int_equal(mkfifo(path, 0600), 0);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	while (write(fd, page, sizeof(page)) > 0)
@@ -286,7 +278,6 @@ static void a_full_fifo_holds_nobody_up(void **state)
 
 static void a_full_device_is_told(void **state)
 {
-	(void)state;
 	strcpy(path, "/dev/full");
 	messages_begin();
 	begin(command);
@@ -301,7 +292,6 @@ static void not_over_other_files(void **state)
 	struct files files = { .nr = 0 };
 	FILE *f = fopen(path, "we");
 
-	(void)state;
 	fputs("a kernel", f);
 	fclose(f);
 	assert_int_equal(files_add(&files, "kernel", path, false), 0);
@@ -318,7 +308,6 @@ static void not_over_other_files(void **state)
 /* How long output waits for a reader depends on the end, not on a status that a job may have, too. */
 static void only_some_ends_are_urgent(void **state)
 {
-	(void)state;
 	assert_true(status_patience(OUTCOME_SIGNAL) < status_patience("job"));
 	assert_true(status_patience(OUTCOME_TIMEOUT) < status_patience("job"));
 	assert_int_equal(status_patience(NULL), status_patience("crash"));

@@ -21,7 +21,6 @@ static int setup(void **state)
 {
 	char path[4200];
 
-	(void)state;
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	strcpy(dir, "/tmp/test_passt.XXXXXX");
@@ -36,7 +35,6 @@ static int teardown(void **state)
 {
 	char command[100];
 
-	(void)state;
 	signal(SIGCHLD, SIG_DFL); /* system() waits */
 	setenv("PATH", old_path, 1);
 	snprintf(command, sizeof(command), "rm -r %s", dir);
@@ -65,7 +63,6 @@ static void it_is_not_there(void **state)
 	struct passt p = { 0 };
 	const char *said;
 
-	(void)state;
 	setenv("PATH", dir, 1);
 	messages_begin();
 	assert_int_equal(passt_start(&p), -ENOENT);
@@ -98,7 +95,6 @@ static void it_fails(void **state)
 		{ "printf '\\000\\000\\000\\000' >&3", "it said nothing" },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		struct passt p;
 		const char *said;
@@ -122,7 +118,6 @@ static void it_lives_as_long_as_its_socket(void **state)
 	struct passt p;
 	FILE *f;
 
-	(void)state;
 	passt_is(
 		"cd \"${0%/*}\"; ls -l /proc/$$/fd >fds; grep SigBlk /proc/$$/status >mask; echo \"$@\" >args; " ANSWER
 		"cat <&3 >frames; sleep 0.2; echo ended >end");
@@ -172,7 +167,6 @@ static void nothing_to_end(void **state)
 {
 	struct passt p = { .socket = -1, .words = -1 };
 
-	(void)state;
 	passt_end(&p);
 	passt_end(&p);
 }

@@ -38,7 +38,6 @@ static void test_bad(void **state)
 		"vcpu0=99999999999999999999",
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct pins pins = { 0 };
 
@@ -51,7 +50,6 @@ static void test_lists(void **state)
 {
 	struct pins pins = { 0 };
 
-	(void)state;
 	assert_int_equal(pin_parse(&pins, "vcpu0=1,net0=2-4,7,main=0"), 0);
 	assert_int_equal(pin_parse(&pins, "disk=1023"), 0);
 	assert_int_equal(pins.nr, 4);
@@ -98,7 +96,6 @@ static void test_thread(void **state)
 	pthread_t thread;
 	const char *said;
 
-	(void)state;
 	messages_begin();
 	assert_int_equal(pin_main(&pins), -EINVAL); /* no thread as yet */
 	assert_int_equal(pthread_create(&thread, NULL, in_thread, &pins), 0);
@@ -115,7 +112,6 @@ static void test_nowhere(void **state)
 	struct pins pins = { 0 };
 	cpu_set_t before, after;
 
-	(void)state;
 	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
 	assert_int_equal(pin_parse(&pins, "main=1022-1023"), 0);
 	messages_begin();

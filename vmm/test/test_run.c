@@ -53,7 +53,6 @@ static int setup(void **state)
 	char path[128];
 	FILE *f;
 
-	(void)state;
 	strcpy(dir, "/tmp/test_run.XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	memcpy(header + 0x202, "HdrS", 4);
@@ -71,7 +70,6 @@ static int teardown(void **state)
 {
 	char command[128];
 
-	(void)state;
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	return system(command);
 }
@@ -84,7 +82,6 @@ static bool job_says(const char *text)
 
 static void a_command_becomes_a_machine(void **state)
 {
-	(void)state;
 	unsetenv("TERM");
 	assert_int_equal(
 		parse("--root / --kernel @/kernel --share /tmp://t/:rw --share /usr --share /etc:/t/a --out @/out --env A=b=c "
@@ -105,7 +102,6 @@ static void a_command_becomes_a_machine(void **state)
 
 static void only_what_is_asked_for_is_in_the_environment(void **state)
 {
-	(void)state;
 	setenv("SECRET", "x", 1);
 	setenv("WANTED", "y z", 1);
 	assert_int_equal(
@@ -120,7 +116,6 @@ static void only_what_is_asked_for_is_in_the_environment(void **state)
 /* As of any other option. */
 static void of_a_name_given_twice_the_last_value_counts(void **state)
 {
-	(void)state;
 	assert_int_equal(
 		parse("--root / --kernel @/kernel --env A=1 --env AB=x --env A=2 --env WANTED=z --env WANTED --env PATH=/a --env PATH=/b -- x"),
 		0);
@@ -134,7 +129,6 @@ static void a_place_is_no_longer_than_a_path(void **state)
 	char line[6000] = "--root / --kernel @/kernel --share /tmp:/", *at = line + strlen(line);
 	const char *said;
 
-	(void)state;
 	memset(at, 'x', 4095);
 	strcpy(at + 4095, " -- x");
 	messages_begin();
@@ -162,7 +156,6 @@ static void a_network_is_a_card_and_addresses(void **state)
 	};
 	char line[200];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(nets); i++) {
 		snprintf(line, sizeof(line), "--root / --kernel @/kernel --net %s -- x",
 			 nets[i].net);
@@ -178,7 +171,6 @@ static void a_network_is_a_card_and_addresses(void **state)
 
 static void the_sandbox_is_the_machines(void **state)
 {
-	(void)state;
 	assert_int_equal(parse("--root / --kernel @/kernel -- x"), 0);
 	assert_int_equal(config.sandbox, SANDBOX_DEFAULT);
 	assert_int_equal(parse("--root / --kernel @/kernel --sandbox log -- x"), 0);
@@ -250,7 +242,6 @@ static void what_is_wrong_is_one_line(void **state)
 		{ "--root / --env= -- x", "NAME or NAME=VALUE" },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		const char *said;
 		int ret;
@@ -266,7 +257,6 @@ static void what_is_wrong_is_one_line(void **state)
 
 static void help_is_help(void **state)
 {
-	(void)state;
 	assert_int_equal(parse("--root / --help"), 0);
 	assert_int_equal(action, CONFIG_HELP);
 }

@@ -70,7 +70,6 @@ static void leave(int status)
 
 static void on_forbidden_call(int sig, siginfo_t *info, void *context)
 {
-	(void)sig;
 	leave(fault_handle(info, context));
 }
 
@@ -258,7 +257,6 @@ static void test_forbidden(void **state)
 {
 	char said[512], want[128];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(forbidden); i++)
 		for (unsigned int kind = 0; kind < ARRAY_SIZE(kind_name); kind++) {
 			const struct trial *t = &forbidden[i];
@@ -282,7 +280,6 @@ static void call_32(void *arg)
 {
 	long ret;
 
-	(void)arg;
 	__asm__ volatile("int $0x80" : "=a"(ret) : "a"(20L) : "memory", "r8", "r9", "r10", "r11");
 	leave(SURVIVED);
 }
@@ -291,7 +288,6 @@ static void test_32_bit_calls(void **state)
 {
 	char said[512];
 
-	(void)state;
 	for (unsigned int kind = 0; kind < ARRAY_SIZE(kind_name); kind++) {
 		struct child c = { .kind = kind, .body = call_32 };
 		int status;
@@ -347,7 +343,6 @@ static void test_allowed(void **state)
 {
 	char said[512];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(allowed); i++)
 		for (unsigned int kind = 0; kind < ARRAY_SIZE(kind_name); kind++) {
 			const struct trial *t = &allowed[i];
@@ -367,7 +362,6 @@ static void live(void *arg)
 {
 	void *p[64];
 
-	(void)arg;
 	for (unsigned int i = 0; i < ARRAY_SIZE(p); i++)
 		p[i] = malloc(1000ul << (i % 10));
 	for (unsigned int i = 0; i < ARRAY_SIZE(p); i++)
@@ -377,7 +371,6 @@ static void live(void *arg)
 
 static void die(void *arg)
 {
-	(void)arg;
 	abort();
 }
 
@@ -391,7 +384,6 @@ static void test_library(void **state)
 {
 	char said[512];
 
-	(void)state;
 	if (SANITIZED)
 		skip();
 	for (unsigned int kind = 0; kind < ARRAY_SIZE(kind_name); kind++) {
@@ -443,7 +435,6 @@ static void test_rights(void **state)
 {
 	char said[512];
 
-	(void)state;
 	for (unsigned int kind = 0; kind < ARRAY_SIZE(kind_name); kind++) {
 		struct rights r = { .kept = kind == THREAD_FS
 						    ? BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) |
@@ -468,7 +459,6 @@ static void test_modes(void **state)
 	static const struct trial open_file = { "openat", ALL, SYS_openat, { AT_FDCWD, T } };
 	char said[512];
 
-	(void)state;
 	for (unsigned int kind = 0; kind < ARRAY_SIZE(kind_name); kind++) {
 		assert_int_equal(try_call(&open_file, kind, SANDBOX_DEFAULT, said, 512), STOPPED);
 		assert_int_equal(try_call(&open_file, kind, SANDBOX_LOG, said, 512), SURVIVED);
@@ -485,7 +475,6 @@ static void test_unread(void **state)
 	int pipes[2], status;
 	pid_t pid;
 
-	(void)state;
 	if (SANITIZED)
 		skip(); /* it has something to say as well, and waits for its reader */
 	assert_int_equal(pipe2(pipes, O_NONBLOCK), 0);

@@ -92,7 +92,6 @@ static void test_hot_calls(void **state)
 		{ THREAD_VCPU, SYS_write, 9 },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(hot); i++) {
 		filter_of(hot[i].kind);
 		const struct verdict v = ask(hot[i].nr, 0, 0);
@@ -114,7 +113,6 @@ static void test_every_number(void **state)
 {
 	const struct seccomp_data other = { .nr = SYS_read, .arch = arch_audit ^ 1 };
 
-	(void)state;
 	for (enum thread_kind kind = THREAD_MAIN; kind <= THREAD_JOB; kind++) {
 		unsigned int allowed = 0;
 

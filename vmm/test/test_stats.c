@@ -57,7 +57,6 @@ static void test_groups(void **state)
 {
 	static const char *const left[] = { "b.rxc", "ac", "ab.rx" };
 
-	(void)state;
 	counters_remove(&groups[0]); /* of nothing */
 	for (unsigned int gone = 0; gone < 3; gone++) {
 		for (unsigned int i = 0; i < 3; i++)
@@ -95,7 +94,6 @@ static void test_json(void **state)
 	struct stats *s;
 	int n = 0;
 
-	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "what was here before", 20), 20);
 	assert_int_equal(stats_create(&s, &counters, path, start), 0);
@@ -144,7 +142,6 @@ static void test_failures(void **state)
 	char dir[] = "/tmp/minivmm-test-stats-XXXXXX", fifo[64];
 	struct stats *s = NULL;
 
-	(void)state;
 	messages_begin();
 	assert_int_equal(stats_create(&s, &counters, "/nonexistent/stats", 1), 0);
 	assert_int_equal(stats_open(s), -ENOENT);

@@ -25,15 +25,12 @@ struct fixture {
 
 static void nothing(void *arg)
 {
-	(void)arg;
 }
 
 static void on_end(void *arg, const char *outcome, int status)
 {
 	struct fixture *f = arg;
 
-	(void)outcome;
-	(void)status;
 	f->ended = true;
 	loop_stop(f->loop);
 }
@@ -144,7 +141,6 @@ static const char *on_terminal(void (*child)(struct fixture *f))
 
 static void the_terminal_is_put_back_while_others_have_it(void **state)
 {
-	(void)state;
 	on_terminal(stopped_and_continued);
 }
 
@@ -152,7 +148,6 @@ static void controls_are_undone_at_the_end(void **state)
 {
 	const char *shown;
 
-	(void)state;
 	shown = on_terminal(writes_controls);
 	assert_non_null(strstr(shown, "\033[31m"));
 	assert_non_null(strstr(strstr(shown, "\033[31m"), terminal_reset));

@@ -21,7 +21,6 @@ static struct sink sink;
 
 static int setup(void **state)
 {
-	(void)state;
 	log_fd = memfd_create("log", MFD_CLOEXEC);
 	assert_true(log_fd >= 0);
 	assert_int_equal(loop_create(&loop, "test"), 0);
@@ -32,7 +31,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	tail_destroy(tail);
 	loop_destroy(loop);
 	close(log_fd);
@@ -48,7 +46,6 @@ static void the_last_lines_are_told_without_what_upsets_a_terminal(void **state)
 {
 	const char *said;
 
-	(void)state;
 	kernel_says("first\r\nsecond\r\n\033[2Jthird\007\r\nlast");
 	messages_begin();
 	tail_print(tail, 2);
@@ -64,7 +61,6 @@ static void the_reason_is_told_however_long_the_trace_behind_it_is(void **state)
 	};
 	char want[512] = "";
 
-	(void)state;
 	kernel_says("[ 4.0] before\r\n");
 	for (int i = 0; i < 3; i++) {
 		kernel_says(reason[i]);
@@ -84,7 +80,6 @@ static void more_than_is_kept_goes_into_the_log_whole(void **state)
 	char line[128];
 	off_t len = 0;
 
-	(void)state;
 	for (int i = 0; i < 3000; i++) {
 		len += snprintf(line, sizeof(line), "line %d\n", i);
 		kernel_says(line);
@@ -106,7 +101,6 @@ static void what_nobody_has_looked_at_is_in_the_log_at_the_end(void **state)
 {
 	char text[64] = "";
 
-	(void)state;
 	kernel_says("reboot: Power down\n");
 	tail_destroy(tail);
 	assert_int_equal(pread(log_fd, text, sizeof(text) - 1, 0), 19);
@@ -120,7 +114,6 @@ static void a_log_that_is_not_read_is_told_of_with_what_is_lost(void **state)
 	const char *said;
 	struct sink fifo;
 
-	(void)state;
 	tail_destroy(tail);
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
@@ -149,7 +142,6 @@ static void a_log_that_is_not_read_is_told_of_with_what_is_lost(void **state)
 
 static void nothing_said_is_nothing_told(void **state)
 {
-	(void)state;
 	messages_begin();
 	tail_print(tail, 40);
 	assert_string_equal(messages_end(), "");

@@ -57,7 +57,6 @@ static int setup(void **state)
 {
 	const uint16_t none = BOOT_WARM_NONE;
 
-	(void)state;
 	assert_int_equal(guestmem_init(&mem, 1 * MIB, NULL), 0);
 	assert_int_equal(guestmem_write(&mem, BOOT_WARM_WORD, &none, sizeof(none)), 0);
 	memset(&run, 0, sizeof(run));
@@ -76,7 +75,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	guestmem_destroy(&mem);
 	return 0;
 }
@@ -93,7 +91,6 @@ static void live(unsigned int id, unsigned int times)
 
 static void test_boot_vcpu_does_not_wait_for_a_thread_that_kvm_cannot_have(void **state)
 {
-	(void)state;
 	error = EAGAIN;
 	live(0, 1000000);
 	assert_int_equal(runs, 1);
@@ -108,7 +105,6 @@ static void test_boot_vcpu_does_not_wait_for_a_thread_that_kvm_cannot_have(void 
 
 static void test_other_vcpus_may_wake_up_before_their_start(void **state)
 {
-	(void)state;
 	error = EAGAIN;
 	live(1, 5000);
 	assert_int_equal(runs, 5001);
@@ -117,7 +113,6 @@ static void test_other_vcpus_may_wake_up_before_their_start(void **state)
 
 static void test_interruptions_are_no_errors(void **state)
 {
-	(void)state;
 	error = EINTR;
 	live(0, 5000);
 	assert_int_equal(runs, 5001);
@@ -129,7 +124,6 @@ static void test_every_other_error_is_final(void **state)
 {
 	static const int errors[] = { ENOMEM, EFAULT, EINVAL, ENOEXEC, EIO, EBADF, EPERM };
 
-	(void)state;
 	for (unsigned int id = 0; id < 2; id++)
 		for (unsigned int i = 0; i < ARRAY_SIZE(errors); i++) {
 			runs = crashes = 0;
@@ -145,7 +139,6 @@ static void test_every_other_error_is_final(void **state)
 
 static void test_triple_fault_is_a_crash(void **state)
 {
-	(void)state;
 	run.exit_reason = KVM_EXIT_SHUTDOWN;
 	live(0, 10);
 	assert_int_equal(runs, 1);
@@ -158,7 +151,6 @@ static void test_triple_fault_of_a_guest_that_said_how_it_starts_again_is_a_rese
 {
 	static const uint16_t words[] = { 0, 0x1234, 1, 0xfffe };
 
-	(void)state;
 	run.exit_reason = KVM_EXIT_SHUTDOWN;
 	for (unsigned int i = 0; i < ARRAY_SIZE(words); i++) {
 		assert_int_equal(guestmem_write(&mem, BOOT_WARM_WORD, &words[i], 2), 0);
@@ -176,7 +168,6 @@ static void test_other_exits_are_crashes_whatever_the_guest_said(void **state)
 					    KVM_EXIT_UNKNOWN, 12345 };
 	static const uint16_t warm = 0x1234;
 
-	(void)state;
 	assert_int_equal(guestmem_write(&mem, BOOT_WARM_WORD, &warm, sizeof(warm)), 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(reasons); i++) {
 		run.exit_reason = reasons[i];

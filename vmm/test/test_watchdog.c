@@ -57,7 +57,6 @@ static void await(struct watchdog *w, int status)
 
 static void time_that_is_over_ends_it(void **state)
 {
-	(void)state;
 	await(start(1), 124);
 }
 
@@ -66,7 +65,6 @@ static void an_end_that_does_not_end(void **state)
 {
 	struct watchdog *w = start(3600 * 1000);
 
-	(void)state;
 	watchdog_end(w, 42);
 	await(w, 42);
 }
@@ -76,7 +74,6 @@ static void a_signal_that_nobody_takes(void **state)
 {
 	struct watchdog *w = start(0);
 
-	(void)state;
 	kill(getpid(), SIGUSR1);
 	kill(getpid(), SIGTERM);
 	await(w, 143);
@@ -86,7 +83,6 @@ static void a_machine_that_ends_is_let_go(void **state)
 {
 	struct watchdog *w = start(3600 * 1000);
 
-	(void)state;
 	watchdog_end(w, 42);
 	watchdog_destroy(w);
 	assert_int_equal(given_up, -1);

@@ -26,14 +26,12 @@ static struct guest guest;
 
 static int setup(void **state)
 {
-	(void)state;
 	guest_init(&guest, 16 * MIB);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	(void)state;
 	guest_destroy(&guest);
 	return 0;
 }
@@ -105,7 +103,6 @@ static void test_root_pointer(void **state)
 {
 	const uint8_t *rsdp = build(&full);
 
-	(void)state;
 	assert_memory_equal(rsdp, "RSD PTR ", 8);
 	assert_int_equal(sum(rsdp, 20), 0);
 	assert_int_equal(sum(rsdp, 36), 0);
@@ -115,7 +112,6 @@ static void test_root_pointer(void **state)
 
 static void test_nothing_else_is_written(void **state)
 {
-	(void)state;
 	build(&full);
 	assert_true(guest_is_zero(&guest, 0, BOOT_ACPI));
 	assert_true(guest_is_zero(&guest, BOOT_ACPI_END, 16 * MIB));
@@ -134,7 +130,6 @@ static void test_fadt(void **state)
 {
 	const uint8_t *fadt = find(build(&full), "FACP");
 
-	(void)state;
 	assert_non_null(fadt);
 	assert_int_equal(get(fadt, 4, 4), 276);
 	assert_int_equal(fadt[8], 6);
@@ -193,7 +188,6 @@ static void assert_madt(unsigned int nr_cpus)
 
 static void test_madt(void **state)
 {
-	(void)state;
 	assert_madt(1);
 	assert_madt(4);
 	assert_madt(254);
@@ -206,7 +200,6 @@ static void test_mcfg_only_with_pci(void **state)
 {
 	const uint8_t *mcfg = find(build(&full), "MCFG");
 
-	(void)state;
 	assert_non_null(mcfg);
 	assert_int_equal(get(mcfg, 4, 4), 60);
 	assert_int_equal(get(mcfg, 44, 8), MEMMAP_ECAM_BASE);
@@ -233,7 +226,6 @@ static void test_dsdt_has_what_was_asked_for(void **state)
 	const uint8_t bridge[] = "\x0c\x41\xd0\x0a\x08";
 	const uint8_t *dsdt = find(build(&full), "DSDT");
 
-	(void)state;
 	assert_non_null(dsdt);
 	assert_int_equal(count(dsdt, s5, sizeof(s5) - 1), 1);
 	assert_int_equal(count(dsdt, com1, 5), 1);
@@ -254,7 +246,6 @@ static void test_dsdt_agrees_with_the_memory_map(void **state)
 	const uint8_t *dsdt = find(build(&full), "DSDT");
 	const uint8_t com1[] = { 0x47, 1, 0xf8, 3, 0xf8, 3, 1, 8, 0x89, 6, 0, 3, 1, 4, 0, 0, 0 };
 
-	(void)state;
 	assert_int_equal(count(dsdt, com1, sizeof(com1)), 1);
 	for (unsigned int n = 0; n < MEMMAP_VIRTIO_MMIO_MAX; n++) {
 		uint8_t crs[] = { 0x86, 9, 0, 1, 0, 0, 0, 0, 0, 0x10, 0, 0,
@@ -284,7 +275,6 @@ static void test_too_much_is_refused(void **state)
 	struct guest small;
 	uint64_t rsdp;
 
-	(void)state;
 	assert_int_equal(acpi_build(&guest.mem, &cpus, &rsdp), -ENOSPC);
 	assert_said("9000 CPUs");
 	assert_true(guest_is_zero(&guest, BOOT_ACPI_END, 16 * MIB));
@@ -304,7 +294,6 @@ static void test_writer_stays_in_its_buffer(void **state)
 	uint8_t buf[256];
 	size_t wanted = 0;
 
-	(void)state;
 	for (size_t size = sizeof(buf); size-- > 0;) {
 		struct aml a = { .buf = buf, .size = size };
 		const size_t device = aml_open_device(&a, "DEV0");
@@ -379,7 +368,6 @@ static void assert_iasl_content(const uint8_t *rsdp)
 
 static void test_iasl_has_no_complaint(void **state)
 {
-	(void)state;
 	if (system("iasl -v >/dev/null 2>&1") != 0) {
 		print_message("skipped: iasl is not installed (package acpica-tools)\n");
 		skip();

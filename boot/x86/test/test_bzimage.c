@@ -13,7 +13,6 @@ static struct bzimage image;
 
 static int setup(void **state)
 {
-	(void)state;
 	guest_init(&guest, 2 * MIB);
 	bzimage_make(&image);
 	return 0;
@@ -21,7 +20,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	guest_destroy(&guest);
 	return 0;
 }
@@ -43,7 +41,6 @@ static void test_enters_its_code_by_the_64_bit_protocol(void **state)
 {
 	const struct boot_params *zp = guest_zero_page(&guest);
 
-	(void)state;
 	guest.cmdline = "console=ttyS0 quiet";
 	assert_int_equal(load(), 0);
 	assert_code_at(BOOT_HIGH_MEMORY, image.code);
@@ -64,7 +61,6 @@ static void test_enters_its_code_by_the_64_bit_protocol(void **state)
 
 static void test_relocatable_goes_where_it_prefers(void **state)
 {
-	(void)state;
 	guest_destroy(&guest);
 	guest_init(&guest, 8 * MIB);
 	image.h.relocatable_kernel = 1;
@@ -82,7 +78,6 @@ static void test_relocatable_goes_where_it_prefers(void **state)
 /* It is loaded at 1 MiB and moves itself: both places have to be RAM. */
 static void test_not_relocatable_loads_at_1_mib(void **state)
 {
-	(void)state;
 	image.h.pref_address = 0x180000;
 	assert_int_equal(load(), 0);
 	assert_int_equal(guest.entry.rip, BOOT_HIGH_MEMORY + 0x200);
@@ -94,7 +89,6 @@ static void test_setup_sects_0_means_4(void **state)
 {
 	uint8_t file[5 * 512 + BZIMAGE_CODE_LEN] = { 0 };
 
-	(void)state;
 	image.h.setup_sects = 0;
 	memcpy(file, &image, BZIMAGE_SETUP_LEN);
 	memcpy(file + 5 * 512, image.code, BZIMAGE_CODE_LEN);
@@ -107,7 +101,6 @@ static void test_what_follows_the_code_is_not_loaded(void **state)
 {
 	uint8_t file[sizeof(image) + 64];
 
-	(void)state;
 	memset(file, 0xee, sizeof(file));
 	memcpy(file, &image, sizeof(image));
 	assert_int_equal(guest_load(&guest, file, sizeof(file)), 0);
@@ -120,7 +113,6 @@ static void test_header_copy_is_bounded(void **state)
 	const struct boot_params *zp = guest_zero_page(&guest);
 	const size_t behind = 0x1f1 + sizeof(struct setup_header);
 
-	(void)state;
 	image.h.kernel_info_offset = 0x11223344;
 	image.h.jump = 0xffeb;
 	assert_int_equal(load(), 0);
@@ -138,7 +130,6 @@ static void test_stale_pointers_in_the_header_are_dropped(void **state)
 {
 	const struct boot_params *zp = guest_zero_page(&guest);
 
-	(void)state;
 	image.h.ramdisk_image = 0x1000;
 	image.h.ramdisk_size = 0x1000;
 	image.h.setup_data = 0x1000;
@@ -153,7 +144,6 @@ static void test_stale_pointers_in_the_header_are_dropped(void **state)
 /* memtest86+: syssize is rounded up to 16 bytes, and the file is not padded. */
 static void test_last_paragraph_may_end_early(void **state)
 {
-	(void)state;
 	image.h.payload_length = 0;
 	for (size_t missing = 0; missing <= 16; missing++) {
 		memset(image.code, 0xaa, sizeof(image.code));
@@ -180,7 +170,6 @@ static void test_last_paragraph_may_end_early(void **state)
 
 static void test_every_truncation_is_an_error(void **state)
 {
-	(void)state;
 	for (size_t len = 0; len <= sizeof(image) - 16; len++) {
 		assert_true(guest_load(&guest, &image, len) < 0);
 		assert_string_not_equal(last_message(), "");
@@ -232,7 +221,6 @@ static void test_bad_fields_are_named(void **state)
 		{ FIELD(init_size, 0xffffffff), -ENOMEM, "more memory" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		bzimage_make(&image);
 		memcpy((uint8_t *)&image.h + cases[i].offset, &cases[i].value, cases[i].size);
@@ -258,7 +246,6 @@ static void test_bad_fields_are_named(void **state)
 
 static void test_fits_to_the_byte(void **state)
 {
-	(void)state;
 	image.h.init_size = MIB;
 	assert_int_equal(load(), 0);
 	image.h.init_size = 0; /* then its code counts */
@@ -271,7 +258,6 @@ static void test_any_byte_of_the_header(void **state)
 	const uint8_t flips[] = { 0xff, 0x7f, 0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80 };
 	unsigned int loaded = 0;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(image.h); i++) {
 		for (size_t k = 0; k < ARRAY_SIZE(flips); k++) {
 			bzimage_make(&image);

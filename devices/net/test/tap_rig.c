@@ -45,7 +45,6 @@ int tap_setup(void **state)
 {
 	int fd = -1;
 
-	(void)state;
 	if (unshare(CLONE_NEWNET) == 0)
 		fd = make_tap("probe", IFF_TAP);
 	may_make_taps = fd >= 0;

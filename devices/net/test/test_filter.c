@@ -78,7 +78,6 @@ static void test_modes(void **state)
 		{ VIRTIO_NET_CTRL_RX_NOBCAST, 0, 0x27 }, { VIRTIO_NET_CTRL_RX_ALLUNI, 0, 0x21 },
 	};
 
-	(void)state;
 	net_filter_init(&f, mine, 0, FEATURES);
 	assert_int_equal(passing(), 0x3f);
 	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -93,7 +92,6 @@ static void test_tables(void **state)
 	uint8_t data[4096];
 	size_t len;
 
-	(void)state;
 	net_filter_init(&f, mine, 0, FEATURES);
 	assert_int_equal(mode(VIRTIO_NET_CTRL_RX_PROMISC, 0), 0);
 	for (uint32_t n = 0; n <= NET_FILTER_MACS + 1; n++) {
@@ -150,7 +148,6 @@ static void test_bad_commands(void **state)
 		{ "everybody's address", FEATURES, MAC, 1, { 255, 255, 255, 255, 255, 255 }, 6 },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct net_filter before;
 

@@ -24,7 +24,6 @@ static const struct device_env env = { .name = "net0", .counters = &counters };
 
 static int setup(void **state)
 {
-	(void)state;
 	strcpy(path + sizeof(path) - 7, "XXXXXX");
 	close(mkstemp(path));
 	for (size_t i = 0; i < sizeof(frame); i++)
@@ -34,7 +33,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	unlink(path);
 	assert_null(counters.first);
 	return 0;
@@ -132,7 +130,6 @@ static void test_blocks(void **state)
 {
 	struct pcap *p = begin(path, 1, PCAP_WHOLE);
 
-	(void)state;
 	for (unsigned int i = 0; i < 300; i++)
 		add(p, 0, i % 2 ? PCAP_FROM_GUEST : PCAP_TO_GUEST, 14 + i);
 	pcap_finish(p);
@@ -147,7 +144,6 @@ static void test_no_frames(void **state)
 {
 	struct pcap *p = begin(path, 2, PCAP_WHOLE);
 
-	(void)state;
 	pcap_finish(p);
 	assert_int_equal(read_file(NULL), 0);
 	pcap_destroy(p);
@@ -170,7 +166,6 @@ static void test_snap(void **state)
 {
 	struct pcap *p = begin(path, 1, 97);
 
-	(void)state;
 	for (unsigned int i = 0; i < 200; i++)
 		add(p, 0, PCAP_TO_GUEST, 14 + i);
 	pcap_finish(p);
@@ -191,7 +186,6 @@ static void test_round_the_ring(void **state)
 	uint64_t bytes = 0;
 	unsigned int n = 0;
 
-	(void)state;
 	for (; bytes < 60 * MIB; n++) {
 		const size_t len = 14 + n * 4099u % 30000;
 
@@ -212,7 +206,6 @@ static void test_full_device(void **state)
 {
 	struct pcap *p = begin("/dev/full", 1, PCAP_WHOLE);
 
-	(void)state;
 	messages_begin();
 	for (unsigned int i = 0; i < 100; i++)
 		add(p, 0, PCAP_TO_GUEST, 1000);
@@ -230,7 +223,6 @@ static void test_fifo_without_reader(void **state)
 {
 	struct pcap *p;
 
-	(void)state;
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	for (unsigned int patience_ms = 0; patience_ms <= 200; patience_ms += 200) {
@@ -257,7 +249,6 @@ static void test_limit(void **state)
 {
 	struct pcap *p = begin(path, 1, PCAP_WHOLE);
 
-	(void)state;
 	pcap_output(p)->sink.room = 10001;
 	messages_begin();
 	for (unsigned int i = 0; i < 100; i++)
@@ -283,7 +274,6 @@ static void test_queues(void **state)
 {
 	struct pcap *p = begin(path, 3, PCAP_WHOLE);
 
-	(void)state;
 	for (unsigned int i = 0; i < 50; i++)
 		for (unsigned int q = 0; q < 3; q++)
 			add(p, q, PCAP_TO_GUEST, 100 + q * 1000 + i);

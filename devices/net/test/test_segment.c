@@ -47,7 +47,6 @@ static void test_what_is_no_whole_datagram_is_none(void **state)
 	};
 	struct net_packet p;
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		make();
 		frame[bad[i].at] = bad[i].value;
@@ -66,7 +65,6 @@ static void test_only_a_whole_transport_header_has_a_checksum(void **state)
 {
 	struct net_packet p;
 
-	(void)state;
 	make();
 	frame[14 + 6] = 0x20; /* more fragments */
 	assert_true(net_packet_parse(&p, frame, LEN, false));
@@ -96,7 +94,6 @@ static void test_every_changed_bit_is_found(void **state)
 {
 	struct net_packet p;
 
-	(void)state;
 	make();
 	assert_true(net_packet_parse(&p, frame, LEN, false));
 	assert_true(net_packet_ip_is_good(&p, frame) && net_packet_transport_is_good(&p, frame));
@@ -113,7 +110,6 @@ static void test_a_udp_sum_of_zero_is_none_and_never_made(void **state)
 	struct net_packet p;
 	uint16_t sum;
 
-	(void)state;
 	make();
 	frame[14 + 9] = NET_IP_UDP;
 	memset(frame + 34, 0, LEN - 34);
@@ -134,7 +130,6 @@ static void test_odd_and_tagged_datagrams_are_summed(void **state)
 	struct net_packet p;
 	uint8_t tagged[LEN + 4];
 
-	(void)state;
 	make();
 	memcpy(tagged, frame, 12);
 	memcpy(tagged + 12, "\x81\x00\x00\x05", 4);

@@ -48,7 +48,6 @@ static uint32_t mask;
 
 static int teardown(void **state)
 {
-	(void)state;
 	steering_destroy(steering);
 	steering = NULL;
 	return 0;
@@ -165,7 +164,6 @@ static void test_published(void **state)
 {
 	struct packet p;
 
-	(void)state;
 	need_bpf();
 	for (unsigned int i = 0; i < ARRAY_SIZE(v); i++) {
 		make(&p, v[i].family, v[i].from, v[i].to, 6, v[i].source, v[i].destination, 0);
@@ -200,7 +198,6 @@ static void test_published_hash(void **state)
 	struct packet p;
 	uint32_t value;
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(v); i++)
 		for (unsigned int k = 0; k < ARRAY_SIZE(c); k++) {
 			uint32_t expected = c[k].with_ports ? v[i].with_ports : v[i].plain;
@@ -226,7 +223,6 @@ static void test_cut_hash(void **state)
 	struct packet p;
 	uint32_t value;
 
-	(void)state;
 	rxhash_init(&h, STEERING_TYPES, key);
 	for (unsigned int k = 0; k < 3; k++) {
 		const unsigned int options = k == 1 ? 10 : 0, ports = 4;
@@ -266,7 +262,6 @@ static void test_types(void **state)
 	};
 	struct packet p;
 
-	(void)state;
 	need_bpf();
 	for (uint32_t types = 0; types <= STEERING_TYPES; types++) {
 		use(types, 128);
@@ -290,7 +285,6 @@ static void test_shapes(void **state)
 {
 	struct packet p;
 
-	(void)state;
 	need_bpf();
 	use(STEERING_TYPES, 128);
 	for (unsigned int options = 0; options <= 10; options++) {
@@ -322,7 +316,6 @@ static void test_random(void **state)
 {
 	struct packet p;
 
-	(void)state;
 	need_bpf();
 	srand(1);
 	for (unsigned int i = 0; i < 500; i++) {
@@ -374,7 +367,6 @@ static void test_tap(void **state)
 	unsigned int seen[2] = { 0, 0 };
 	struct netbe *be;
 
-	(void)state;
 	need_taps();
 	need_bpf();
 	assert_int_equal(netbe_tap.open(&be, &options, &wish), 0);
@@ -418,7 +410,6 @@ static void test_header(void **state)
 	uint8_t bytes[2048];
 	struct netbe *be;
 
-	(void)state;
 	need_taps();
 	need_bpf();
 	assert_int_equal(netbe_tap.open(&be, &options, &wish), 0);
@@ -464,7 +455,6 @@ static void test_not_steered(void **state)
 	const struct netbe_tap_options options = { .tap = "rss1" };
 	struct netbe *be;
 
-	(void)state;
 	need_taps();
 	assert_int_equal(netbe_tap.open(&be, &options, &one), 0);
 	assert_false(be->features & NET_F(RSS));

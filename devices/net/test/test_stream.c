@@ -38,7 +38,6 @@ static int setup(void **state)
 {
 	int fd[2];
 
-	(void)state;
 	signal(SIGPIPE, SIG_IGN); /* as in minivmm */
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd))
 		return -1;
@@ -49,7 +48,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	be->ops->close(be);
 	if (peer >= 0)
 		close(peer);
@@ -129,7 +127,6 @@ static void the_shortest_and_the_longest_are_frames(void **state)
 {
 	static const uint32_t lens[] = { 0, 1, 13, 14, 60, MAX_FRAME, 0, 1514 };
 
-	(void)state;
 	wire_len = 0;
 	for (unsigned int i = 0; i < ARRAY_SIZE(lens); i++)
 		put(i, lens[i]);
@@ -163,7 +160,6 @@ static void a_reset_is_an_end(void **state)
 	uint8_t frame[NETBE_HDR_LEN + 60] = { 0 };
 	const struct iovec iov = { frame, sizeof(frame) };
 
-	(void)state;
 	assert_int_equal(be->ops->send(be, 0, &iov, 1), 0);
 	close(peer);
 	peer = -1;
@@ -178,7 +174,6 @@ static void half_an_end_is_no_end(void **state)
 	uint8_t frame[NETBE_HDR_LEN + 60] = { 0 };
 	const struct iovec iov = { frame, sizeof(frame) };
 
-	(void)state;
 	shutdown(peer, SHUT_RD);
 	assert_int_equal(be->ops->send(be, 0, &iov, 1), -EIO);
 	wire_len = 0;
@@ -195,7 +190,6 @@ static void frames_come_in_pieces(void **state)
 {
 	static const uint32_t lens[] = { 60, 0, 1, 17, 200 };
 
-	(void)state;
 	wire_len = 0;
 	for (unsigned int i = 0; i < ARRAY_SIZE(lens); i++)
 		put(i, lens[i]);
@@ -221,7 +215,6 @@ static void frames_come_in_pieces(void **state)
 
 static void many_frames_come_at_once(void **state)
 {
-	(void)state;
 	for (unsigned int round = 0; round < 20; round++) {
 		wire_len = 0;
 		for (unsigned int i = 0; i < 700; i++)
@@ -239,7 +232,6 @@ static void large_frames_come_through_a_small_socket(void **state)
 	unsigned int frame = 0;
 	size_t at = 0;
 
-	(void)state;
 	wire_len = 0;
 	for (unsigned int i = 0; i < 10; i++)
 		put(i, MAX_FRAME - i);
@@ -265,7 +257,6 @@ static void a_frame_goes_into_scattered_buffers(void **state)
 {
 	struct iovec iov[40];
 
-	(void)state;
 	wire_len = 0;
 	put(1, 300);
 	put(2, 60);
@@ -312,7 +303,6 @@ static void frames_go_out_behind_their_length(void **state)
 {
 	static const size_t lens[] = { 14, 15, 33, 34, 35, 60, 1514, 9000 };
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(lens); i++)
 		for (size_t piece = lens[i] > 1000 ? 11 : 1; piece < 80; piece++) {
 			assert_int_equal(send_in(i, lens[i], piece), 0);
@@ -327,7 +317,6 @@ static void frames_go_out_behind_their_length(void **state)
 
 static void what_is_no_plain_frame_stays_here(void **state)
 {
-	(void)state;
 	assert_int_equal(send_in(1, MAX_FRAME, 70000), 0);
 	assert_int_equal(read(peer, wire, sizeof(wire)), 4 + MAX_FRAME);
 	assert_int_equal(send_in(1, MAX_FRAME + 1, 70000), -EMSGSIZE);
@@ -351,7 +340,6 @@ static void what_the_socket_does_not_take_waits(void **state)
 	unsigned int sent = 0, got = 0, blocked = 0;
 	size_t have = 0;
 
-	(void)state;
 	while (got < 500) {
 		ssize_t n;
 		int ret = 0;
@@ -425,7 +413,6 @@ static void what_is_no_stream_is_one_line(void **state)
 			    socket(AF_UNIX, SOCK_STREAM, 0), tcp };
 	const char *said;
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(fds); i++) {
 		const struct netbe_stream_options options = { .fd = fds[i] };
 
@@ -452,7 +439,6 @@ static void a_socket_has_a_path(void **state)
 	uint8_t mac[6];
 	int ends[2];
 
-	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/s", dir);
 	options.socket = path;

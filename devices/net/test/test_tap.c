@@ -28,7 +28,6 @@ static void test_not_a_tap(void **state)
 	struct netbe *be = NULL;
 	int fd[2];
 
-	(void)state;
 	assert_int_equal(open_tap(NULL, 12345, &be), -EBADF);
 	assert_int_equal(pipe(fd), 0);
 	assert_int_equal(open_tap(NULL, fd[0], &be), -ENOTTY);
@@ -43,7 +42,6 @@ static void test_made(void **state)
 	struct iovec iov = { frame, sizeof(frame) };
 	struct netbe *be;
 
-	(void)state;
 	need_taps();
 	assert_int_equal(open_tap("mvt0", -1, &be), 0);
 	assert_int_not_equal(if_nametoindex("mvt0"), 0);
@@ -88,7 +86,6 @@ static void test_kinds(void **state)
 		{ "mvtun", IFF_TUN | IFF_NO_PI, true, -EINVAL, -EINVAL },
 	};
 
-	(void)state;
 	need_taps();
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct netbe *be = NULL;
@@ -142,7 +139,6 @@ static void test_forbidden(void **state)
 	static const char *const names[] = { "mvother", "mvothers", "mvnew" };
 	struct netbe *be = NULL;
 
-	(void)state;
 	need_taps();
 	for (unsigned int i = 0; i < 2; i++) {
 		const int fd = make_tap(names[i], IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
@@ -169,7 +165,6 @@ static void test_settings(void **state)
 	struct netbe_wish wish = { .pairs = 1, .mtu = 9000 };
 	struct netbe *be = NULL;
 
-	(void)state;
 	need_taps();
 	assert_int_equal(netbe_tap.open(&be, &config, &wish), 0);
 	assert_int_equal(be->mtu, 9000);
@@ -249,7 +244,6 @@ static void test_bridge_mtu(void **state)
 		{ "mvp3", true, 1500, 0, 1500, 1500 },
 	};
 
-	(void)state;
 	need_taps();
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const int port = make_bridge("mvbr", "mvport", cases[i].bridge);
@@ -308,7 +302,6 @@ static void test_addresses(void **state)
 	unsigned int n = 0;
 	int elsewhere[4];
 
-	(void)state;
 	need_taps();
 	for (unsigned int i = 0; i < 4; i++, n++) {
 		char name[16];
@@ -363,7 +356,6 @@ static void test_address_of_descriptor(void **state)
 	uint8_t mac[2][6];
 	int fd;
 
-	(void)state;
 	need_taps();
 	for (unsigned int i = 0; i < 2; i++) {
 		fd = make_tap("mvkeep", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
@@ -410,7 +402,6 @@ static void test_elsewhere(void **state)
 {
 	const int flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 
-	(void)state;
 	need_taps();
 	for (unsigned int i = 0; i < 8; i++) {
 		const bool namesake = i & 1, may = i & 2, sets_mtu = i & 4;
@@ -478,7 +469,6 @@ static void test_here_without_rights(void **state)
 	};
 	struct netbe *be = NULL;
 
-	(void)state;
 	need_taps();
 	set_mtu("mvhere", 3000);
 	messages_begin();
@@ -513,7 +503,6 @@ static void test_renamed(void **state)
 	struct netbe_host host;
 	int other = -1;
 
-	(void)state;
 	need_taps();
 	assert_int_equal(open_tap("mvold", -1, &be), 0);
 	rename_to("mvold", "mvnew");

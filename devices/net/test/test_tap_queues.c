@@ -51,7 +51,6 @@ static void test_queues(void **state)
 		{ "mvq13", 0, false, { 2, false }, 0, 2, "" },
 	};
 
-	(void)state;
 	need_taps();
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct netbe_tap_options config = { .tap = cases[i].name };
@@ -85,7 +84,6 @@ static void test_descriptors_of_queues(void **state)
 	struct netbe *be = NULL;
 	struct ifreq ifr = { .ifr_flags = IFF_DETACH_QUEUE };
 
-	(void)state;
 	need_taps();
 	/* Of two taps; too few; one that gets no frames. */
 	struct netbe_tap_options config = {
@@ -118,7 +116,6 @@ static void test_descriptor_list(void **state)
 	const struct option *o = netbe_tap_keys;
 	struct netbe_tap_options config = { 0 };
 
-	(void)state;
 	while (strcmp(o->name, "fd"))
 		o++;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
@@ -138,7 +135,6 @@ static void test_shared(void **state)
 	const int flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
 	struct netbe *first = NULL, *second = NULL;
 
-	(void)state;
 	need_taps();
 	const int keeper = make_tap("mvmq", flags);
 	assert_int_equal(ioctl(keeper, TUNSETPERSIST, 1), 0);
@@ -169,7 +165,6 @@ static void test_every_feature_set(void **state)
 					 NET_F(GUEST_UFO),  NET_F(CSUM),       NET_F(HOST_TSO4) };
 	struct netbe *be = NULL;
 
-	(void)state;
 	need_taps();
 	assert_int_equal(open_tap("mvfeat", -1, &be), 0);
 	for (unsigned int set = 0; set < BIT(ARRAY_SIZE(bits)); set++) {
@@ -191,7 +186,6 @@ static void test_deleted(void **state)
 	struct iovec iov = { frame, sizeof(frame) };
 	struct netbe *be;
 
-	(void)state;
 	need_taps();
 	assert_int_equal(open_tap("mvgone", -1, &be), 0);
 	if (system("ip link del mvgone 2>/dev/null")) {

@@ -64,19 +64,16 @@ static int setup_mode(bool readonly)
 
 int blk_setup(void **state)
 {
-	(void)state;
 	return setup_mode(false);
 }
 
 int blk_setup_ro(void **state)
 {
-	(void)state;
 	return setup_mode(true);
 }
 
 int blk_teardown(void **state)
 {
-	(void)state;
 	vdriver_destroy(&driver);
 	remove_file();
 	return 0;

@@ -67,21 +67,18 @@ void create_with(uint64_t features, const struct virtio_net_options *options)
 
 int setup(void **state)
 {
-	(void)state;
 	create(OFFLOADS, 256, 0);
 	return 0;
 }
 
 int setup_polling(void **state)
 {
-	(void)state;
 	create(OFFLOADS, 256, 50);
 	return 0;
 }
 
 int setup_long_rings(void **state)
 {
-	(void)state;
 	create(OFFLOADS, VIRTQ_SIZE_MAX, 0);
 	return 0;
 }
@@ -90,7 +87,6 @@ int setup_queues(void **state)
 {
 	queues = 4;
 	create(OFFLOADS, 64, 0);
-	(void)state;
 	return 0;
 }
 
@@ -98,13 +94,11 @@ int setup_rss(void **state)
 {
 	queues = 4;
 	create(OFFLOADS | F(RSS) | F(HASH_REPORT), 64, 0);
-	(void)state;
 	return 0;
 }
 
 int teardown(void **state)
 {
-	(void)state;
 	d.device->ops->stop(d.device);
 	netbe_pair_check_ledger(&d.counters);
 	queues = 1;

@@ -11,7 +11,6 @@ struct packed_fixture packed;
 
 int packed_rig_setup(void **state)
 {
-	(void)state;
 	memset(&packed, 0, sizeof(packed));
 	assert_int_equal(guestmem_init(&packed.mem, MEM_SIZE, NULL), 0);
 	assert_int_equal(virtq_init(&packed.vq, VIRTQ_SIZE_MAX), 0);
@@ -24,7 +23,6 @@ int packed_rig_setup(void **state)
 
 int packed_rig_teardown(void **state)
 {
-	(void)state;
 	virtq_destroy(&packed.vq);
 	guestmem_destroy(&packed.mem);
 	return 0;

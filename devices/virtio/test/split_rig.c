@@ -11,7 +11,6 @@ struct split_fixture split;
 
 int split_rig_setup(void **state)
 {
-	(void)state;
 	memset(&split, 0, sizeof(split));
 	assert_int_equal(guestmem_init(&split.mem, MEM_SIZE, NULL), 0);
 	assert_int_equal(virtq_init(&split.vq, VIRTQ_SIZE_MAX), 0);
@@ -24,7 +23,6 @@ int split_rig_setup(void **state)
 
 int split_rig_teardown(void **state)
 {
-	(void)state;
 	virtq_destroy(&split.vq);
 	guestmem_destroy(&split.mem);
 	return 0;

@@ -12,7 +12,6 @@
 
 static void test_config(void **state)
 {
-	(void)state;
 	assert_int_equal(virtio_read_config(disk, 0, 8), SECTORS);
 	assert_int_equal(virtio_read_config(disk, offsetof(struct virtio_blk_config, blk_size), 4),
 			 SECTOR);
@@ -26,7 +25,6 @@ static void test_config(void **state)
 
 static void test_read(void **state)
 {
-	(void)state;
 	struct req r = new_req(VIRTIO_BLK_T_IN, 3, 64 * SECTOR);
 
 	vdriver_start(&driver, USUAL);
@@ -37,7 +35,6 @@ static void test_read(void **state)
 
 static void test_write_and_flush(void **state)
 {
-	(void)state;
 	struct req flush = new_req(VIRTIO_BLK_T_FLUSH, 0, 0);
 
 	vdriver_start(&driver, USUAL);
@@ -49,7 +46,6 @@ static void test_write_and_flush(void **state)
 
 static void test_write_through(void **state)
 {
-	(void)state;
 	vdriver_start(&driver, 0);
 	assert_int_equal(run_write(0, SECTOR, 0x11), VIRTIO_BLK_S_OK);
 	assert_file_bytes(0, 1, 0x11);
@@ -80,20 +76,17 @@ static void check_odd_pieces(bool indirect)
 
 static void test_odd_pieces(void **state)
 {
-	(void)state;
 	check_odd_pieces(false);
 }
 
 static void test_odd_pieces_indirect(void **state)
 {
-	(void)state;
 	check_odd_pieces(true);
 }
 
 /* The header's buffer goes on with data. */
 static void test_header_and_data_in_one(void **state)
 {
-	(void)state;
 	struct vdriver_buf out = vdriver_buf(&driver, 16 + SECTOR),
 			   status = vdriver_buf(&driver, 1);
 	struct vdriver_buf bufs[] = { out, status };
@@ -110,7 +103,6 @@ static void test_header_and_data_in_one(void **state)
 
 static void test_get_id(void **state)
 {
-	(void)state;
 	struct req r = new_req(VIRTIO_BLK_T_GET_ID, 0, VIRTIO_BLK_ID_BYTES);
 	const char id[VIRTIO_BLK_ID_BYTES] = "disk0";
 
@@ -122,7 +114,6 @@ static void test_get_id(void **state)
 
 static void test_discard(void **state)
 {
-	(void)state;
 	struct virtio_blk_discard_write_zeroes seg[] = { { 8, 8, 0 }, { 64, 1, 0 } };
 
 	vdriver_start(&driver, USUAL);
@@ -138,7 +129,6 @@ static void test_discard(void **state)
 
 static void test_write_zeroes(void **state)
 {
-	(void)state;
 	vdriver_start(&driver, USUAL);
 	assert_int_equal(run_range(VIRTIO_BLK_T_WRITE_ZEROES, 100, 300, 0), VIRTIO_BLK_S_OK);
 	assert_file_bytes(100, 300, 0);
@@ -186,19 +176,16 @@ static void check_parallel(uint64_t features)
 
 static void test_parallel(void **state)
 {
-	(void)state;
 	check_parallel(F(FLUSH));
 }
 
 static void test_parallel_event_idx(void **state)
 {
-	(void)state;
 	check_parallel(USUAL);
 }
 
 static void test_counters(void **state)
 {
-	(void)state;
 	struct req flush = new_req(VIRTIO_BLK_T_FLUSH, 0, 0), odd = new_req(77, 0, 0);
 
 	vdriver_start(&driver, USUAL);
@@ -223,7 +210,6 @@ static void test_counters(void **state)
 /* Once the reset has returned, neither rings nor buffers are written to. */
 static void test_reset_in_flight(void **state)
 {
-	(void)state;
 	enum { ROUNDS = 60, DEPTH = 60, LEN = 64 * 1024 };
 	struct vdriver_buf data = vdriver_buf(&driver, DEPTH * LEN);
 	const uint64_t start_of_round = driver.next_gpa;

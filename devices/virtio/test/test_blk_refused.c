@@ -15,7 +15,6 @@
 
 static void test_reads_out_of_range(void **state)
 {
-	(void)state;
 	static const struct {
 		uint64_t sector;
 		uint32_t len;
@@ -47,7 +46,6 @@ static void test_reads_out_of_range(void **state)
 
 static void test_unknown_types(void **state)
 {
-	(void)state;
 	static const uint32_t types[] = { 2,	      3,	 5,
 					  10,	      12,	 VIRTIO_BLK_T_SECURE_ERASE,
 					  0x80000000, UINT32_MAX };
@@ -65,7 +63,6 @@ static void test_unknown_types(void **state)
 /* Data buffers of the wrong direction. */
 static void test_wrong_direction(void **state)
 {
-	(void)state;
 	struct req read = new_req(VIRTIO_BLK_T_IN, 0, SECTOR);
 	struct req write = new_req(VIRTIO_BLK_T_OUT, 0, SECTOR);
 	struct req id = new_req(VIRTIO_BLK_T_GET_ID, 0, SECTOR);
@@ -83,7 +80,6 @@ static void test_wrong_direction(void **state)
 
 static void test_short_header(void **state)
 {
-	(void)state;
 	vdriver_start(&driver, USUAL);
 	for (uint32_t len = 0; len < 16; len += 5) {
 		struct req r = new_req(VIRTIO_BLK_T_IN, 0, SECTOR);
@@ -96,7 +92,6 @@ static void test_short_header(void **state)
 
 static void test_no_header(void **state)
 {
-	(void)state;
 	struct vdriver_buf status = vdriver_buf(&driver, 1);
 
 	vdriver_start(&driver, USUAL);
@@ -109,7 +104,6 @@ static void test_no_header(void **state)
 
 static void test_no_status(void **state)
 {
-	(void)state;
 	struct req r = new_req(VIRTIO_BLK_T_OUT, 0, SECTOR);
 	struct vdriver_buf bufs[] = { r.header, r.data };
 
@@ -121,7 +115,6 @@ static void test_no_status(void **state)
 
 static void test_short_id_buffer(void **state)
 {
-	(void)state;
 	struct req r = new_req(VIRTIO_BLK_T_GET_ID, 0, VIRTIO_BLK_ID_BYTES - 1);
 
 	vdriver_start(&driver, USUAL);
@@ -131,7 +124,6 @@ static void test_short_id_buffer(void **state)
 
 static void test_bad_ranges(void **state)
 {
-	(void)state;
 	static const uint32_t types[] = { VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES };
 	static const struct {
 		uint64_t sector;
@@ -159,7 +151,6 @@ static void test_bad_ranges(void **state)
 /* A list of segments that is bad somewhere does nothing at all. */
 static void test_bad_segment_lists(void **state)
 {
-	(void)state;
 	struct virtio_blk_discard_write_zeroes seg[64];
 	struct req cut = new_req(VIRTIO_BLK_T_DISCARD, 0, sizeof(seg[0]) - 1);
 	struct req long_list = new_req(VIRTIO_BLK_T_DISCARD, 0, 1 * MIB);
@@ -180,7 +171,6 @@ static void test_bad_segment_lists(void **state)
 
 static void test_ranges_not_negotiated(void **state)
 {
-	(void)state;
 	vdriver_start(&driver, F(FLUSH));
 	assert_int_equal(run_range(VIRTIO_BLK_T_DISCARD, 0, 8, 0), VIRTIO_BLK_S_UNSUPP);
 	assert_int_equal(run_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0), VIRTIO_BLK_S_UNSUPP);
@@ -189,7 +179,6 @@ static void test_ranges_not_negotiated(void **state)
 
 static void test_readonly(void **state)
 {
-	(void)state;
 	struct req flush = new_req(VIRTIO_BLK_T_FLUSH, 0, 0);
 
 	assert_true(disk->device_features & F(RO));
@@ -207,7 +196,6 @@ static void test_readonly(void **state)
 
 static void test_file_truncated(void **state)
 {
-	(void)state;
 	struct req r = new_req(VIRTIO_BLK_T_IN, 0, 16 * SECTOR);
 
 	vdriver_start(&driver, USUAL);
@@ -222,7 +210,6 @@ static void test_file_truncated(void **state)
 /* A limit on file size acts as a full disk would: a write stops in the middle, later ones fail. */
 static void test_no_space(void **state)
 {
-	(void)state;
 	struct rlimit old, limit;
 
 	vdriver_start(&driver, USUAL);
@@ -245,7 +232,6 @@ static void test_no_space(void **state)
 
 static void test_readable_after_writable(void **state)
 {
-	(void)state;
 	struct req r = new_req(VIRTIO_BLK_T_OUT, 0, SECTOR);
 
 	vdriver_start(&driver, USUAL);
@@ -259,7 +245,6 @@ static void test_readable_after_writable(void **state)
 
 static void test_giant_length(void **state)
 {
-	(void)state;
 	struct req r = new_req(VIRTIO_BLK_T_IN, 0, SECTOR);
 
 	vdriver_start(&driver, USUAL);
@@ -272,7 +257,6 @@ static void test_giant_length(void **state)
 /* Gigabytes by pointing at the same memory again and again: lengths that add up beyond 32 bits. */
 static void test_length_wraps(void **state)
 {
-	(void)state;
 	struct req r = new_req(VIRTIO_BLK_T_IN, 0, SECTOR);
 
 	vdriver_start(&driver, USUAL);
@@ -287,7 +271,6 @@ static void test_length_wraps(void **state)
 
 static void test_broken_ring_spares_earlier_requests(void **state)
 {
-	(void)state;
 	struct req r = new_req(VIRTIO_BLK_T_IN, 1, SECTOR);
 
 	vdriver_start(&driver, USUAL);
@@ -311,14 +294,12 @@ static void assert_refused(const char *what, bool readonly, int err)
 
 static void test_no_such_file(void **state)
 {
-	(void)state;
 	assert_refused("/nonexistent/disk", false, -ENOENT);
 	assert_refused("", true, -ENOENT);
 }
 
 static void test_not_a_disk(void **state)
 {
-	(void)state;
 	char fifo[80];
 
 	assert_refused("/tmp", false, -EISDIR);
@@ -332,7 +313,6 @@ static void test_not_a_disk(void **state)
 
 static void test_odd_sizes(void **state)
 {
-	(void)state;
 	static const off_t sizes[] = { 0, 1, 511, 513, SECTORS * SECTOR + 1 };
 
 	make_file(0);
@@ -345,7 +325,6 @@ static void test_odd_sizes(void **state)
 
 static void test_in_use(void **state)
 {
-	(void)state;
 	struct device *a, *b;
 
 	make_file(SECTOR);

@@ -34,7 +34,6 @@ static size_t output(void *arg, const struct iovec *iov, unsigned int n)
 {
 	size_t done = 0;
 
-	(void)arg;
 	pthread_mutex_lock(&m.lock);
 	for (unsigned int i = 0; i < n && m.room; i++) {
 		const size_t part = MIN(iov[i].iov_len, m.room);
@@ -50,7 +49,6 @@ static size_t output(void *arg, const struct iovec *iov, unsigned int n)
 
 static size_t input(void *arg, void *buf, size_t len)
 {
-	(void)arg;
 	pthread_mutex_lock(&m.lock);
 	const size_t n = MIN(len, m.in_len - m.in_done);
 	memcpy(buf, m.in + m.in_done, n);
@@ -63,7 +61,6 @@ static const struct virtio_console_ops ops = { .output = output, .input = input 
 
 static int setup(void **state)
 {
-	(void)state;
 	m.out_len = m.in_len = m.in_done = 0;
 	m.room = sizeof(m.out);
 	vdriver_init(&d, 16 * MIB);
@@ -77,7 +74,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	vdriver_destroy(&d);
 	loop_destroy(loop);
 	return 0;
@@ -137,7 +133,6 @@ static void on_loop(void *arg)
 
 static void the_port_is_named_and_open(void **state)
 {
-	(void)state;
 	open_port();
 }
 
@@ -145,7 +140,6 @@ static void bytes_come_out_in_order_whatever_is_taken(void **state)
 {
 	uint8_t data[3000];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 7);
 	open_port();
@@ -172,7 +166,6 @@ static void input_waits_for_the_guest_and_the_guest_for_input(void **state)
 	struct vdriver_buf b[2];
 	struct vring_used_elem e;
 
-	(void)state;
 	open_port();
 	for (int i = 0; i < 2; i++) {
 		b[i] = vdriver_buf(&d, 100);
@@ -199,7 +192,6 @@ static void input_waits_for_the_guest_and_the_guest_for_input(void **state)
 
 static void a_reset_forgets_what_was_held(void **state)
 {
-	(void)state;
 	open_port();
 	m.room = 1;
 	send(TX, "abc", 3);
@@ -219,7 +211,6 @@ static void without_dma_it_holds_still_and_forgets_nothing(void **state)
 {
 	struct vdriver_buf b;
 
-	(void)state;
 	open_port();
 	m.room = 1;
 	send(TX, "abc", 3);
@@ -246,7 +237,6 @@ static void a_driver_at_play_is_contained(void **state)
 	static const uint8_t junk[3] = { 1, 2, 3 };
 	struct vdriver_buf b;
 
-	(void)state;
 	for (int i = 0; i < 100; i++)
 		control(0, VIRTIO_CONSOLE_PORT_READY, 1); /* without a buffer for an answer */
 	for (uint16_t event = 0; event < 20; event++)

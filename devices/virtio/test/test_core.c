@@ -39,7 +39,6 @@ static struct vdriver d;
 
 static void *work(void *arg)
 {
-	(void)arg;
 	while (!atomic_load(&fake.stop)) {
 		virtio_publish(&fake.dev, 0);
 		virtio_fail(&fake.dev, "a test");
@@ -84,7 +83,6 @@ static const struct virtio_ops read_only_ops = { NULL, fake_activate, fake_reset
 
 static int setup(void **state)
 {
-	(void)state;
 	memset(&fake, 0, sizeof(fake));
 	vdriver_init(&d, 2 * MIB);
 	for (unsigned int i = 0; i < NR_VQS; i++)
@@ -102,7 +100,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	virtio_destroy(&fake.dev);
 	assert_int_equal(fake.reset, fake.activate_ret ? 0 : fake.activated);
 	vdriver_destroy(&d);
@@ -139,7 +136,6 @@ static void test_status(void **state)
 {
 	static const uint8_t states[] = { 0, ACK, ACK | DRIVER, ACK | DRIVER | FEATURES, RUNNING };
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(states); i++)
 		for (unsigned int value = 0; value < 256; value++) {
 			uint8_t want = states[i];
@@ -172,7 +168,6 @@ static void test_status(void **state)
 
 static void test_needs_version_1(void **state)
 {
-	(void)state;
 	write_status(ACK);
 	write_status(ACK | DRIVER);
 	virtio_set_driver_features(&fake.dev, 0, (uint32_t)OFFERED);
@@ -191,7 +186,6 @@ static void test_given_up(void **state)
 {
 	static const uint8_t states[] = { 0, ACK, ACK | DRIVER, ACK | DRIVER | FEATURES, RUNNING };
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(states); i++)
 		for (unsigned int fail = 0; fail < 2; fail++) {
 			const uint8_t s = (uint8_t)(states[i] | (fail ? NEEDS_RESET : FAILED));
@@ -212,7 +206,6 @@ static void test_given_up(void **state)
 
 static void test_fail_once(void **state)
 {
-	(void)state;
 	/* Before DRIVER_OK nobody is interrupted; once running, once. */
 	virtio_fail(&fake.dev, "an early test");
 	reach(RUNNING);
@@ -228,7 +221,6 @@ static void test_fail_once(void **state)
 
 static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 {
-	(void)arg;
 	assert_ptr_equal(dev, &fake.dev);
 	assert_int_equal(wish, TRANSPORT_PCI);
 	return 0;
@@ -241,7 +233,6 @@ static void test_stop_is_no_reset(void **state)
 	const struct virtio_options options = { .transport = TRANSPORT_PCI, .packed = true };
 	struct device *device = NULL;
 
-	(void)state;
 	assert_int_equal(virtio_plug(&device, &fake.dev, &env, &options, 0), 0);
 	assert_true(fake.dev.device_features & BIT_ULL(VIRTIO_F_RING_PACKED));
 	assert_ptr_equal(device, &fake.dev.device);
@@ -270,7 +261,6 @@ static void test_features(void **state)
 			     BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |
 			     BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC);
 
-	(void)state;
 	assert_int_equal(virtio_get_device_features(&fake.dev, 0), (uint32_t)all);
 	assert_int_equal(virtio_get_device_features(&fake.dev, 1), all >> 32);
 	for (uint32_t sel = 2; sel; sel <<= 1) {
@@ -332,7 +322,6 @@ static void test_invalid_features(void **state)
 		{ UINT64_MAX, false },
 	};
 
-	(void)state;
 	fake.dev.device_features = BIT_ULL(3) | BIT_ULL(5) | BIT_ULL(40) | v1 | event_idx;
 	for (unsigned int i = 0; i < ARRAY_SIZE(sets); i++) {
 		write_status(0);
@@ -370,7 +359,6 @@ static void test_queue_registers(void **state)
 {
 	static const uint8_t states[] = { 0, ACK, ACK | DRIVER, ACK | DRIVER | FEATURES, RUNNING };
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(states); i++) {
 		const bool legal = states[i] == (ACK | DRIVER | FEATURES);
 
@@ -425,7 +413,6 @@ static void test_bad_queues(void **state)
 		{ VIRTIO_QUEUE_DEVICE_HI, 0x80000000 },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		vdriver_negotiate(&d, 0);
 		vdriver_setup_queue(&d, 0, 4);
@@ -454,7 +441,6 @@ static void test_bad_queues(void **state)
 
 static void test_activation_fails(void **state)
 {
-	(void)state;
 	fake.activate_ret = -EIO;
 	for (unsigned int i = 1; i < 4; i++) {
 		vdriver_negotiate(&d, 0);
@@ -471,7 +457,6 @@ static void test_activation_fails(void **state)
 /* Reset joins a worker that publishes and fails all the time, and leaves a clean status. */
 static void test_reset_joins(void **state)
 {
-	(void)state;
 	fake.busy = true;
 	for (unsigned int i = 0; i < 300; i++) {
 		vdriver_start(&d, 0);
@@ -490,7 +475,6 @@ static void test_config(void **state)
 {
 	uint32_t generation;
 
-	(void)state;
 	for (uint8_t i = 0; i < sizeof(fake.config); i++)
 		fake.config[i] = (uint8_t)(i + 1);
 	for (uint32_t len = 1; len <= 8; len *= 2)

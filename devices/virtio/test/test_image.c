@@ -20,7 +20,6 @@ static int file;
 
 static int setup(void **state)
 {
-	(void)state;
 	snprintf(path, sizeof(path), "/tmp/minivmm-test-image-XXXXXX");
 	file = mkstemp(path);
 	return file < 0 || ftruncate(file, SIZE) < 0;
@@ -28,7 +27,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	close(file);
 	return unlink(path);
 }
@@ -63,7 +61,6 @@ struct sample {
 /* The first bytes as the formats' own tools write them. */
 static void test_formats_are_refused(void **state)
 {
-	(void)state;
 	static const struct sample samples[] = {
 		SAMPLE("QFI\xfb\0\0\0\x03", 0),
 		SAMPLE("QFI\xfb\0\0\0\x01", 0),
@@ -109,7 +106,6 @@ static void test_formats_are_refused(void **state)
 /* Marks of what raw disks hold, and marks in the wrong place. */
 static void test_raw_disks_are_taken(void **state)
 {
-	(void)state;
 	static const struct sample samples[] = {
 		SAMPLE("", 0),
 		SAMPLE("LUKS\xba\xbe\0\2", 0),
@@ -138,7 +134,6 @@ static void test_raw_disks_are_taken(void **state)
 /* Not an odd size is what is wrong with it; and a file shorter than a mark has none. */
 static void test_odd_sizes(void **state)
 {
-	(void)state;
 	mark("KDMV", 4, 0);
 	for (off_t size = 513; size > 0; size -= 128) {
 		assert_int_equal(ftruncate(file, size), 0);
@@ -151,7 +146,6 @@ static void test_odd_sizes(void **state)
 
 static void test_sealed_file(void **state)
 {
-	(void)state;
 	const int fd = memfd_create("disk", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	char name[32];
 	struct disk disk;

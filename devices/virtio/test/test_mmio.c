@@ -29,7 +29,6 @@ static void config_write(struct virtio_dev *vdev, uint32_t offset, const void *s
 
 static int activate(struct virtio_dev *vdev)
 {
-	(void)vdev;
 	return 0;
 }
 
@@ -43,7 +42,6 @@ static const struct virtio_ops ops = { config_write, activate, reset };
 
 static int setup(void **state)
 {
-	(void)state;
 	static struct counters counters;
 	const struct device_env env = { .name = "fake0", .mem = &mem, .counters = &counters };
 
@@ -68,7 +66,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	virtio_set_status(&dev, 0); /* it interrupts when it is reset */
 	virtio_detach(&dev);
 	virtio_destroy(&dev);
@@ -137,7 +134,6 @@ static void start(void)
 
 static void test_driver(void **state)
 {
-	(void)state;
 	assert_int_equal(get(VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
 	assert_int_equal(get(VIRTIO_MMIO_VERSION), 2);
 	assert_int_equal(get(VIRTIO_MMIO_DEVICE_ID), 42);
@@ -175,7 +171,6 @@ static uint64_t kicks(unsigned int q)
 
 static void test_notify(void **state)
 {
-	(void)state;
 	start();
 	put(VIRTIO_MMIO_QUEUE_NOTIFY, 1);
 	put(VIRTIO_MMIO_QUEUE_NOTIFY, 1);
@@ -194,7 +189,6 @@ static void test_notify(void **state)
 
 static void test_interrupts(void **state)
 {
-	(void)state;
 	start();
 	assert_int_equal(get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	dev.transport_ops->queue_interrupt(dev.transport, 1);
@@ -223,7 +217,6 @@ static void test_interrupts(void **state)
 /* Registers answer to aligned 32-bit accesses alone; config space to all. */
 static void test_sizes(void **state)
 {
-	(void)state;
 	for (unsigned int size = 1; size <= 8; size *= 2)
 		for (uint64_t offset = 0; offset < VIRTIO_MMIO_CONFIG; offset++) {
 			if (size == 4 && offset % 4 == 0)
@@ -258,7 +251,6 @@ static void test_sizes(void **state)
 
 static void test_create_fails(void **state)
 {
-	(void)state;
 	assert_int_equal(virtio_mmio_create(&dev, memmap_virtio_mmio_base(1),
 					    memmap_virtio_mmio_gsi(1), &bus, chip),
 			 -EEXIST);

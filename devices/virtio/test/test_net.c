@@ -68,25 +68,21 @@ static void every_size(uint64_t features)
 
 static void test_sizes(void **state)
 {
-	(void)state;
 	every_size(USUAL);
 }
 
 static void test_sizes_no_event_idx(void **state)
 {
-	(void)state;
 	every_size(USUAL & ~EVENT_IDX);
 }
 
 static void test_sizes_not_mergeable(void **state)
 {
-	(void)state;
 	every_size(USUAL & ~F(MRG_RXBUF));
 }
 
 static void test_sizes_plain(void **state)
 {
-	(void)state;
 	every_size(0);
 }
 
@@ -96,7 +92,6 @@ static void test_many_parts(void **state)
 	const size_t len = make_frame(2000, 1);
 	struct vdriver_buf part[1024];
 
-	(void)state;
 	for (unsigned int merge = 0; merge < 2; merge++) {
 		start(merge ? F(MRG_RXBUF) : 0);
 		struct vdriver_buf all = vdriver_buf(&d, 4096);
@@ -128,7 +123,6 @@ static void expect_needs_reset(void)
 /* More receive chains than the ring has entries, each of one byte. */
 static void test_overfull_receive_ring(void **state)
 {
-	(void)state;
 	start(USUAL);
 	for (unsigned int i = 0; i < VIRTQ_SIZE_MAX; i++)
 		post_plain(1);
@@ -145,7 +139,6 @@ static void test_overfull_receive_ring(void **state)
 
 static void test_broken_rings(void **state)
 {
-	(void)state;
 	start(USUAL);
 	for (unsigned int q = RX; q <= CTRL; q++) {
 		vdriver_make_avail(&d, q, 0xffff);
@@ -171,7 +164,6 @@ static void test_endless_chain(void **state)
 {
 	struct vdriver_buf table;
 
-	(void)state;
 	start(USUAL);
 	table = vdriver_buf(&d, VIRTQ_SIZE_MAX * 16);
 	for (uint16_t i = 0; i < VIRTQ_SIZE_MAX; i++) {
@@ -193,7 +185,6 @@ static void test_no_buffers(void **state)
 {
 	struct vdriver_buf b, none;
 
-	(void)state;
 	start(USUAL);
 	b = vdriver_buf(&d, 100);
 	none = vdriver_part(b, 0, 0);
@@ -224,7 +215,6 @@ static void test_holds_still_without_dma(void **state)
 	struct vring_used_elem e;
 	size_t len;
 
-	(void)state;
 	start(USUAL);
 	for (unsigned int i = 0; i < 5; i++)
 		post_plain(3000);
@@ -275,7 +265,6 @@ static void test_dependent_features(void **state)
 		F(CTRL_GUEST_OFFLOADS),
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(sets); i++) {
 		start(sets[i]);
 		check_alive();
@@ -288,7 +277,6 @@ static void test_malformed_transmit(void **state)
 {
 	struct vdriver_buf b;
 
-	(void)state;
 	start(USUAL);
 	b = vdriver_buf(&d, 100);
 	for (uint32_t len = 0; len <= 26; len++) {
@@ -342,13 +330,11 @@ static void blocked_transmit(uint64_t features)
 
 static void test_blocked_transmit(void **state)
 {
-	(void)state;
 	blocked_transmit(USUAL);
 }
 
 static void test_blocked_transmit_no_event_idx(void **state)
 {
-	(void)state;
 	blocked_transmit(0);
 }
 
@@ -363,7 +349,6 @@ static void test_transmit_errors(void **state)
 		{ EINVAL, "drop_bad_header" }, { EMSGSIZE, "drop_bad_header" },
 	};
 
-	(void)state;
 	start(USUAL);
 	for (uint32_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const uint64_t before = counter("tx", cases[i].counter);
@@ -388,7 +373,6 @@ static void test_receive_errors(void **state)
 {
 	static const int errs[] = { EIO, ENOBUFS, ENOMEM, EFAULT, EAGAIN };
 
-	(void)state;
 	start(USUAL);
 	for (uint32_t i = 0; i < ARRAY_SIZE(errs); i++) {
 		netbe_pair_fail(&pair.recv_fault, errs[i], 3);
@@ -401,7 +385,6 @@ static void test_receive_errors(void **state)
 /* The tap is deleted under the card: said by an error, or by the end of the peer. */
 static void test_backend_gone(void **state)
 {
-	(void)state;
 	start(USUAL);
 	for (unsigned int round = 0; round < 3; round++) {
 		if (round == 0) {
@@ -438,7 +421,6 @@ static void *flood(void *arg)
 	static const size_t sizes[] = { 60, 1514, 9000, 14, 5 };
 	struct pollfd p = { .fd = pair.peer, .events = POLLOUT };
 
-	(void)arg;
 	memcpy(bytes + HDR, mac, 6);
 	for (unsigned int i = 0; !atomic_load(&traffic.stop); i++) {
 		if (send(pair.peer, bytes, HDR + sizes[i % ARRAY_SIZE(sizes)], 0) > 0)
@@ -454,7 +436,6 @@ static void *drain(void *arg)
 	static uint8_t bytes[HDR + 2000];
 	struct pollfd p = { .fd = pair.peer, .events = POLLIN };
 
-	(void)arg;
 	while (!atomic_load(&traffic.stop)) {
 		while (recv(pair.peer, bytes, sizeof(bytes), 0) > 0)
 			atomic_fetch_add(&traffic.received, 1);
@@ -486,7 +467,6 @@ static void test_resets_under_traffic(void **state)
 {
 	pthread_t flooder, drainer;
 
-	(void)state;
 	memset(&traffic, 0, sizeof(traffic));
 	make_frame(1000, 0);
 	assert_int_equal(pthread_create(&flooder, NULL, flood, NULL), 0);

@@ -28,7 +28,6 @@ static void test_features(void **state)
 	};
 	uint64_t offered;
 
-	(void)state;
 	offered = virtio_get_device_features(dev, 0) | (uint64_t)virtio_get_device_features(dev, 1)
 							       << 32;
 	assert_int_equal(offered, USUAL | F(MTU) | F(CSUM) | F(GUEST_CSUM) | F(HOST_TSO4) |
@@ -86,7 +85,6 @@ static void test_control(void **state)
 	};
 	unsigned int refused = 0, done = 0;
 
-	(void)state;
 	start(USUAL | F(GUEST_CSUM) | F(GUEST_TSO4) | F(CTRL_GUEST_OFFLOADS));
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++)
 		for (uint32_t split = 0; split <= cases[i].len; split++, done++) {
@@ -112,7 +110,6 @@ static void test_control_batch(void **state)
 {
 	struct vdriver_buf cmd, ack;
 
-	(void)state;
 	start(USUAL);
 	cmd = vdriver_buf(&d, 3);
 	for (unsigned int round = 0; round < 20; round++) {
@@ -168,7 +165,6 @@ static void test_address(void **state)
 	uint8_t cmd[8] = { VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, 2, 0, 0, 0, 0, 1 };
 	uint32_t generation;
 
-	(void)state;
 	for (unsigned int round = 0; round < 3; round++) {
 		start(USUAL);
 		assert_address(mac);
@@ -214,7 +210,6 @@ static void test_address_changes_at_once(void **state)
 	atomic_uint torn = 0;
 	pthread_t reader;
 
-	(void)state;
 	start(USUAL);
 	memset(cmd + 2, 2, 6);
 	assert_int_equal(control(cmd, 8, 2), VIRTIO_NET_OK);
@@ -242,7 +237,6 @@ static void test_long_lists(void **state)
 			     other[6] = { 2, 9, 9, 9, 9, 9 };
 	static uint8_t cmd[2 + 8 + 18000 * 6];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const uint32_t uni = cases[i].uni, multi = cases[i].multi;
 		uint32_t len = 2 + 8 + (uni + multi) * 6 - cases[i].missing;
@@ -294,7 +288,6 @@ static void test_gone_before_the_driver(void **state)
 {
 	const char *said;
 
-	(void)state;
 	messages_begin();
 	close(pair.peer);
 	pair.peer = -1;
@@ -319,7 +312,6 @@ static void test_gone_before_the_driver(void **state)
 /* However often a driver tries, a line is said the 1st, 2nd, 4th, 8th ... time. */
 static void test_few_words(void **state)
 {
-	(void)state;
 	messages_begin();
 	netbe_pair_fail(&pair.features_fault, EINVAL, 1000000);
 	for (unsigned int i = 0; i < 2000; i++) {

@@ -94,7 +94,6 @@ static uint8_t report_types(uint32_t types)
 
 static void test_reported(void **state)
 {
-	(void)state;
 	start(FEATURES);
 	assert_int_equal(pair.header, LONG);
 	comes_with(0, VIRTIO_NET_HASH_REPORT_NONE, 0); /* nobody has said what is to be hashed */
@@ -127,7 +126,6 @@ static void test_with_rss(void **state)
 	uint8_t data[8 + 2 * 4 + 3 + 40] = { 0 };
 	const uint32_t types = STEERING_TYPES;
 
-	(void)state;
 	memcpy(data, &types, 4);
 	data[4] = 3;
 	for (unsigned int i = 0; i < 4; i++)
@@ -155,7 +153,6 @@ static void test_bad_commands(void **state)
 	uint8_t data[64];
 	size_t whole;
 
-	(void)state;
 	start(FEATURES);
 	assert_int_equal(report_types(VIRTIO_NET_RSS_HASH_TYPE_IPv4), VIRTIO_NET_OK);
 	whole = hash_config(data, STEERING_TYPES, 40);
@@ -181,7 +178,6 @@ static void test_bad_commands(void **state)
 /* Buffers that end anywhere in the header, also those of a frame that has to wait for more of them. */
 static void test_split(void **state)
 {
-	(void)state;
 	start(FEATURES);
 	assert_int_equal(report_types(STEERING_TYPES), VIRTIO_NET_OK);
 	for (uint32_t at = 1; at < LONG + 40; at++) {
@@ -207,7 +203,6 @@ static void test_held(void **state)
 {
 	const uint64_t drivers[] = { FEATURES, USUAL | F(GUEST_CSUM), FEATURES, FEATURES };
 
-	(void)state;
 	for (uint32_t first = NETBE_HDR_LEN; first < 100; first += 3) {
 		const uint64_t held = counter("rx", "held");
 		const size_t len = make_tcp(LONG, 200, first);
@@ -251,7 +246,6 @@ static void test_held(void **state)
 
 static void test_sent(void **state)
 {
-	(void)state;
 	start(FEATURES);
 	for (size_t len = 0; len < LONG + 14; len++) { /* shorter than header and Ethernet's */
 		make_tcp(LONG, 60, 0);
@@ -273,7 +267,6 @@ static void test_sent(void **state)
 /* From the backend, too: what is shorter than a header and Ethernet's is no frame. */
 static void test_runts(void **state)
 {
-	(void)state;
 	start(FEATURES);
 	post_one(2048);
 	for (size_t len = 1; len < LONG + 14; len++) {

@@ -75,7 +75,6 @@ static void test_to_guest(void **state)
 {
 	uint64_t sent = 0;
 
-	(void)state;
 	start(USUAL | F(MTU));
 	wait_counter("rx", "starved", 0);
 	peer_send(make_frame(60, 1));
@@ -157,7 +156,6 @@ static void test_to_guest(void **state)
 /* One chain a frame, and it is too short. */
 static void test_too_big(void **state)
 {
-	(void)state;
 	start(USUAL & ~F(MRG_RXBUF));
 	post_plain(100);
 	vdriver_kick(&d, RX);
@@ -180,7 +178,6 @@ static void test_from_guest(void **state)
 	static const int errs[] = { EIO, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM };
 	uint64_t sent = 0;
 
-	(void)state;
 	start(USUAL);
 	for (unsigned int i = 0; i < 10; i++, sent++)
 		transmit_plain(make_frame(60, i));
@@ -221,7 +218,6 @@ static void test_from_guest(void **state)
 /* The two sides count by themselves: one frame that only one of them has is unexplained. */
 static void test_lies(void **state)
 {
-	(void)state;
 	start(USUAL);
 	check_alive();
 	assert_balance("to_guest", 1);
@@ -240,7 +236,6 @@ static void test_lies(void **state)
 
 static void test_host_that_does_not_count(void **state)
 {
-	(void)state;
 	start(USUAL);
 	atomic_store(&pair.no_host, true);
 	assert_int_equal(row("to_guest", "host_counts"), 0);
@@ -263,7 +258,6 @@ static void *send_and_take(void *arg)
 {
 	static uint8_t bytes[HDR + 60], room[HDR + 2000];
 
-	(void)arg;
 	memcpy(bytes + HDR, mac, 6);
 	while (!atomic_load(&stop)) {
 		send(pair.peer, bytes, sizeof(bytes), 0);
@@ -279,7 +273,6 @@ static void test_under_traffic(void **state)
 	struct vring_used_elem e;
 	pthread_t peer;
 
-	(void)state;
 	start(USUAL);
 	assert_int_equal(pthread_create(&peer, NULL, send_and_take, NULL), 0);
 	while (counter("rx", "packets") < 3000 || counter("tx", "packets") < 3000) {

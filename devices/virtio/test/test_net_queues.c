@@ -77,7 +77,6 @@ static void test_bad_commands(void **state)
 	};
 	unsigned int n = 0;
 
-	(void)state;
 	for (unsigned int mq = 0; mq < 2; mq++) {
 		start(USUAL | (mq ? F(MQ) : 0));
 		for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++)
@@ -96,7 +95,6 @@ static void test_bad_commands(void **state)
 /* A driver that has set up two pairs is not given a third. */
 static void test_queues_not_set_up(void **state)
 {
-	(void)state;
 	vdriver_negotiate(&d, USUAL | F(MQ));
 	for (unsigned int q = 0; q < 4; q++)
 		vdriver_setup_queue(&d, q,
@@ -116,7 +114,6 @@ static void test_queues_not_set_up(void **state)
 
 static void test_offer(void **state)
 {
-	(void)state;
 	assert_true(virtio_get_device_features(dev, 0) & (uint32_t)F(MQ));
 	assert_int_equal(virtio_read_config(dev, 8, 2), PAIRS);
 	assert_int_equal(dev->nr_vqs, 2 * PAIRS + 1);
@@ -126,7 +123,6 @@ static void test_offer(void **state)
 /* Until it says otherwise, and without MQ, the first pair gets what any queue of the backend has. */
 static void test_one_pair(void **state)
 {
-	(void)state;
 	for (unsigned int mq = 0; mq < 2; mq++) {
 		start(USUAL | (mq ? F(MQ) : 0));
 		for (unsigned int from = 0; from < PAIRS; from++)
@@ -143,7 +139,6 @@ static void test_any_number(void **state)
 {
 	static const unsigned int numbers[] = { 4, 1, 3, 3, 2, 4, 2, 1 };
 
-	(void)state;
 	start(USUAL | F(MQ));
 	for (unsigned int i = 0; i < ARRAY_SIZE(numbers); i++) {
 		const unsigned int n = numbers[i];
@@ -166,7 +161,6 @@ static void test_any_number(void **state)
 /* Frames that wait for buffers of a pair's come to the one that takes its place, in their order. */
 static void test_waiting_frames_move(void **state)
 {
-	(void)state;
 	start(USUAL | F(MQ));
 	assert_int_equal(set_pairs(PAIRS), VIRTIO_NET_OK);
 	use_pair(3);
@@ -183,7 +177,6 @@ static void test_waiting_frames_move(void **state)
 /* So does one that is out of the backend already, and held for want of room: also to another driver, without MQ. */
 static void test_held_frame_moves(void **state)
 {
-	(void)state;
 	for (unsigned int how = 0; how < 2; how++) {
 		size_t len;
 
@@ -214,7 +207,6 @@ static void test_filter_of_all(void **state)
 {
 	const uint8_t promisc_off[3] = { VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, 0 };
 
-	(void)state;
 	start(USUAL | F(MQ));
 	assert_int_equal(set_pairs(PAIRS), VIRTIO_NET_OK);
 	assert_int_equal(control(promisc_off, 3, 2), VIRTIO_NET_OK);
@@ -237,7 +229,6 @@ static void test_filter_of_all(void **state)
 /* The function is taken off the bus for a while: all goes on where it was. */
 static void test_hold_still(void **state)
 {
-	(void)state;
 	start(USUAL | F(MQ));
 	assert_int_equal(set_pairs(3), VIRTIO_NET_OK);
 	for (unsigned int i = 0; i < PAIRS; i++) {
@@ -319,7 +310,6 @@ static void test_changes_under_traffic(void **state)
 	pthread_t sender[PAIRS], taker[PAIRS];
 	unsigned int n = 0;
 
-	(void)state;
 	start(USUAL | F(MQ));
 	done = false;
 	sent = received = 0;

@@ -55,7 +55,6 @@ static void test_parse(void **state)
 {
 	struct steering_rule rule;
 
-	(void)state;
 	for (unsigned int entries = 1; entries <= STEERING_TABLE_MAX; entries *= 2)
 		for (unsigned int queues = 1; queues <= PAIRS; queues++) {
 			const struct data c = make(ALL, entries, queues, 0, PAIRS, 40);
@@ -77,7 +76,6 @@ static void test_parse_edges(void **state)
 	struct steering_rule rule;
 	struct data c = make(0, 1, 1, 0, 1, 0);
 
-	(void)state;
 	assert_int_equal(parse(&rule, &c, 0), 1); /* nothing is hashed, no key */
 	c = make(ALL, 2, 2, 3, 1, 4);
 	assert_int_equal(parse(&rule, &c, 0), 4); /* the last is the unclassified ones' */
@@ -99,7 +97,6 @@ static void test_bad_parse(void **state)
 {
 	struct data c = make(ALL, 8, 4, 0, 1, 40);
 
-	(void)state;
 	for (c.len = 0; c.len < 8 + 16 + 3 + 40; c.len++)
 		bad("a short one", c);
 	c.len++;
@@ -159,7 +156,6 @@ static void comes_to(unsigned int to, unsigned int from)
 
 static void test_offer(void **state)
 {
-	(void)state;
 	assert_true(virtio_get_device_features(dev, 1) >> (VIRTIO_NET_F_RSS - 32) & 1);
 	assert_int_equal(virtio_read_config(dev, 17, 1), STEERING_KEY_MAX);
 	assert_int_equal(virtio_read_config(dev, 18, 2), STEERING_TABLE_MAX);
@@ -171,7 +167,6 @@ static void test_steered(void **state)
 {
 	const struct data all = make(ALL, 8, 4, 0, PAIRS, 40), two = make(ALL, 8, 2, 0, PAIRS, 40);
 
-	(void)state;
 	for (unsigned int mq = 0; mq < 2; mq++) {
 		start(USUAL | F(RSS) | (mq ? F(MQ) : 0));
 		assert_int_equal(counter("ctrl", "rss"), 0);
@@ -199,7 +194,6 @@ static void test_refused(void **state)
 {
 	const struct data good = make(ALL, 8, 4, 0, PAIRS, 40), bad = make(ALL, 8, 5, 0, PAIRS, 40);
 
-	(void)state;
 	start(USUAL | F(MQ));
 	assert_int_equal(command(&good), VIRTIO_NET_ERR); /* it was not negotiated */
 	vdriver_reset(&d);
@@ -235,7 +229,6 @@ static void test_backend_gone(void **state)
 {
 	const struct data good = make(ALL, 8, 4, 0, PAIRS, 40);
 
-	(void)state;
 	start(USUAL | F(MQ) | F(RSS));
 	assert_int_equal(command(&good), VIRTIO_NET_OK);
 	atomic_store(&pair.be.gone, true);

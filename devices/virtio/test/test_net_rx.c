@@ -13,7 +13,6 @@
 
 static void test_starved(void **state)
 {
-	(void)state;
 	for (unsigned int event_idx = 0; event_idx < 2; event_idx++) {
 		start(event_idx ? USUAL : USUAL & ~EVENT_IDX);
 		for (uint32_t round = 0; round < 50; round++) {
@@ -44,7 +43,6 @@ static void test_held(void **state)
 	static const size_t sizes[] = { 1000, 5000, 65535, MAX_FRAME };
 	uint64_t held = 0;
 
-	(void)state;
 	start(USUAL);
 	for (uint32_t i = 0; i < 40; i++) {
 		const size_t len = make_frame(sizes[i % 4], i);
@@ -79,7 +77,6 @@ static void test_held_over_reset(void **state)
 {
 	const size_t len = make_frame(3000, 3);
 
-	(void)state;
 	start(USUAL);
 	post_plain(100);
 	vdriver_kick(&d, RX);
@@ -95,7 +92,6 @@ static void test_held_over_reset(void **state)
 
 static void test_too_big(void **state)
 {
-	(void)state;
 	/* One chain a frame, and it is too short: the frame is dropped, the chain serves the next. */
 	start(USUAL & ~F(MRG_RXBUF));
 	post_plain(100);
@@ -149,7 +145,6 @@ static void test_never_fits(void **state)
 		{ 64, 63, 1000, 65000 }, { 32, 31, 60, 1900 },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		vdriver_start_sized(&d, i % 2 ? USUAL : USUAL & ~EVENT_IDX, cases[i].size);
 		for (unsigned int n = 0; n < cases[i].nr; n++)
@@ -170,7 +165,6 @@ static void test_never_fits(void **state)
 /* A held frame has as long to wait as another, whatever the one before had left of its time. */
 static void test_each_waits_in_full(void **state)
 {
-	(void)state;
 	start(USUAL);
 	for (uint32_t i = 0; i < 20; i++) {
 		d.next_gpa = mark;
@@ -189,7 +183,6 @@ static void test_each_waits_in_full(void **state)
 /* The driver that comes after a reset has the time that the last one had. */
 static void test_never_fits_the_next_either(void **state)
 {
-	(void)state;
 	for (unsigned int i = 0; i < 3; i++) {
 		start(USUAL);
 		post_plain(100);
@@ -220,7 +213,6 @@ static void test_sums(void **state)
 		{ { 0xfffff000u, 0x1000u, 0xfffff000u }, 60 },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct vdriver_buf b = vdriver_buf(&d, 32 * MIB);
 		const size_t len = make_frame(cases[i].frame, i);
@@ -263,7 +255,6 @@ static void test_filtered(void **state)
 {
 	struct vdriver_buf cmd, ack;
 
-	(void)state;
 	start(USUAL);
 	cmd = vdriver_buf(&d, 3);
 	ack = vdriver_buf(&d, 1);
@@ -355,7 +346,6 @@ static void test_offloads(void **state)
 {
 	unsigned int dropped = 0;
 
-	(void)state;
 	for (unsigned int t = 0; t < ARRAY_SIZE(takes); t++)
 		for (unsigned int i = 0; i < ARRAY_SIZE(asks); i++) {
 			size_t len;
@@ -387,7 +377,6 @@ static void test_offloads(void **state)
 /* A frame that is held for a driver with offloads, which goes, or changes its mind. */
 static void test_offloads_of_held(void **state)
 {
-	(void)state;
 	for (unsigned int i = 1; i < 5; i++)
 		for (unsigned int by_reset = 0; by_reset < 2; by_reset++) {
 			const uint64_t held = counter("rx", "held"),
@@ -420,7 +409,6 @@ static void test_data_valid(void **state)
 {
 	static const size_t rooms[] = { 1600, 30, HDR }; /* in one buffer, in many, held */
 
-	(void)state;
 	for (unsigned int csum = 0; csum < 3; csum++)
 		for (unsigned int r = 0; r < ARRAY_SIZE(rooms); r++) {
 			start(csum ? USUAL | F(GUEST_CSUM) | F(CTRL_GUEST_OFFLOADS) : USUAL);
@@ -467,7 +455,6 @@ static void test_mtu(void **state)
 		{ 65000, 0x0800, VIRTIO_NET_HDR_GSO_ECN, false },
 	};
 
-	(void)state;
 	for (unsigned int told = 0; told < 2; told++)
 		for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 			const uint64_t dropped = counter("rx", "drop_mtu");

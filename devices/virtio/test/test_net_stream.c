@@ -28,7 +28,6 @@ static int begin(void **state)
 	struct netbe *be;
 	int fd[2];
 
-	(void)state;
 	signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
 	peer = fd[1];
@@ -43,7 +42,6 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-	(void)state;
 	d.device->ops->stop(d.device);
 	if (peer >= 0)
 		close(peer);
@@ -82,7 +80,6 @@ static void nothing_is_left_to_the_other_end(void **state)
 {
 	const uint64_t offered = dev->device_features;
 
-	(void)state;
 	assert_false(offered & (OFFLOADS | F(HOST_USO) | F(GUEST_USO4) | F(GUEST_USO6) |
 				F(CTRL_GUEST_OFFLOADS)));
 	assert_true(offered & F(MRG_RXBUF));
@@ -99,7 +96,6 @@ static void frames_pass_in_pieces(void **state)
 {
 	static const size_t lens[] = { 14, 60, 1514, 9000, 65000 };
 
-	(void)state;
 	start(USUAL);
 	for (unsigned int i = 0; i < 50; i++) {
 		const size_t len = make_frame(lens[i % 5], i);
@@ -175,7 +171,6 @@ static void lost_for_good(const char *words)
 
 static void an_other_end_that_closes(void **state)
 {
-	(void)state;
 	start(USUAL);
 	assert_int_equal(link_status(), VIRTIO_NET_S_LINK_UP);
 	post_plain(100);
@@ -188,7 +183,6 @@ static void an_other_end_that_closes(void **state)
 
 static void an_other_end_that_breaks_the_framing(void **state)
 {
-	(void)state;
 	start(USUAL);
 	post_plain(100);
 	vdriver_kick(&d, RX);
@@ -204,7 +198,6 @@ static void runts_are_counted(void **state)
 	size_t wire_len;
 	size_t len;
 
-	(void)state;
 	start(USUAL);
 	post_plain(2000);
 	vdriver_kick(&d, RX);
@@ -225,7 +218,6 @@ static void an_other_end_that_reads_nothing(void **state)
 {
 	unsigned int offered = 0, read_back = 0;
 
-	(void)state;
 	start(USUAL);
 	while (!counter("tx", "blocked")) {
 		transmit_plain(make_frame(60000, offered++));
@@ -261,7 +253,6 @@ static void an_other_end_that_reads_nothing(void **state)
 /* The end of the last frame goes out, though the guest has no other. */
 static void the_end_of_the_last_frame_is_not_forgotten(void **state)
 {
-	(void)state;
 	start(USUAL);
 	for (unsigned int i = 0; i < 8; i++)
 		transmit_plain(make_frame(60000, i));

@@ -61,7 +61,6 @@ static void test_each_alone(void **state)
 		{ "tap0,queue-size=64,poll=5", 0 },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct virtio_net_options o;
 
@@ -96,7 +95,6 @@ static void test_contradictions(void **state)
 		{ "tap0,indirect=", "bad value '' for indirect: expected on or off" },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct virtio_net_options o;
 

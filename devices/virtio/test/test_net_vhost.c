@@ -70,7 +70,6 @@ static void each_request_fails_at_the_start(void **state)
 		{ VHOST_SET_VRING_BUSYLOOP_TIMEOUT, "for poll=: Cannot allocate memory" },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(row); i++) {
 		failing = row[i].request;
 		assert_obstacle(row[i].words, "off_refused", fail_that, 1);
@@ -151,7 +150,6 @@ static void too_few(void)
 
 static void it_cannot_be_had(void **state)
 {
-	(void)state;
 	assert_obstacle("VIRTIO_F_VERSION_1", "off_refused", no_version_1, 1);
 	assert_obstacle("another program uses this descriptor", "off_refused", used_by_another, 1);
 	assert_obstacle("is not an open /dev/vhost-net: Inappropriate ioctl", "off_refused",
@@ -171,7 +169,6 @@ static void it_cannot_be_had(void **state)
 
 static void features_of_both(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	kernel[0].offers = BIT_ULL(VIRTIO_F_VERSION_1) | INDIRECT | F(MRG_RXBUF);
 	vhost_create();
@@ -197,7 +194,6 @@ static void each_request_fails_for_a_driver(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(request); i++)
 		/* Of the first ring, then of the second, when the kernel has the first. */
 		for (unsigned int spared = 0; spared < 2; spared++) {
-			(void)state;
 			vhost_begin(1);
 			vhost_create();
 			if (!i && spared)
@@ -234,7 +230,6 @@ static void each_request_fails_for_a_driver(void **state)
 
 static void it_does_not_let_go(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES);
 	frame_each_way(0, 1);
@@ -252,7 +247,6 @@ static void it_does_not_let_go(void **state)
 /* Then the index of what is used says where to go on. */
 static void it_does_not_say_where_it_is(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES);
 	frame_each_way(0, 1);
@@ -274,7 +268,6 @@ static void rings_outside_memory(void **state)
 {
 	static const uint64_t bad[] = { 1ull << 40, 64 * MIB - 16, UINT64_MAX - 15, 0x100008 };
 
-	(void)state;
 	vhost_begin(1);
 	vhost_create();
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -302,7 +295,6 @@ static void a_driver_that_lacks(void **state)
 {
 	static const uint64_t lacking[] = { F(MRG_RXBUF), F(GUEST_CSUM) };
 
-	(void)state;
 	vhost_begin(1);
 	vhost_create();
 	for (unsigned int i = 0; i < 2; i++) {
@@ -324,7 +316,6 @@ static void a_driver_that_lacks(void **state)
 /* A driver that has set up one of the two rings: the thread, which can work with that, keeps it. */
 static void half_a_pair(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_create();
 	vdriver_negotiate(&d, FEATURES);
@@ -342,7 +333,6 @@ static void half_a_pair(void **state)
 /* What the kernel stumbles on the thread judges; what it passes over is counted. */
 static void malformed_chains(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES);
 	for (unsigned int i = 1; i <= 20; i++) {
@@ -379,7 +369,6 @@ static void malformed_chains(void **state)
 
 static void a_broken_ring(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES);
 	for (unsigned int i = 0; i < 2; i++) {
@@ -404,7 +393,6 @@ static void a_broken_ring(void **state)
 /* The index by which the rings come back is in the guest's memory. */
 static void a_scribbled_index(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES);
 	for (unsigned int i = 0; i < 5; i++) {

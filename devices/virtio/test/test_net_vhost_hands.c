@@ -22,7 +22,6 @@ static void the_rings_as_they_are(void **state)
 {
 	const struct fake_vhost *k = &kernel[0];
 
-	(void)state;
 	vhost_begin(1);
 	options.poll_us = 77;
 	vhost_start_card(FEATURES);
@@ -54,7 +53,6 @@ static void the_rings_as_they_are(void **state)
 
 static void interrupts_move(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_create();
 	d.no_events = true; /* as without MSI-X */
@@ -80,7 +78,6 @@ static void interrupts_move(void **state)
 
 static void kicks_before_the_start(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_create();
 	vdriver_force_kick(&d, TX);
@@ -111,7 +108,6 @@ static bool stopping;
 
 static void *worker(void *arg)
 {
-	(void)arg;
 	while (!__atomic_load_n(&stopping, __ATOMIC_RELAXED))
 		for (unsigned int i = 0; i < nr_pairs; i++)
 			fake_vhost_work(&kernel[i], &pair);
@@ -184,12 +180,10 @@ static void change_hands(void (*change)(void))
 
 static void hands_change_under_traffic(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES);
 	change_hands(set_address);
 	vhost_end();
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES | EVENT_IDX);
 	change_hands(pause_and_go_on);
@@ -199,7 +193,6 @@ static void hands_change_under_traffic(void **state)
 /* A driver leaves and another comes that knows less: what is meant for it waits, and is as it can take it. */
 static void another_driver(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES | SEGMENTS);
 	assert_int_equal(atomic_load(&pair.features), SEGMENTS);
@@ -228,7 +221,6 @@ static void another_driver(void **state)
 
 static void a_tap_that_goes(void **state)
 {
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES);
 	frame_each_way(0, 1);
@@ -255,7 +247,6 @@ static void set_pairs(uint8_t nr)
 /* The kernel has the pairs that read their own queue alone; what waits in another's queue comes out by the thread. */
 static void queue_pairs(void **state)
 {
-	(void)state;
 	vhost_begin(2);
 	vhost_create();
 	start(FEATURES | F(MQ));
@@ -298,7 +289,6 @@ static void rss(void **state)
 	uint8_t command[2 + 8 + 2 * 2 + 3 + 40] = { VIRTIO_NET_CTRL_MQ,
 						    VIRTIO_NET_CTRL_MQ_RSS_CONFIG };
 
-	(void)state;
 	memcpy(command + 2, &types, sizeof(types));
 	command[6] = 1;	 /* two entries */
 	command[12] = 1; /* the second is queue 1 */
@@ -333,7 +323,6 @@ static void what_it_loses(void **state)
 {
 	uint8_t byte;
 
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES);
 	for (uint32_t seed = 0; seed < 5; seed++)
@@ -359,7 +348,6 @@ static void counts_go_on(void **state)
 {
 	struct vring_used_elem e;
 
-	(void)state;
 	vhost_begin(1);
 	vhost_start_card(FEATURES);
 	const uint64_t memory = d.next_gpa;

@@ -20,7 +20,6 @@ static int setup(void **state)
 {
 	static const struct virtio_rng_options options = { .on = true };
 
-	(void)state;
 	vdriver_init(&d, 16 * MIB);
 	assert_int_equal(vdriver_create(&d, &virtio_rng_kind, "rng0", &options), 0);
 	dev = d.dev;
@@ -29,7 +28,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	vdriver_destroy(&d);
 	return 0;
 }
@@ -71,19 +69,16 @@ static void check_answers(uint64_t features)
 
 static void test_answers(void **state)
 {
-	(void)state;
 	check_answers(0);
 }
 
 static void test_answers_event_idx(void **state)
 {
-	(void)state;
 	check_answers(EVENT_IDX);
 }
 
 static void test_scattered_and_indirect(void **state)
 {
-	(void)state;
 	struct vdriver_buf b[3];
 
 	vdriver_start(&d, INDIRECT);
@@ -99,7 +94,6 @@ static void test_scattered_and_indirect(void **state)
 /* Chains that wait before DRIVER_OK need no kick of their own. */
 static void test_available_before_driver_ok(void **state)
 {
-	(void)state;
 	struct vdriver_buf b = vdriver_buf(&d, 64);
 
 	vdriver_negotiate(&d, 0);
@@ -112,7 +106,6 @@ static void test_available_before_driver_ok(void **state)
 /* What comes while it may not touch memory waits, also for a driver that comes meanwhile. */
 static void test_holds_still_without_dma(void **state)
 {
-	(void)state;
 	for (unsigned int round = 0; round < 4; round++) {
 		struct vdriver_buf b = vdriver_buf(&d, 64);
 		struct vring_used_elem e;
@@ -145,7 +138,6 @@ static void test_holds_still_without_dma(void **state)
 
 static void test_long_request_is_cut(void **state)
 {
-	(void)state;
 	struct vdriver_buf b = vdriver_buf(&d, 8 * MIB);
 
 	vdriver_start(&d, 0);
@@ -158,7 +150,6 @@ static void test_long_request_is_cut(void **state)
 
 static void test_readable_buffer_is_not_written(void **state)
 {
-	(void)state;
 	struct vdriver_buf b = vdriver_buf(&d, 512);
 
 	vdriver_start(&d, 0);
@@ -170,7 +161,6 @@ static void test_readable_buffer_is_not_written(void **state)
 
 static void test_empty_buffer(void **state)
 {
-	(void)state;
 	struct vdriver_buf b = vdriver_part(vdriver_buf(&d, 16), 0, 0);
 
 	vdriver_start(&d, 0);
@@ -194,7 +184,6 @@ static void assert_broken_until_reset(void)
 
 static void test_head_out_of_range(void **state)
 {
-	(void)state;
 	vdriver_start(&d, 0);
 	vdriver_make_avail(&d, 0, d.queue[0].size);
 	assert_broken_until_reset();
@@ -202,7 +191,6 @@ static void test_head_out_of_range(void **state)
 
 static void test_loop_in_chain(void **state)
 {
-	(void)state;
 	vdriver_start(&d, 0);
 	vdriver_set_desc(&d, 0, 0, 0x1000, 16, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 1);
 	vdriver_set_desc(&d, 0, 1, 0x2000, 16, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 0);
@@ -212,7 +200,6 @@ static void test_loop_in_chain(void **state)
 
 static void test_buffer_beyond_memory(void **state)
 {
-	(void)state;
 	vdriver_start(&d, 0);
 	vdriver_set_desc(&d, 0, 0, 16 * MIB - 8, 16, VRING_DESC_F_WRITE, 0);
 	vdriver_make_avail(&d, 0, 0);
@@ -221,7 +208,6 @@ static void test_buffer_beyond_memory(void **state)
 
 static void test_avail_index_jumps(void **state)
 {
-	(void)state;
 	vdriver_start(&d, 0);
 	__atomic_store_n(&d.queue[0].avail->idx, (uint16_t)(d.queue[0].size + 1), __ATOMIC_RELEASE);
 	assert_broken_until_reset();
@@ -229,7 +215,6 @@ static void test_avail_index_jumps(void **state)
 
 static void test_queue_outside_memory(void **state)
 {
-	(void)state;
 	vdriver_negotiate(&d, 0);
 	vdriver_setup_queue(&d, 0, 8);
 	virtio_set_queue(dev, 0, VIRTIO_QUEUE_READY, 0);
@@ -258,7 +243,6 @@ static void *flood(void *stop)
 
 static void test_reset_under_flood(void **state)
 {
-	(void)state;
 	bool stop = false;
 	pthread_t thread;
 

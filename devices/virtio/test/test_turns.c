@@ -69,14 +69,12 @@ static void create_fs(void)
 
 static size_t output(void *arg, const struct iovec *iov, unsigned int n)
 {
-	(void)arg;
 	return iov_size(iov, n);
 }
 
 /* More than the guest can take. */
 static size_t input(void *arg, void *buf, size_t len)
 {
-	(void)arg;
 	memset(buf, 'x', len);
 	return len;
 }
@@ -240,7 +238,6 @@ static void fill_ring(unsigned int q, const struct play *p)
 
 static void nothing(void *arg)
 {
-	(void)arg;
 }
 
 /* Until the device has looked into those rings again and again. */
@@ -331,7 +328,6 @@ static void accept_anything(void)
 
 static void test_turns(void **state)
 {
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(subjects); i++) {
 		vdriver_init(&d, 16 * MIB);
 		subjects[i].create();

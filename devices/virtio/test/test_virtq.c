@@ -42,7 +42,6 @@ static void test_start(void **state)
 		{ 16, DESC_GPA, AVAIL_GPA, ~0ull - 3, -EINVAL },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		virtq_reset(&split.vq);
 		assert_int_equal(split.vq.size, VIRTQ_SIZE_MAX);
@@ -177,7 +176,6 @@ static const struct chain_case {
 
 static void test_chains(void **state)
 {
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(chain_cases); i++) {
 		const struct chain_case *c = &chain_cases[i];
 
@@ -211,7 +209,6 @@ static void test_over_4g(void **state)
 {
 	struct guestmem big;
 
-	(void)state;
 	assert_int_equal(guestmem_init(&big, 2 * GIB, NULL), 0);
 	for (unsigned int write = 0; write < 2; write++)
 		for (uint32_t excess = 0; excess < 2; excess++) {
@@ -236,7 +233,6 @@ static void test_over_4g(void **state)
 /* 1023 descriptors of the ring and a full indirect table: more than any iovec that is asked for. */
 static void test_too_many_buffers(void **state)
 {
-	(void)state;
 	for (uint16_t direct = 0; direct <= VIRTQ_SIZE_MAX; direct += 341) {
 		split_rig_start(VIRTQ_SIZE_MAX, false);
 		for (uint16_t i = 0; i < VIRTQ_SIZE_MAX; i++) {
@@ -290,7 +286,6 @@ static void test_avail_index(void **state)
 		{ 1024, 1024, 0, 1025, -EPROTO },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		split_rig_start(cases[i].size, false);
 		for (uint16_t j = 0; j < cases[i].size; j++) {
@@ -313,7 +308,6 @@ static void test_avail_index(void **state)
 
 static void test_unpop(void **state)
 {
-	(void)state;
 	split_rig_start(4, false);
 	split.vq.last_avail = split.vq.avail_idx = split.vq.used_idx = split.vq.published = 0xfffe;
 	split.avail->idx = 0xfffe; /* so that the index wraps on the way */
@@ -345,7 +339,6 @@ static void test_interrupts(void **state)
 {
 	uint16_t used = 0;
 
-	(void)state;
 	for (unsigned int event_idx = 0; event_idx < 2; event_idx++) {
 		srand(1);
 		split_rig_start(64, event_idx);
@@ -391,7 +384,6 @@ static bool driver_kicks(bool event_idx, uint16_t old)
 
 static void test_kicks(void **state)
 {
-	(void)state;
 	for (unsigned int event_idx = 0; event_idx < 2; event_idx++) {
 		unsigned int kicks = 0;
 
@@ -429,7 +421,6 @@ static void test_hands_off(void **state)
 {
 	struct vring_used before;
 
-	(void)state;
 	split_rig_start(4, false);
 	split_rig_make_avail(9);
 	assert_int_equal(split_rig_pop(), -EPROTO);

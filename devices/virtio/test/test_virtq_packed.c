@@ -41,7 +41,6 @@ static void test_start(void **state)
 		{ 16, RING_GPA, ~0ull - 3, DEVICE_GPA, -EINVAL },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		if (packed_rig_start_at(cases[i].size, cases[i].ring, cases[i].driver,
 					cases[i].device, false) != cases[i].want)
@@ -156,7 +155,6 @@ static const struct chain_case {
 
 static void test_chains(void **state)
 {
-	(void)state;
 	/* Each at every place of the ring, so that chains go over its end. */
 	for (unsigned int i = 0; i < ARRAY_SIZE(chain_cases) * 4; i++) {
 		const struct chain_case *c = &chain_cases[i / 4];
@@ -195,7 +193,6 @@ static void test_chains(void **state)
 /* A full ring whose first entry is a full table; and an iovec that is too short. */
 static void test_too_many_buffers(void **state)
 {
-	(void)state;
 	for (uint16_t direct = 0; direct < VIRTQ_SIZE_MAX; direct += 341) {
 		packed_rig_start(VIRTQ_SIZE_MAX, false);
 		for (uint16_t i = 0; i < VIRTQ_SIZE_MAX; i++)
@@ -219,7 +216,6 @@ static void test_too_many_buffers(void **state)
 /* A driver that makes available again what is in our hands: never more than the ring has entries. */
 static void test_in_our_hands(void **state)
 {
-	(void)state;
 	for (unsigned int taken = 1; taken <= 4; taken++) {
 		packed_rig_start(4, false);
 		for (unsigned int i = 0; i < 4; i++)
@@ -245,7 +241,6 @@ static void test_in_our_hands(void **state)
 /* An entry whose flags say that it is used, or of the lap before, is none. */
 static void test_laps(void **state)
 {
-	(void)state;
 	packed_rig_start(3, false);
 	for (unsigned int i = 0; i < 1000; i++) {
 		const uint16_t now = packed.avail_wrap ? AVAIL : USED;
@@ -271,7 +266,6 @@ static void test_laps(void **state)
 
 static void test_unpop(void **state)
 {
-	(void)state;
 	packed_rig_start(5, false);
 	for (uint16_t i = 0; i < 1000; i++) {
 		const unsigned int nr = 1 + i % 5;
@@ -293,7 +287,6 @@ static void test_unpop(void **state)
 /* How many chains wait, wherever the ring ends, and however many are in our hands. */
 static void test_waiting(void **state)
 {
-	(void)state;
 	packed_rig_start(7, false);
 	for (unsigned int i = 0; i < 1000; i++) {
 		const unsigned int nr = i % 4;
@@ -323,7 +316,6 @@ static void test_used(void **state)
 	uint16_t entries[64];
 	unsigned int laps = 0;
 
-	(void)state;
 	srand(1);
 	packed_rig_start(61, false);
 	while (laps < 2000) {
@@ -373,7 +365,6 @@ static void test_used(void **state)
 /* Batches of all sizes over many laps: an interrupt exactly when the driver wants one (2.8.10). */
 static void test_interrupts(void **state)
 {
-	(void)state;
 	for (unsigned int event_idx = 0; event_idx < 2; event_idx++) {
 		unsigned int at = 0; /* of the used entries, without end */
 
@@ -418,7 +409,6 @@ static bool driver_kicks(void)
 
 static void test_kicks(void **state)
 {
-	(void)state;
 	for (unsigned int event_idx = 0; event_idx < 2; event_idx++) {
 		packed_rig_start(3, event_idx);
 		for (unsigned int i = 0; i < 70000; i++) {
@@ -445,7 +435,6 @@ static void test_hands_off(void **state)
 {
 	struct vring_packed_desc before[4];
 
-	(void)state;
 	packed_rig_start(4, true);
 	packed_rig_make_avail((struct vring_packed_desc){ MEM_SIZE, 1, 0, 0 });
 	assert_int_equal(packed_rig_pop(), -EPROTO);

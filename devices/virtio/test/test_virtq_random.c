@@ -82,7 +82,6 @@ static void test_random_split_rings(void **state)
 {
 	unsigned int good = 0, broken = 0;
 
-	(void)state;
 	random_state = 42;
 	for (unsigned int round = 0; round < 200000; round++) {
 		const uint16_t size = (uint16_t)(1u << rnd(5));
@@ -125,7 +124,6 @@ static void *scribble_split(void *arg)
 {
 	uint64_t x = 7;
 
-	(void)arg;
 	while (!atomic_load(&stop_scribbling)) {
 		x = x * 6364136223846793005ull + 1442695040888963407ull;
 		struct vring_desc *d =
@@ -146,7 +144,6 @@ static void test_rewritten_split_rings(void **state)
 	unsigned int good = 0, broken = 0;
 	pthread_t thread;
 
-	(void)state;
 	split_rig_start(8, true);
 	atomic_store(&stop_scribbling, false);
 	assert_int_equal(pthread_create(&thread, NULL, scribble_split, NULL), 0);
@@ -199,7 +196,6 @@ static void test_random_packed_rings(void **state)
 {
 	unsigned int good = 0, broken = 0;
 
-	(void)state;
 	random_state = 42;
 	for (unsigned int round = 0; round < 200000; round++) {
 		const uint16_t size = (uint16_t)(1 + rnd(33));
@@ -242,7 +238,6 @@ static void *scribble_packed(void *arg)
 {
 	uint64_t x = 7;
 
-	(void)arg;
 	while (!atomic_load(&stop_scribbling)) {
 		x = x * 6364136223846793005ull + 1442695040888963407ull;
 		struct vring_packed_desc *d =
@@ -265,7 +260,6 @@ static void test_rewritten_packed_rings(void **state)
 	unsigned int good = 0, broken = 0;
 	pthread_t thread;
 
-	(void)state;
 	packed_rig_start(8, true);
 	atomic_store(&stop_scribbling, false);
 	assert_int_equal(pthread_create(&thread, NULL, scribble_packed, NULL), 0);

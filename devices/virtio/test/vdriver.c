@@ -21,7 +21,6 @@ static bool use_packed;
 
 int vdriver_use_packed(void **state)
 {
-	(void)state;
 	use_packed = true;
 	return 0;
 }
@@ -59,7 +58,6 @@ static int new_fd(void)
 
 static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 {
-	(void)wish;
 	vdriver_attach(arg, dev);
 	return 0;
 }

@@ -12,7 +12,6 @@ static struct hist h, other;
 
 static int empty(void **state)
 {
-	(void)state;
 	memset(&h, 0, sizeof(h));
 	memset(&other, 0, sizeof(other));
 	return 0;
@@ -20,7 +19,6 @@ static int empty(void **state)
 
 static void nothing_counted(void **state)
 {
-	(void)state;
 	assert_int_equal(hist_percentile(&h, 50), 0);
 	assert_int_equal(hist_percentile(&h, 100), 0);
 	assert_true(hist_mean(&h) == 0.0);
@@ -28,7 +26,6 @@ static void nothing_counted(void **state)
 
 static void small_values_are_exact(void **state)
 {
-	(void)state;
 	for (uint64_t v = 1; v <= 200; v++)
 		hist_add(&h, v);
 	assert_int_equal(hist_percentile(&h, 0), 1);
@@ -41,7 +38,6 @@ static void small_values_are_exact(void **state)
 /* Each value alone below a larger one: its percentile must not be lower, nor more than HIST_ERROR higher. */
 static void error_is_bounded(void **state)
 {
-	(void)state;
 	for (uint64_t v = 1; v < (uint64_t)1 << (HIST_TOP_BITS - 1); v += v / 61 + 1) {
 		memset(&h, 0, sizeof(h));
 		hist_add(&h, v);
@@ -52,7 +48,6 @@ static void error_is_bounded(void **state)
 
 static void octave_edges(void **state)
 {
-	(void)state;
 	for (int bit = 1; bit < HIST_TOP_BITS; bit++) {
 		memset(&h, 0, sizeof(h));
 		hist_add(&h, ((uint64_t)1 << bit) - 1);
@@ -64,7 +59,6 @@ static void octave_edges(void **state)
 
 static void huge_values_keep_the_maximum(void **state)
 {
-	(void)state;
 	hist_add(&h, UINT64_MAX);
 	hist_add(&h, (uint64_t)1 << HIST_TOP_BITS);
 	assert_int_equal(h.count, 2);
@@ -74,7 +68,6 @@ static void huge_values_keep_the_maximum(void **state)
 
 static void percentile_never_exceeds_the_maximum(void **state)
 {
-	(void)state;
 	for (int i = 0; i < 1000; i++)
 		hist_add(&h, 1000003);
 	assert_int_equal(hist_percentile(&h, 50), 1000003);
@@ -82,7 +75,6 @@ static void percentile_never_exceeds_the_maximum(void **state)
 
 static void one_late_in_a_thousand(void **state)
 {
-	(void)state;
 	for (int i = 0; i < 999; i++)
 		hist_add(&h, 10);
 	hist_add(&h, 1000000);
@@ -92,7 +84,6 @@ static void one_late_in_a_thousand(void **state)
 
 static void merge_adds_up(void **state)
 {
-	(void)state;
 	for (uint64_t v = 1; v <= 100; v++)
 		hist_add(v & 1 ? &h : &other, v);
 	hist_merge(&h, &other);

@@ -39,7 +39,6 @@ static void client_defaults(void **state)
 {
 	struct client_opts o;
 
-	(void)state;
 	assert_int_equal(parse("client 10.0.0.2", &o, NULL), 0);
 	assert_int_equal(o.host.s_addr, inet_addr("10.0.0.2"));
 	assert_int_equal(o.test, TEST_CRR);
@@ -53,7 +52,6 @@ static void client_everything(void **state)
 {
 	struct client_opts o;
 
-	(void)state;
 	assert_int_equal(parse("client --test rr --port=7 --connections 100 --threads 2 1.2.3.4 "
 			       "--rate 5000 --seconds 0.5 --request 2K",
 			       &o, NULL),
@@ -126,7 +124,6 @@ static void client_refuses(void **state)
 	};
 	struct client_opts o;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (parse(bad[i].line, &o, NULL) != -EINVAL)
 			fail_msg("accepted: %s", bad[i].line);
@@ -143,7 +140,6 @@ static void too_many_sources(void **state)
 	char line[2048] = "client 1.2.3.4 --source 1.1.1.1";
 	struct client_opts o;
 
-	(void)state;
 	for (int i = 1; i < OPTS_MAX_SOURCES; i++)
 		strcat(line, ",1.1.1.1");
 	assert_int_equal(parse(line, &o, NULL), 0);
@@ -156,7 +152,6 @@ static void server_lines(void **state)
 {
 	struct server_opts o;
 
-	(void)state;
 	assert_int_equal(parse("server", NULL, &o), 0);
 	assert_int_equal(o.port_crr, PORT_CRR);
 	assert_int_equal(o.bind.s_addr, INADDR_ANY);

@@ -13,7 +13,6 @@ static void times_do_not_drift(void **state)
 {
 	struct pace p;
 
-	(void)state;
 	pace_init(&p, 5, 3, 0, 1); /* a third of a second is no whole number of ns */
 	for (int i = 0; i < 3000; i++)
 		pace_take(&p);
@@ -24,7 +23,6 @@ static void threads_share_the_rate(void **state)
 {
 	struct pace p[3];
 
-	(void)state;
 	for (unsigned int i = 0; i < 3; i++)
 		pace_init(&p[i], 0, 1000, i, 3);
 	for (uint64_t k = 0; k < 300; k++)
@@ -35,7 +33,6 @@ static void peek_does_not_move_on(void **state)
 {
 	struct pace p;
 
-	(void)state;
 	pace_init(&p, 100, 10, 1, 1);
 	assert_int_equal(pace_peek(&p), 100 + SECOND / 10);
 	assert_int_equal(pace_peek(&p), 100 + SECOND / 10);
@@ -47,7 +44,6 @@ static void long_runs_do_not_overflow(void **state)
 {
 	struct pace p;
 
-	(void)state;
 	/* A day at the highest rate: k times 1e9 is far beyond 64 bits. */
 	pace_init(&p, 0, 100000000, 0, 1);
 	p.next = (uint64_t)86400 * 100000000;

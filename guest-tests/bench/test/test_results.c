@@ -18,7 +18,6 @@ static char written[4096];
 
 static int make_dir(void **state)
 {
-	(void)state;
 	return mkdtemp(dir) ? 0 : -1;
 }
 
@@ -40,7 +39,6 @@ static void put_file(const char *name, const char *text)
 
 static int remove_dir(void **state)
 {
-	(void)state;
 	put_file("snmp", NULL);
 	put_file("netstat", NULL);
 	put_file("dev", NULL);
@@ -68,7 +66,6 @@ static void counters_by_name(void **state)
 				    "    lo: 1 2 3 4 5 6 7 8 9 10 11 12 13\n"
 				    "  tap0: 100 9 0 0 0 0 0 0 900 8 7 42 0 0 0 0\n");
 
-	(void)state;
 	assert_int_equal(n.value[NETSTAT_RETRANS_SEGS], 17);
 	assert_int_equal(n.value[NETSTAT_LISTEN_DROPS], 5);
 	assert_int_equal(n.value[NETSTAT_LISTEN_OVERFLOWS], 7);
@@ -83,7 +80,6 @@ static void counters_missing(void **state)
 	struct netstat cut = read_dir("Tcp: A RetransSegs\nTcp: 3\n", "", "");
 	struct netstat d = netstat_delta(&none, &some);
 
-	(void)state;
 	for (int i = 0; i < NETSTAT_COUNT; i++) {
 		assert_int_equal(none.value[i], -1);
 		assert_int_equal(cut.value[i], -1);
@@ -98,7 +94,6 @@ static void counters_grow(void **state)
 	struct netstat a = { { 10, 0, -1 } }, b = { { 15, 0, 4 } };
 	struct netstat d = netstat_delta(&a, &b);
 
-	(void)state;
 	assert_int_equal(d.value[0], 5);
 	assert_int_equal(d.value[1], 0);
 	assert_int_equal(d.value[2], -1);
@@ -118,7 +113,6 @@ static void json_is_valid(void **state)
 {
 	static struct out o;
 
-	(void)state;
 	out_text(&o, "name", "a \"quoted\\ \n line");
 	out_number(&o, "rate", 1234.56, 1);
 	out_number(&o, "nan", NAN, 1);
@@ -134,7 +128,6 @@ static void tsv_keeps_its_columns(void **state)
 	static struct out o;
 	FILE *f = fmemopen(written, sizeof(written), "w");
 
-	(void)state;
 	assert_non_null(f);
 	out_text(&o, "name", "a\tb\nc");
 	out_number(&o, "none", NAN, 0);
@@ -147,7 +140,6 @@ static void too_many_fields_are_dropped(void **state)
 {
 	static struct out o;
 
-	(void)state;
 	for (int i = 0; i < OUT_MAX_FIELDS + 10; i++)
 		out_number(&o, "k", i, 0);
 	assert_int_equal(o.count, OUT_MAX_FIELDS);
@@ -159,7 +151,6 @@ static void a_full_disk_is_an_error(void **state)
 	static struct out o;
 	FILE *f = fopen("/dev/full", "w");
 
-	(void)state;
 	if (!f)
 		skip();
 	out_number(&o, "none", NAN, 0);

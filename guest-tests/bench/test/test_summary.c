@@ -25,7 +25,6 @@ static int read_text(const char *text)
 
 static int forget(void **state)
 {
-	(void)state;
 	results_free(&r);
 	return 0;
 }
@@ -34,7 +33,6 @@ static void median_and_spread(void **state)
 {
 	struct summary s;
 
-	(void)state;
 	assert_int_equal(read_text("a/crr/1\trate\t30\na/crr/2\trate\t10\nb/crr/1\trate\t7\n"
 				   "a/crr/3\trate\t20\na/rr/1\trate\t99\na/crr/1\tp50_us\t5\n"),
 			 0);
@@ -49,7 +47,6 @@ static void even_number_of_rounds(void **state)
 {
 	struct summary s;
 
-	(void)state;
 	assert_int_equal(read_text("a/t/1\tk\t4\na/t/2\tk\t1\na/t/3\tk\t3\na/t/4\tk\t100\n"), 0);
 	s = results_summary(&r, 0, 0, "k");
 	assert_true(s.median == 3.5);
@@ -57,7 +54,6 @@ static void even_number_of_rounds(void **state)
 
 static void nothing_measured(void **state)
 {
-	(void)state;
 	assert_int_equal(read_text("a/t/1\tk\t4\na/u/1\tk\t\na/u/2\tk\tnan\na/u/3\tk\tsome text\n"),
 			 0);
 	assert_int_equal(results_summary(&r, 0, 0, "other").count, 0);
@@ -68,7 +64,6 @@ static void nothing_measured(void **state)
 
 static void slashes_and_order(void **state)
 {
-	(void)state;
 	assert_int_equal(
 		read_text("z/path/x/crr/1\tk\t4\na/crr/1\tk\t5\r\n\nabout\tkernel\t6.1 x\n"), 0);
 	assert_int_equal(names_find(&r.configs, "z/path/x"), 0);
@@ -87,7 +82,6 @@ static void bad_lines_are_refused(void **state)
 		"\tk\t1\n",
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (read_text(bad[i]) != -EINVAL)
 			fail_msg("accepted: %s", bad[i]);
@@ -98,7 +92,6 @@ static void too_many_names(void **state)
 {
 	char line[64];
 
-	(void)state;
 	for (int i = 0; i < RESULTS_MAX_NAMES; i++) {
 		snprintf(line, sizeof(line), "c%d/t/1\tk\t1\n", i);
 		assert_int_equal(read_text(line), 0);

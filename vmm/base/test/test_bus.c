@@ -57,14 +57,12 @@ static int add(struct device *dev)
 
 static int setup(void **state)
 {
-	(void)state;
 	bus_init(&bus);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	(void)state;
 	bus_destroy(&bus);
 	return 0;
 }
@@ -100,7 +98,6 @@ static void test_overlap(void **state)
 	struct device first = make(0x1000, 0x100), second = make(0x2000, 1),
 		      last = make(~0ull - 9, 10);
 
-	(void)state;
 	assert_int_equal(add(&last) | add(&first) | add(&second), 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct device dev = make(cases[i].base, cases[i].len);
@@ -118,7 +115,6 @@ static void test_access(void **state)
 	struct device a = make(0x1000, 0x10), b = make(0x1010, 0x10), end = make(~0ull - 15, 16);
 	uint64_t v, misses = 0;
 
-	(void)state;
 	assert_int_equal(add(&a) | add(&b) | add(&end), 0);
 	for (unsigned int size = 1; size <= 8; size *= 2)
 		for (uint64_t addr = 0xff0; addr < 0x1030; addr++) {
@@ -152,8 +148,6 @@ static void move(void *arg, uint64_t offset, unsigned int size, uint64_t value)
 {
 	struct device *dev = arg;
 
-	(void)offset;
-	(void)size;
 	bus_remove(&bus, &dev->range);
 	dev->range.base = value;
 	assert_int_equal(bus_add(&bus, &dev->range), 0);
@@ -165,7 +159,6 @@ static void test_move_inside_handler(void **state)
 	struct device dev = make(0x1000, 0x10), other = make(0x2000, 0x10);
 	uint64_t v;
 
-	(void)state;
 	dev.range.ops = &moving;
 	assert_int_equal(add(&dev) | add(&other), 0);
 	for (uint64_t at = 0x1000; at < 0x20000; at += 0x3000) {
@@ -203,7 +196,6 @@ static void test_doorbells(void **state)
 	struct device dev = make(0x1000, 0x100);
 	int fd[3];
 
-	(void)state;
 	for (unsigned int i = 0; i < 3; i++)
 		fd[i] = eventfd(0, EFD_NONBLOCK);
 	assert_int_equal(add(&dev), 0);
@@ -264,7 +256,6 @@ static void *access_bus(void *arg)
 {
 	uint64_t v;
 
-	(void)arg;
 	while (!atomic_load(&stop)) {
 		/* The one that stays always answers, the one that comes and goes answers or not. */
 		assert_true(bus_read(&bus, 0x1000, 4, &v));
@@ -278,9 +269,6 @@ static void *access_bus(void *arg)
 
 static uint64_t steady_read(void *arg, uint64_t offset, unsigned int size)
 {
-	(void)arg;
-	(void)offset;
-	(void)size;
 	return 0x1122334455667788;
 }
 
@@ -292,7 +280,6 @@ static void test_threads(void **state)
 	pthread_t thread[2];
 	uint64_t rung = 0;
 
-	(void)state;
 	here.range.ops = there.range.ops = &steady;
 	assert_int_equal(add(&here), 0);
 	atomic_store(&stop, false);

@@ -17,13 +17,11 @@ static struct guestmem mem;
 
 static int setup(void **state)
 {
-	(void)state;
 	return guestmem_init(&mem, 5 * GIB, &machine_hole); /* reserved, not touched */
 }
 
 static int teardown(void **state)
 {
-	(void)state;
 	guestmem_destroy(&mem);
 	assert_null(guestmem_ptr(&mem, 0, 1));
 	return 0;
@@ -64,7 +62,6 @@ static void test_ranges(void **state)
 		{ high + 8, 0ull - 8, false },
 	};
 
-	(void)state;
 	assert_int_equal(guestmem_size(&mem), 5 * GIB);
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const uint8_t *p = guestmem_ptr(&mem, cases[i].gpa, cases[i].len);
@@ -83,7 +80,6 @@ static void test_copies(void **state)
 	const uint64_t edges[] = { MEMMAP_HOLE_START, 6 * GIB };
 	uint8_t in[16] = "0123456789abcde", out[16];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(edges); i++) {
 		assert_int_equal(guestmem_write(&mem, edges[i] - 16, in, 16), 0);
 		/* One byte too far: all of it stays as it is. */
@@ -105,7 +101,6 @@ static void test_sizes(void **state)
 					  3 * GIB + 4096 };
 	struct guestmem m;
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
 		assert_int_equal(guestmem_init(&m, sizes[i], &machine_hole), 0);
 		assert_int_equal(guestmem_size(&m), sizes[i]);

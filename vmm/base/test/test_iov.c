@@ -16,7 +16,6 @@ static void test_iov(void **state)
 	static const size_t lens[] = { 0, 3, 0, 0, 1, 4, 0, 2, 0 };
 	enum { TOTAL = 10, NR = ARRAY_SIZE(lens) };
 
-	(void)state;
 	for (size_t offset = 0; offset <= TOTAL + 2; offset++)
 		for (size_t len = 0; len <= TOTAL + 2; len++) {
 			uint8_t guest[TOTAL], buf[TOTAL + 2], expected[TOTAL];

@@ -67,7 +67,6 @@ static struct irqchip *chip;
 
 static int setup(void **state)
 {
-	(void)state;
 	memset(&kvm, 0, sizeof(kvm));
 	assert_int_equal(irqchip_create(&chip, VM_FD), 0);
 	return arch_irq_pins(chip);
@@ -75,7 +74,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	irqchip_destroy(chip);
 	irqchip_destroy(NULL);
 	return 0;
@@ -95,7 +93,6 @@ static void test_pins(void **state)
 	struct irq irq;
 	eventfd_t n;
 
-	(void)state;
 	for (unsigned int gsi = 0; gsi < 24; gsi++) {
 		const unsigned int pic = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
 
@@ -121,7 +118,6 @@ static void test_msi(void **state)
 	struct irq irq[3];
 	unsigned int routings;
 
-	(void)state;
 	for (unsigned int i = 0; i < 3; i++) {
 		assert_int_equal(irq_init_msi(&irq[i], chip), 0);
 		assert_int_equal(kvm.bound[irq[i].gsi], 0); /* masked */
@@ -158,7 +154,6 @@ static void test_masks(void **state)
 {
 	struct irq irq;
 
-	(void)state;
 	assert_int_equal(irq_init_msi(&irq, chip), 0);
 	assert_false(irq_pending(&irq));
 	irq_mask(&irq, true); /* as it is */
@@ -187,7 +182,6 @@ static void test_failures(void **state)
 	struct irqchip *none = NULL;
 	struct irq irq = { .fd = -1 };
 
-	(void)state;
 	messages_begin();
 	kvm.fail = KVM_SET_GSI_ROUTING;
 	assert_int_equal(irqchip_create(&none, VM_FD), 0);
@@ -222,7 +216,6 @@ static void test_out_of_msis(void **state)
 {
 	static struct irq irq[513];
 
-	(void)state;
 	for (unsigned int i = 0; i < 512; i++) {
 		assert_int_equal(irq_init_msi(&irq[i], chip), 0);
 		assert_int_equal(irq_set_msi(&irq[i], 0xfee00000, i), 0);
@@ -239,7 +232,6 @@ static void test_levels(void **state)
 {
 	bool a = false, b = false;
 
-	(void)state;
 	irq_set_level(chip, 17, &a, false);
 	assert_int_equal(kvm.levels, 0);
 	irq_set_level(chip, 17, &a, true);
@@ -262,7 +254,6 @@ static void *flip(void *arg)
 {
 	bool asserted = false;
 
-	(void)arg;
 	for (unsigned int i = 0; i < 20000; i++)
 		irq_set_level(chip, 16, &asserted, !asserted);
 	return NULL;
@@ -272,7 +263,6 @@ static void test_levels_from_threads(void **state)
 {
 	pthread_t thread[3];
 
-	(void)state;
 	for (unsigned int i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, flip, NULL), 0);
 	for (unsigned int i = 0; i < 3; i++)

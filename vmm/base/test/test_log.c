@@ -14,7 +14,6 @@
 
 static void test_lines(void **state)
 {
-	(void)state;
 	messages_begin();
 	errno = ENOBUFS;
 	log_error("cannot open '%s'", "a\nb");
@@ -53,7 +52,6 @@ static void test_hook(void **state)
 {
 	char text[64] = "";
 
-	(void)state;
 	messages_begin();
 	log_set_hook(take, text);
 	log_error("a\n%d", 1);
@@ -71,7 +69,6 @@ static void test_long_lines(void **state)
 {
 	static char text[1200];
 
-	(void)state;
 	for (size_t n = 990; n < sizeof(text); n++)
 		for (unsigned int raw = 0; raw < 2; raw++) {
 			const char *said;
@@ -98,7 +95,6 @@ static void test_long_names(void **state)
 	static char name[100000];
 	const char *said;
 
-	(void)state;
 	memset(name, 'x', sizeof(name) - 1);
 	messages_begin();
 	log_set_place("in line 1");
@@ -123,7 +119,6 @@ static void test_threads(void **state)
 	pthread_t other;
 	const char *said;
 
-	(void)state;
 	messages_begin();
 	assert_int_equal(pthread_create(&other, NULL, speak, "aaaaaaaaaa"), 0);
 	speak("bbbbbbbbbb");
@@ -150,7 +145,6 @@ static void test_due(void **state)
 	unsigned int due[2] = { 0 };
 	pthread_t other;
 
-	(void)state;
 	assert_int_equal(pthread_create(&other, NULL, refuse, &due[0]), 0);
 	refuse(&due[1]);
 	pthread_join(other, NULL);

@@ -17,7 +17,6 @@ static int saved, pipes[2];
 /* Standard error is a pipe until restore(). */
 static int redirect(void **state)
 {
-	(void)state;
 	signal(SIGPIPE, SIG_IGN);
 	saved = dup(STDERR_FILENO);
 	assert_int_equal(pipe(pipes), 0);
@@ -28,7 +27,6 @@ static int redirect(void **state)
 
 static int restore(void **state)
 {
-	(void)state;
 	dup2(saved, STDERR_FILENO);
 	log_open();
 	close(saved);
@@ -61,7 +59,6 @@ static void test_a_line(void **state)
 {
 	char text[256];
 
-	(void)state;
 	log_warn("one %s\nline", "long");
 	read_all(text, sizeof(text));
 	assert_string_equal(text, "minivmm: one long line\n");
@@ -76,7 +73,6 @@ static void test_reader_that_stops(void **state)
 	uint64_t lost;
 	char *at;
 
-	(void)state;
 	for (unsigned int i = 0; i < LINES; i++)
 		log_warn("message %05u of those that nobody reads", i);
 	lost = log_get_counters()->lost - lost_before;
@@ -104,7 +100,6 @@ static void test_reader_that_goes(void **state)
 {
 	const uint64_t lost_before = log_get_counters()->lost;
 
-	(void)state;
 	close(pipes[0]);
 	log_error("to nobody");
 	log_error("to nobody");

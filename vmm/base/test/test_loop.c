@@ -32,14 +32,12 @@ static atomic_uint polls;
 
 static int setup(void **state)
 {
-	(void)state;
 	assert_int_equal(loop_create(&loop, "a name that is far too long"), 0);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	(void)state;
 	loop_join(loop);
 	loop_destroy(loop);
 	return 0;
@@ -62,7 +60,6 @@ static void ready(void *arg, uint32_t events)
 
 static bool work_until(void *arg)
 {
-	(void)arg;
 	atomic_fetch_add(&polls, 1);
 	for (unsigned int i = 0; i < NR; i++)
 		if (atomic_load(&sources[i].calls) < 3)
@@ -73,7 +70,6 @@ static bool work_until(void *arg)
 
 static void test_watches(void **state)
 {
-	(void)state;
 	for (unsigned int i = 0; i < NR; i++) {
 		sources[i] = (struct source){ .watch = { .fd = eventfd(1, EFD_NONBLOCK),
 							 .ready = ready,
@@ -97,7 +93,6 @@ static void end_the_other(void *arg, uint32_t events)
 {
 	const unsigned int other = arg == &sources[0] ? 1 : 0;
 
-	(void)events;
 	atomic_fetch_add(&((struct source *)arg)->calls, 1);
 	assert_int_equal(loop_watch(loop, &sources[other].watch, 0), 0);
 	loop_stop(loop);
@@ -107,7 +102,6 @@ static void test_ended_in_batch(void **state)
 {
 	int pair[2];
 
-	(void)state;
 	for (unsigned int i = 0; i < 2; i++) {
 		sources[i] = (struct source){ .watch = { .fd = eventfd(1, EFD_NONBLOCK),
 							 .ready = end_the_other,
@@ -146,7 +140,6 @@ static void count(void *arg, uint32_t events)
 {
 	eventfd_t n;
 
-	(void)events;
 	assert_int_equal(eventfd_read(((struct source *)arg)->watch.fd, &n), 0);
 	atomic_fetch_add(&((struct source *)arg)->calls, (unsigned int)n);
 }
@@ -163,7 +156,6 @@ static void wait_calls(unsigned int n)
 /* Started again after each kind of stop, the loop really runs. */
 static void test_start_again(void **state)
 {
-	(void)state;
 	loop_join(loop); /* not started: nothing to wait for */
 	sources[0] = (struct source){
 		.watch = { .fd = eventfd(0, EFD_NONBLOCK), .ready = count, .arg = &sources[0] }
@@ -185,7 +177,6 @@ static void test_start_again(void **state)
 
 static void test_stop_before_start(void **state)
 {
-	(void)state;
 	loop_stop(loop);
 	loop_stop(loop);
 	loop_run(loop); /* returns at once */
@@ -216,7 +207,6 @@ static void test_call(void **state)
 {
 	unsigned int calls = 0;
 
-	(void)state;
 	loop_call(loop, note_call, &calls); /* not running: on the caller's thread */
 	assert_true(calls == 1 && pthread_equal(called.on, pthread_self()));
 	for (unsigned int i = 0; i < 50; i++) {
@@ -248,7 +238,6 @@ static void test_callers(void **state)
 	unsigned int calls[4] = { 0 };
 	pthread_t callers[4];
 
-	(void)state;
 	atomic_store(&called.calls, 0);
 	called.lost = false;
 	for (unsigned int i = 0; i < 4; i++)
@@ -267,7 +256,6 @@ static void test_callers(void **state)
 
 static void never_drained(void *arg, uint32_t events)
 {
-	(void)events;
 	atomic_fetch_add(&((struct source *)arg)->calls, 1);
 }
 
@@ -289,7 +277,6 @@ static void unwatch(void *arg)
 /* A watch that a call has removed is not looked at again: its memory may be gone. */
 static void test_call_removes(void **state)
 {
-	(void)state;
 	assert_int_equal(loop_start(loop, THREAD_NET, NULL), 0);
 	for (unsigned int i = 0; i < 200; i++) {
 		struct source *s = calloc(1, sizeof(*s));
@@ -316,7 +303,6 @@ static void test_timers(void **state)
 {
 	struct loop_timer t = { .expired = expired, .arg = &sources[0] };
 
-	(void)state;
 	sources[0] = (struct source){ 0 };
 	loop_timer_destroy(loop, &t); /* not made as yet */
 	assert_int_equal(loop_timer_init(loop, &t), 0);
@@ -348,7 +334,6 @@ static void test_no_descriptors(void **state)
 	struct rlimit old, few = { 3, 0 };
 	struct loop *none = NULL;
 
-	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	few.rlim_max = old.rlim_max;
 	messages_begin();

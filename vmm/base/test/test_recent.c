@@ -15,7 +15,6 @@ static void in_pieces_of_every_length(void **state)
 	struct recent r = { .len = 0 };
 	size_t len = 0;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(all); i++)
 		all[i] = (char)(i * 31 >> 3);
 	for (size_t n = 0; len + n <= sizeof(all); n = n * 2 + 1) {

@@ -22,7 +22,6 @@ static char dir[] = "/tmp/minivmm-test-sink-XXXXXX", path[64];
 
 static int setup(void **state)
 {
-	(void)state;
 	signal(SIGPIPE, SIG_IGN);
 	strcpy(dir + strlen(dir) - 6, "XXXXXX");
 	assert_non_null(mkdtemp(dir));
@@ -32,7 +31,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	sink_close(&sink);
 	unlink(path);
 	return rmdir(dir);
@@ -87,7 +85,6 @@ static void test_pipe(void **state)
 {
 	int fds[2];
 
-	(void)state;
 	assert_int_equal(pipe(fds), 0);
 	check_full_then_read(fds[0], fds[1]);
 	/* Its reader goes away. */
@@ -102,7 +99,6 @@ static void test_sockets(void **state)
 {
 	int fds[2];
 
-	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	check_full_then_read(fds[0], fds[1]);
 	close(fds[0]);
@@ -114,7 +110,6 @@ static void test_terminal(void **state)
 	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
 	struct termios raw;
 
-	(void)state;
 	assert_int_equal(grantpt(master) | unlockpt(master), 0);
 	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
 	assert_int_equal(tcgetattr(slave, &raw), 0);
@@ -149,7 +144,6 @@ static void test_controls(void **state)
 	};
 	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
 
-	(void)state;
 	assert_int_equal(grantpt(master) | unlockpt(master), 0);
 	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
 	for (unsigned int i = 0; i < ARRAY_SIZE(samples); i++) {
@@ -171,7 +165,6 @@ static void test_fifo_without_a_reader(void **state)
 {
 	size_t taken;
 
-	(void)state;
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(sink_open(&sink, path), 0);
 	assert_int_equal(sink_write(&sink, "hello", 5, 0), 5);
@@ -195,7 +188,6 @@ static void test_file(void **state)
 	struct stat st;
 	int fd = open(path, O_WRONLY | O_CREAT, 0600);
 
-	(void)state;
 	assert_int_equal(write(fd, "old contents", 12), 12);
 	close(fd);
 	assert_int_equal(sink_open(&sink, path), 0);
@@ -222,7 +214,6 @@ static void test_inherited_file_is_not_emptied(void **state)
 	struct stat st;
 	int fd = open(path, O_WRONLY | O_CREAT, 0600);
 
-	(void)state;
 	assert_int_equal(write(fd, "old contents", 12), 12);
 	sink_init(&sink, fd);
 	sink_begin(&sink);
@@ -235,7 +226,6 @@ static void test_what_takes_nothing(void **state)
 {
 	int fd = open("/dev/full", O_WRONLY);
 
-	(void)state;
 	sink_init(&sink, fd);
 	assert_int_equal(sink_write(&sink, "x", 1, 1000), 0);
 	assert_int_equal(sink.error, ENOSPC);
@@ -254,7 +244,6 @@ static void test_no_outputs(void **state)
 	struct sockaddr_storage un = { .ss_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	(void)state;
 	assert_int_equal(sink_open(&sink, dir), -EISDIR);
 	assert_int_equal(sink_open(&sink, "/nonexistent/file"), -ENOENT);
 	/* A socket of that name. */

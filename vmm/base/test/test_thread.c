@@ -34,7 +34,6 @@ static void test_guard(void **state)
 	const struct thread_guard guard = { confine, &verdict };
 	struct thread t = { .kind = THREAD_VCPU, .name = "vcpu0", .fd = 7, .guard = &guard };
 
-	(void)state;
 	for (int i = 0; i < 2; i++) {
 		guarded = worked = 0;
 		assert_int_equal(thread_start(&t, work, &value), 0);
@@ -58,7 +57,6 @@ static void test_unguarded(void **state)
 	int value = 6;
 	struct thread t = { .kind = THREAD_NET, .name = "net0" };
 
-	(void)state;
 	guarded = 1;
 	assert_int_equal(thread_start(&t, work, &value), 0);
 	thread_join(&t);

@@ -170,7 +170,6 @@ static void test_topology(void **state)
 {
 	static const unsigned int counts[] = { 1, 2, 3, 4, 5, 64, 255, 256, 1024 };
 
-	(void)state;
 	for (unsigned int h = 0; h < ARRAY_SIZE(hosts); h++)
 		for (unsigned int c = 0; c < ARRAY_SIZE(counts); c++) {
 			struct kvm_cpuid2 *cpuid;
@@ -192,7 +191,6 @@ static void test_kvm_fails(void **state)
 {
 	struct kvm_cpuid2 *cpuid = NULL;
 
-	(void)state;
 	kvm_error = E2BIG;
 	messages_begin();
 	assert_int_equal(cpuid_supported(99, &cpuid), -E2BIG);

@@ -54,7 +54,6 @@ static int setup(void **state)
 {
 	struct kvm_lapic_state on;
 
-	(void)state;
 	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	vm_fd = kvm_fd < 0 ? -1 : ioctl(kvm_fd, KVM_CREATE_VM, 0);
 	if (vm_fd < 0)
@@ -75,7 +74,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	if (vm_fd < 0)
 		return 0;
 	irq_destroy(&irq);
@@ -88,7 +86,6 @@ static int teardown(void **state)
 
 static void test_masked_msi_waits(void **state)
 {
-	(void)state;
 	if (vm_fd < 0)
 		skip();
 	for (unsigned int i = 0; i < ROUNDS; i++) {
@@ -111,7 +108,6 @@ static void test_masked_msi_waits(void **state)
 
 static void *raise_it(void *arg)
 {
-	(void)arg;
 	irq_raise(&irq);
 	return NULL;
 }
@@ -120,7 +116,6 @@ static void test_raise_that_races_with_masks_comes(void **state)
 {
 	pthread_t thread;
 
-	(void)state;
 	if (vm_fd < 0)
 		skip();
 	for (unsigned int i = 0; i < ROUNDS; i++) {

@@ -41,7 +41,6 @@ void *machine_alloc(uint64_t size)
 
 void *machine_of(uint32_t cpu, const volatile void *variable)
 {
-	(void)cpu;
 	return (void *)variable;
 }
 
@@ -67,7 +66,6 @@ uint8_t *net_frame_buffer(uint32_t length)
 
 void net_send(uint32_t length, const struct net_offload *offload)
 {
-	(void)offload;
 	if (hosted_buffers_left != UINT32_MAX)
 		hosted_buffers_left--;
 	hosted_sent(frame, length);

@@ -140,7 +140,6 @@ static int pass_due(void)
 
 static void on_signal(int number)
 {
-	(void)number;
 	stop = 1;
 }
 

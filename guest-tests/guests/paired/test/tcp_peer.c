@@ -145,14 +145,12 @@ void expect_segment(uint8_t flags, uint32_t seq, uint32_t ack, const char *data)
 
 int peer_fresh(void **state)
 {
-	(void)state;
 	sent_count = sent_read = 0;
 	return 0;
 }
 
 int peer_start(void **state)
 {
-	(void)state;
 	hosted_us = US;
 	return tcp_start() && echo_start() && http_start() ? 0 : -1;
 }

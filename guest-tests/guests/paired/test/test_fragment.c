@@ -19,8 +19,6 @@ static uint16_t id;
 
 void hosted_sent(const uint8_t *sent, uint32_t length)
 {
-	(void)sent;
-	(void)length;
 }
 
 /* One fragment of data[], in two pieces of memory. */
@@ -48,7 +46,6 @@ static void is_whole(uint32_t length)
 
 static int fresh(void **state)
 {
-	(void)state;
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)rand();
 	id++;
@@ -58,7 +55,6 @@ static int fresh(void **state)
 
 static void in_order(void **state)
 {
-	(void)state;
 	for (uint32_t length = PIECE + 1; length <= 65515; length += 6007) {
 		id++;
 		for (uint32_t at = 0; at < length; at += PIECE)
@@ -71,7 +67,6 @@ static void in_order(void **state)
 
 static void backwards_and_twice(void **state)
 {
-	(void)state;
 	assert_false(give(id, 2 * PIECE, 100, false));
 	assert_false(give(id, 2 * PIECE, 100, false));
 	assert_false(give(id, PIECE, PIECE, true));
@@ -84,7 +79,6 @@ static void backwards_and_twice(void **state)
 
 static void several_at_once(void **state)
 {
-	(void)state;
 	for (uint32_t at = 0; at < 3; at++)
 		for (uint16_t nr = 100; nr < 108; nr++)
 			assert_int_equal(give(nr, at * PIECE, PIECE, at < 2), at == 2);
@@ -95,7 +89,6 @@ static void the_oldest_gives_way(void **state)
 {
 	uint64_t lost = counters.rx_fragments_lost;
 
-	(void)state;
 	for (uint16_t nr = 200; nr < 209; nr++, hosted_us++)
 		assert_false(give(nr, 0, PIECE, true));
 	assert_true(counters.rx_fragments_lost > lost);
@@ -106,7 +99,6 @@ static void the_oldest_gives_way(void **state)
 
 static void an_old_one_is_given_up(void **state)
 {
-	(void)state;
 	assert_false(give(id, 0, PIECE, true));
 	hosted_us += 31000000;
 	assert_false(give(id, PIECE, 8, false));
@@ -131,7 +123,6 @@ static void what_does_not_fit_is_given_up(void **state)
 		{ { 65512, 8, false }, { 0, 65512 / 8 * 8, true } }, /* longer than a datagram */
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		id++;
 		for (int k = 0; k < 4 && (bad[i][k].length || bad[i][k].offset); k++)
@@ -145,7 +136,6 @@ static void anything(void **state)
 {
 	static uint8_t given[8][65536];
 
-	(void)state;
 	srand(7);
 	for (int i = 0; i < 200000; i++) {
 		uint16_t nr = (uint16_t)(rand() % 4);

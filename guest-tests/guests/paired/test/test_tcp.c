@@ -16,7 +16,6 @@ static void peer_closes(void **state)
 {
 	uint32_t seq, ack;
 
-	(void)state;
 	connect_to(PORT_ECHO, &seq, &ack);
 	segment(PORT_ECHO, TCP_ACK | TCP_PSH, seq, ack, "hello", 5);
 	expect_segment(TCP_ACK, ack, seq + 5, "hello"); /* with the acknowledgement */
@@ -31,7 +30,6 @@ static void data_and_fin_at_once(void **state)
 {
 	uint32_t seq, ack;
 
-	(void)state;
 	connect_to(PORT_ECHO, &seq, &ack);
 	segment(PORT_ECHO, TCP_ACK | TCP_FIN, seq, ack, "bye", 3);
 	expect_segment(TCP_ACK | TCP_FIN, ack, seq + 4, "bye");
@@ -43,7 +41,6 @@ static void we_close(void **state)
 {
 	uint32_t seq, ack;
 
-	(void)state;
 	connect_to(PORT_ONCE, &seq, &ack);
 	segment(PORT_ONCE, TCP_ACK, seq, ack, "x", 1);
 	expect_segment(TCP_ACK | TCP_FIN, ack, seq + 1, "x");
@@ -74,7 +71,6 @@ static void time_wait_ends(void **state)
 {
 	uint32_t seq, ack;
 
-	(void)state;
 	connect_to(PORT_ONCE, &seq, &ack);
 	segment(PORT_ONCE, TCP_ACK, seq, ack, "x", 1);
 	next_sent();
@@ -89,7 +85,6 @@ static void both_close_at_once(void **state)
 {
 	uint32_t seq, ack;
 
-	(void)state;
 	connect_to(PORT_ONCE, &seq, &ack);
 	segment(PORT_ONCE, TCP_ACK, seq, ack, "x", 1);
 	expect_segment(TCP_ACK | TCP_FIN, ack, seq + 1, "x");
@@ -105,7 +100,6 @@ static void no_service(void **state)
 {
 	struct sent *s;
 
-	(void)state;
 	port++;
 	segment(81, TCP_SYN, 77, 0, NULL, 0);
 	s = next_sent();
@@ -125,7 +119,6 @@ static void gaps_and_overlaps(void **state)
 {
 	uint32_t seq, ack;
 
-	(void)state;
 	connect_to(PORT_ECHO, &seq, &ack);
 	segment(PORT_ECHO, TCP_ACK, seq + 6, ack, "ghi", 3);
 	expect_segment(TCP_ACK, ack, seq, "");
@@ -149,7 +142,6 @@ static void outside_the_window(void **state)
 	uint32_t seq, ack;
 	uint64_t before = counters.tcp_unacceptable;
 
-	(void)state;
 	connect_to(PORT_ECHO, &seq, &ack);
 	segment(PORT_ECHO, TCP_ACK, seq + 70000, ack, "x", 1);
 	expect_segment(TCP_ACK, ack, seq, "");
@@ -179,7 +171,6 @@ static void time_stamps(void **state)
 	uint8_t old[12] = { 1, 1, 8, 10, 0, 0, 0, 255, 0, 0, 0, 0 };
 	uint32_t seq = 5000, ack;
 
-	(void)state;
 	port++;
 	segment_with(PORT_ECHO, TCP_SYN, seq++, 0, 65535, NULL, 0, syn, sizeof(syn));
 	ack = next_sent()->seq + 1;
@@ -198,7 +189,6 @@ static void cookies(void **state)
 	uint32_t seq, ack, old_seq, old_ack;
 	uint16_t old_port;
 
-	(void)state;
 	connect_to(PORT_ECHO, &old_seq, &old_ack);
 	old_port = port;
 	for (int i = 0; i < 9200; i++) {
@@ -233,7 +223,6 @@ static void broken_headers(void **state)
 	uint8_t options[40];
 	uint32_t seq, ack;
 
-	(void)state;
 	connect_to(PORT_ECHO, &seq, &ack);
 	/* Every length and kind of option, with everything behind it missing or there. */
 	for (uint32_t kind = 0; kind < 12; kind++)
@@ -260,7 +249,6 @@ static void anything(void **state)
 	uint32_t seq, ack;
 	uint16_t first = (uint16_t)(port + 1);
 
-	(void)state;
 	srand(7);
 	memset(data, 'x', sizeof(data));
 	for (int i = 0; i < 60000; i++) {

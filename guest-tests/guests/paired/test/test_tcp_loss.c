@@ -30,7 +30,6 @@ static void selective_acknowledgements(void **state)
 	uint32_t seq = 5000, ack;
 	char data[100];
 
-	(void)state;
 	memset(data, 'x', sizeof(data));
 	port++;
 	segment_with(PORT_DISCARD, TCP_SYN, seq++, 0, 65535, NULL, 0, syn, sizeof(syn));
@@ -64,7 +63,6 @@ static void retransmission(void **state)
 	uint32_t seq, ack;
 	unsigned repeats = 0;
 
-	(void)state;
 	connect_to(PORT_ECHO, &seq, &ack);
 	segment(PORT_ECHO, TCP_ACK, seq, ack, "lost", 4);
 	expect_segment(TCP_ACK, ack, seq + 4, "lost");
@@ -88,7 +86,6 @@ static void syn_ack_is_repeated_not_for_ever(void **state)
 {
 	unsigned repeats = 0;
 
-	(void)state;
 	port++;
 	segment(PORT_ECHO, TCP_SYN, 1, 0, NULL, 0);
 	uint32_t ack = next_sent()->seq + 1;
@@ -107,7 +104,6 @@ static void fast_retransmission(void **state)
 	uint32_t seq, ack;
 	unsigned full = 0;
 
-	(void)state;
 	port++;
 	segment(PORT_CHARGEN, TCP_SYN, 1000, 0, NULL, 0);
 	ack = next_sent()->seq + 1;
@@ -132,7 +128,6 @@ static void closed_window(void **state)
 	uint32_t seq, ack;
 	bool probed = false;
 
-	(void)state;
 	connect_to(PORT_ECHO, &seq, &ack);
 	segment_with(PORT_ECHO, TCP_ACK, seq, ack, 0, "held back", 9, NULL, 0);
 	expect_segment(TCP_ACK, ack, seq + 9, "");
@@ -158,7 +153,6 @@ static void full_ring(void **state)
 {
 	uint32_t seq, ack;
 
-	(void)state;
 	connect_to(PORT_ECHO, &seq, &ack);
 	hosted_buffers_left = 0;
 	segment(PORT_ECHO, TCP_ACK, seq, ack, "wait", 4);
@@ -174,7 +168,6 @@ static void full_ring_delays_a_syn_ack(void **state)
 {
 	uint64_t now = hosted_us, lost = counters.tx_lost;
 
-	(void)state;
 	port++;
 	hosted_buffers_left = 0;
 	segment(PORT_ECHO, TCP_SYN, 1000, 0, NULL, 0);
@@ -198,7 +191,6 @@ static void full_ring_delays_many(void **state)
 	enum { BURST = 1000 };
 	uint16_t first = (uint16_t)(port + 1);
 
-	(void)state;
 	hosted_buffers_left = 3;
 	for (uint32_t i = 0; i < BURST; i++) {
 		port++;
@@ -228,7 +220,6 @@ static void full_ring_delays_a_probe(void **state)
 	uint64_t lost = counters.tx_lost;
 	uint32_t seq, ack;
 
-	(void)state;
 	connect_to(PORT_ECHO, &seq, &ack);
 	segment_with(PORT_ECHO, TCP_ACK, seq, ack, 0, "wait", 4, NULL, 0);
 	expect_segment(TCP_ACK, ack, seq + 4, "");

@@ -18,8 +18,6 @@
 
 void hosted_sent(const uint8_t *frame, uint32_t length)
 {
-	(void)frame;
-	(void)length;
 }
 
 static void words(void **state)
@@ -27,7 +25,6 @@ static void words(void **state)
 	const char *line = "ip=dhcp  x\tip=10.0.0.2/24\nmode=irq ipx=1 ip=";
 	size_t length;
 
-	(void)state;
 	assert_memory_equal(cmdline_find(line, "ip=", 0, &length), "dhcp", 4);
 	assert_int_equal(length, 4);
 	assert_memory_equal(cmdline_find(line, "ip=", 1, &length), "10.0.0.2/24", 11);
@@ -69,7 +66,6 @@ static void numbers(void **state)
 		{ "-1", false, 0, 0 },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const char *at = rows[i].text;
 		uint64_t value;
@@ -92,7 +88,6 @@ static void addresses(void **state)
 					   "10..0.2",	 "-1.0.0.1",  "dhcp",	    "10,0,0,2" };
 	uint32_t address;
 
-	(void)state;
 	assert_true(cmdline_address("10.0.0.2", 8, &address));
 	assert_int_equal(address, 0x0a000002);
 	assert_true(cmdline_address("192.168.255.1/24", 16, &address));
@@ -116,7 +111,6 @@ static void virtio_mmio_words(void **state)
 	uint64_t size, base;
 	uint32_t irq;
 
-	(void)state;
 	assert_true(cmdline_virtio_mmio("4K@0xfeb00000:5", 15, &size, &base, &irq));
 	assert_true(size == 4096 && base == 0xfeb00000 && irq == 5);
 	assert_true(cmdline_virtio_mmio("512@0xfeb02e00:12:3", 19, &size, &base, &irq));
@@ -129,7 +123,6 @@ static void formats(void **state)
 {
 	char text[64];
 
-	(void)state;
 	assert_int_equal(console_format(text, sizeof(text), "a %s %u %x|", "bc", 0u, 0xffffffffu),
 			 16);
 	assert_memory_equal(text, "a bc 0 ffffffff|", 16);
@@ -157,7 +150,6 @@ static void checksums(void **state)
 {
 	uint8_t data[300];
 
-	(void)state;
 	srand(1);
 	for (int round = 0; round < 2000; round++) {
 		uint32_t length = (uint32_t)rand() % sizeof(data), cut = length / 4 * 2;
@@ -180,7 +172,6 @@ static void seconds(void **state)
 		0, 1, 10, 999999, 1000000, 1500000, 3000000, 123456789, 60000000000, 86400000000000
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
 		uint32_t bits = netperf_seconds(times[i]);
 		float value;
@@ -197,7 +188,6 @@ static void counts_as_doubles(void **state)
 	static const uint64_t counts[] = { 0,	      1, 2, 3, 65507, 4294967296, (1ull << 53) - 1,
 					   1ull << 60 };
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		uint64_t bits = netperf_double(counts[i]);
 		double value;
