@@ -92,7 +92,7 @@ static const struct rule rules[] = {
 	{ SYS_ioctl, VCPU, { IS(0, VM_FD), IS(1, KVM_IRQFD) }, "rare: the guest masks an interrupt" },
 	{ SYS_ioctl, VCPU | MAIN, { IS(0, VM_FD), IS(1, KVM_IOEVENTFD) }, "doorbells move with their BAR" },
 	{ SYS_ioctl, VCPU, { IS(0, VM_FD), IS(1, KVM_SET_GSI_ROUTING) }, "the guest moves an MSI" },
-	{ SYS_ioctl, VCPU | NET | DISK | RNG, { IS(0, VM_FD), IS(1, KVM_IRQ_LINE) }, "rare: a pin that PCI devices without MSI-X share" },
+	{ SYS_ioctl, MAIN | VCPU | NET | DISK | RNG | FS, { IS(0, VM_FD), IS(1, KVM_IRQ_LINE) }, "rare: a pin that PCI devices without MSI-X share; let go at the end" },
 	{ SYS_ioctl, MAIN | VCPU, { IS(1, TUNSETOFFLOAD) }, "offloads are negotiated, and taken back" },
 	{ SYS_ioctl, NET, { IS(1, TUNSETOFFLOAD) }, "rare: the driver changes offloads by its control queue" },
 	{ SYS_ioctl, MAIN | VCPU, { IS(1, TUNSETVNETHDRSZ) }, "rare: the driver has hashes reported, or leaves" },

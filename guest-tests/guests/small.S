@@ -37,6 +37,8 @@ start:
 	je big
 	cmpb $'m', %cl
 	je holes
+	cmpb $'i', %cl
+	je interrupt
 	cmpb $'p', %cl
 	je print_forever
 	cmpb $'l', %cl
@@ -141,6 +143,36 @@ holes:					/* what nobody answers reads as all ones: 0, else 1 */
 	movl $0, 0xd0000000
 	jmp off
 1:	movb $1, %al
+	jmp report
+
+interrupt:				/* of an RTL8139, the first card: asserted, and left so; report 42 */
+	movw $0xcf8, %dx
+	movl $0x80000804, %eax		/* its command register: I/O decodes */
+	outl %eax, %dx
+	movw $0xcfc, %dx
+	movw $1, %ax
+	outw %ax, %dx
+	movw $0xcf8, %dx
+	movl $0x80000810, %eax		/* where its registers are */
+	outl %eax, %dx
+	movw $0xcfc, %dx
+	inl %dx, %eax
+	andl $~3, %eax
+	movl %eax, %ebx
+	leal 0x3c(%ebx), %edx		/* IMR: the timer */
+	movw $0x4000, %ax
+	outw %ax, %dx
+	leal 0x54(%ebx), %edx		/* TimerInt, a millisecond from now on */
+	movl $33000, %eax
+	outl %eax, %dx
+	leal 0x48(%ebx), %edx
+	xorl %eax, %eax
+	outl %eax, %dx
+	leal 0x3e(%ebx), %edx		/* ISR */
+1:	inw %dx, %ax
+	testw $0x4000, %ax
+	jz 1b
+	movb $42, %al
 	jmp report
 
 	.set start_of_memory, 0x100000

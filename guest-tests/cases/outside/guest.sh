@@ -209,6 +209,12 @@ confined()
 	got=$(grep '"sandbox"' "$tmp/stats")
 	[[ $got =~ \"seccomp\":$5,\ \"landlock\":$6[,}] ]] || fail "$1: accounts: $got"
 }
+# A device's interrupt that nobody has taken when the machine ends is let go behind the filter, too.
+guest_interrupt_at_the_end()
+{
+	[ -w /dev/net/tun ] || skip 'no /dev/net/tun that is ours to open'
+	guest 42 i --net tap=pin0,model=rtl8139 && [ ! -s "$tmp/err" ] || { why=$(cat "$tmp/err"); return 1; }
+}
 guest_sandbox()
 {
 	local none=0000000000000000 mine abi='[0-9]+'
