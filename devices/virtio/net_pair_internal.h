@@ -9,8 +9,8 @@
 #include "vmm/base/loop.h"
 
 #define ETH_HEADER 14
-#define MAX_FRAME \
-	(NETBE_HDR_HASH_LEN + ETH_HEADER + 4 + 65535u) /* the largest that a tap hands out */
+#define MAX_BYTES  (ETH_HEADER + 4 + 65535u) /* of the largest frame that a tap hands out ... */
+#define MAX_FRAME  (NETBE_HDR_HASH_LEN + MAX_BYTES) /* ... and with the longest header */
 #define MAX_UNREAD (1u << 20)
 #define BUDGET	   64u /* frames one way before the other way gets its turn, and a publication */
 

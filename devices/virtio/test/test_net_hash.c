@@ -244,6 +244,30 @@ static void test_held(void **state)
 	}
 }
 
+/* The longest frame that waits has room for the header of the driver to come; a longer one does not wait. */
+static void test_longest_held(void **state)
+{
+	const size_t longest = 14 + 4 + 65535;
+
+	(void)state;
+	start(FEATURES & ~F(HASH_REPORT));
+	post_one(40);
+	for (size_t more = 1; more <= LONG - NETBE_HDR_LEN; more++) {
+		peer_send(make_tcp(NETBE_HDR_LEN, longest + more, 1));
+		wait_counter("rx", "drop_too_big", more);
+	}
+	assert_int_equal(counter("rx", "held"), 0);
+	peer_send(make_tcp(NETBE_HDR_LEN, longest, 1));
+	wait_counter("rx", "held", 1);
+	vdriver_reset(&d);
+	d.next_gpa = 0x100000;
+	start(FEATURES);
+	post_one(LONG + (uint32_t)longest);
+	make_tcp(LONG, longest, 1);
+	expect(VIRTIO_NET_HASH_REPORT_NONE, 0);
+	assert_got(collect(), LONG + longest);
+}
+
 static void test_sent(void **state)
 {
 	start(FEATURES);
@@ -282,8 +306,9 @@ static void test_runts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_reported), TEST(test_with_rss), TEST(test_bad_commands), TEST(test_split),
-		TEST(test_held),     TEST(test_sent),	  TEST(test_runts),
+		TEST(test_reported), TEST(test_with_rss), TEST(test_bad_commands),
+		TEST(test_split),    TEST(test_held),	  TEST(test_longest_held),
+		TEST(test_sent),     TEST(test_runts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
