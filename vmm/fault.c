@@ -40,6 +40,16 @@ void fault_hook_remove(void *arg)
 			hooks[i].hook = NULL;
 }
 
+void fault_put_back(int status)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(hooks); i++) {
+		fault_hook *const hook = atomic_exchange(&hooks[i].hook, NULL);
+
+		if (hook)
+			hook(hooks[i].arg, status);
+	}
+}
+
 /* ---- the line ---- */
 
 struct line {
@@ -115,12 +125,7 @@ int fault_handle(const siginfo_t *info, const void *context)
 	struct pollfd err = { .fd = STDERR_FILENO, .events = POLLOUT };
 	struct line l = { .len = 0 };
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(hooks); i++) {
-		fault_hook *const hook = atomic_exchange(&hooks[i].hook, NULL);
-
-		if (hook)
-			hook(hooks[i].arg, status);
-	}
+	fault_put_back(status);
 	if (forbidden)
 		put_forbidden_call(&l, (unsigned int)info->si_syscall, context);
 	else

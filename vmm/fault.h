@@ -10,12 +10,16 @@
 
 #include <signal.h>
 
-/* @status: how the process ends. */
+/* @status: how the process ends; FAULT_NO_FILES: somehow, and a file must not be touched, as it may not answer. */
+#define FAULT_NO_FILES (-1)
 typedef void fault_hook(void *arg, int status);
 
 /* There is room for a few; one more is not called. Removed by its @arg. */
 void fault_hook_add(fault_hook *hook, void *arg);
 void fault_hook_remove(void *arg);
+
+/* Calls the hooks, each once; also where it is no fault that ends the process at once. */
+void fault_put_back(int status);
 
 /* The signals to catch, ended by 0: with SA_SIGINFO, SA_RESETHAND and SA_ONSTACK, and none of them blocked. */
 extern const int fault_signals[];

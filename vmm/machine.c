@@ -68,7 +68,7 @@ struct machine {
 	struct loop *loop; /* the main loop: signals, timer, console */
 	struct signals signals;
 	struct loop_timer timeout;
-	struct watchdog *watchdog; /* or NULL */
+	struct watchdog *watchdog;
 	struct console *console;
 	struct serial *serial;
 	struct power *power;
@@ -461,11 +461,12 @@ static int build(struct machine *m, uint64_t start_ns, void (*give_up)(int statu
 	static const struct guestmem_hole hole = MEMMAP_HOLE;
 	struct boot_entry entry;
 	struct files files = { .nr = 0 };
-	int ret = sandbox_create(&m->sandbox, m->config->sandbox, &m->counters);
+	int ret;
 
 	pin_guard(&m->pins, &m->sandbox.guard);
-	if (!ret)
-		ret = files_add_inputs(&files, m->config, kinds, ARRAY_SIZE(kinds));
+	ret = sandbox_create(&m->sandbox, m->config->sandbox, &m->counters)
+		      ?: watchdog_create(&m->watchdog, &m->signals.set, give_up)
+		      ?: files_add_inputs(&files, m->config, kinds, ARRAY_SIZE(kinds));
 	if (!ret && m->config->stats)
 		ret = stats_create(&m->stats, &m->counters, m->config->stats, start_ns);
 	if (!ret)
@@ -492,9 +493,8 @@ static int build(struct machine *m, uint64_t start_ns, void (*give_up)(int statu
 		ret = set_timeout(m);
 	if (!ret)
 		ret = open_outputs(m, &files);
-	if (!ret && files.remote)
-		ret = watchdog_create(&m->watchdog, m->config, &m->pins.guard, &m->signals.set,
-				      give_up);
+	if (!ret)
+		ret = watchdog_settle(m->watchdog, files.remote, m->config, &m->pins.guard);
 	/* What cannot be done is said alone. */
 	if (!ret && m->kvm.kernel_mode_emulated && !strcmp(entry.protocol, "linux64"))
 		arch_explain_emulation();

@@ -41,10 +41,11 @@ static void on_fault(void *stats, int status)
 	char *number = strchr(text, '0');
 	struct stats *s = stats;
 
+	if (s->begun || status == FAULT_NO_FILES)
+		return;
 	for (int i = 2; i >= 0; i--, status /= 10)
 		number[i] = digits[status % 10];
-	if (!s->begun)
-		sink_write(&s->out, text, strlen(text), 0);
+	sink_write(&s->out, text, strlen(text), 0);
 }
 
 int stats_create(struct stats **out, struct counters *counters, const char *path, uint64_t start_ns)

@@ -12,6 +12,7 @@
 
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
+#include "vmm/fault.h"
 #include "vmm/status.h"
 
 #define MS 1000000ull /* ns */
@@ -59,6 +60,7 @@ static int take_signal(const struct watchdog *w)
 
 static void leave(const struct watchdog *w, int status)
 {
+	fault_put_back(FAULT_NO_FILES);
 	log_error(
 		"the machine cannot end in good order: a file system of this host does not answer");
 	log_flush(0);
@@ -104,11 +106,31 @@ static void watch(void *arg)
 	}
 }
 
-int watchdog_create(struct watchdog **out, const struct config *config,
-		    const struct thread_guard *guard, const sigset_t *signals,
-		    void (*give_up)(int status))
+static int start(struct watchdog *w, const struct thread_guard *guard)
 {
-	const uint64_t more = config->job ? config->job->kill_after_ms : 0;
+	w->over = false;
+	w->thread =
+		(struct thread){ .kind = THREAD_DISK, .name = "last", .fd = -1, .guard = guard };
+	return thread_start(&w->thread, watch, w);
+}
+
+static void stop(struct watchdog *w)
+{
+	w->over = true;
+	if (w->thread.started)
+		event_signal(w->event_fd);
+	thread_join(&w->thread);
+}
+
+static void close_all(struct watchdog *w)
+{
+	close_fd(w->event_fd);
+	close_fd(w->signal_fd);
+	w->event_fd = w->signal_fd = -1;
+}
+
+int watchdog_create(struct watchdog **out, const sigset_t *signals, void (*give_up)(int status))
+{
 	struct watchdog *w = calloc(1, sizeof(*w));
 	int ret;
 
@@ -116,15 +138,9 @@ int watchdog_create(struct watchdog **out, const struct config *config,
 		return -ENOMEM;
 	w->give_up = give_up;
 	w->status = STATUS_TIMEOUT;
-	if (config->timeout_ms)
-		w->deadline = now_ns() + (config->timeout_ms + more) * MS;
 	w->event_fd = event_create();
 	w->signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	w->thread =
-		(struct thread){ .kind = THREAD_DISK, .name = "last", .fd = -1, .guard = guard };
-	ret = w->event_fd < 0 ? w->event_fd : w->signal_fd < 0 ? -errno : 0;
-	if (!ret)
-		ret = thread_start(&w->thread, watch, w);
+	ret = w->event_fd < 0 ? w->event_fd : w->signal_fd < 0 ? -errno : start(w, NULL);
 	if (ret) {
 		log_otherwise("cannot watch over the machine's end: %s", strerror(-ret));
 		watchdog_destroy(w);
@@ -134,9 +150,24 @@ int watchdog_create(struct watchdog **out, const struct config *config,
 	return 0;
 }
 
+int watchdog_settle(struct watchdog *w, bool remote, const struct config *config,
+		    const struct thread_guard *guard)
+{
+	const uint64_t more = config->job ? config->job->kill_after_ms : 0;
+
+	stop(w);
+	if (!remote) {
+		close_all(w);
+		return 0;
+	}
+	if (config->timeout_ms)
+		w->deadline = now_ns() + (config->timeout_ms + more) * MS;
+	return start(w, guard);
+}
+
 void watchdog_end(struct watchdog *w, int status)
 {
-	if (!w)
+	if (!w || !w->thread.started)
 		return;
 	w->status = status;
 	w->deadline = now_ns();
@@ -147,11 +178,7 @@ void watchdog_destroy(struct watchdog *w)
 {
 	if (!w)
 		return;
-	w->over = true;
-	if (w->thread.started)
-		event_signal(w->event_fd);
-	thread_join(&w->thread);
-	close_fd(w->event_fd);
-	close_fd(w->signal_fd);
+	stop(w);
+	close_all(w);
 	free(w);
 }

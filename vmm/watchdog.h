@@ -3,7 +3,8 @@
  * threads that are to end the machine, and no deadline of a poll() helps. A thread that touches no file waits for the
  * machine's time to be over, for signals that nobody takes, and for an end that does not come to its end.
  *
- * Only machines with files that are another's to keep (files.h: remote) have one.
+ * Every machine has one while it is made, as files are opened then and nobody takes signals; later only those with
+ * files that are another's to keep (files.h: remote).
  */
 #ifndef VMM_WATCHDOG_H
 #define VMM_WATCHDOG_H
@@ -17,12 +18,18 @@
 struct watchdog;
 
 /*
- * Of a machine of @config, whose main loop takes @signals; @give_up ends the process with a status. -errno with a
- * message.
+ * Of a machine whose main loop is to take @signals; @give_up ends the process with a status, once the terminals are put
+ * back. -errno with a message.
  */
-int must_check watchdog_create(struct watchdog **out, const struct config *config,
-			       const struct thread_guard *guard, const sigset_t *signals,
+int must_check watchdog_create(struct watchdog **out, const sigset_t *signals,
 			       void (*give_up)(int status));
+
+/*
+ * The machine is made: where files are @remote it goes on behind @guard, and holds the machine to the time of @config;
+ * else it rests. -errno with a message.
+ */
+int must_check watchdog_settle(struct watchdog *watchdog, bool remote, const struct config *config,
+			       const struct thread_guard *guard);
 
 /* The machine is to end with @status. From any thread; safe on NULL. */
 void watchdog_end(struct watchdog *w, int status);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/test/messages.h"
+#include "vmm/fault.h"
 #include "vmm/watchdog.h"
 
 static atomic_int given_up;
@@ -34,15 +35,23 @@ static sigset_t block(void)
 	return set;
 }
 
-static struct watchdog *start(uint64_t timeout_ms)
+static struct watchdog *create(void)
 {
-	const struct config config = { .timeout_ms = timeout_ms };
 	const sigset_t set = block();
 	struct watchdog *w;
 
 	given_up = -1;
 	sem_init(&gave_up, 0, 0);
-	assert_int_equal(watchdog_create(&w, &config, NULL, &set, give_up), 0);
+	assert_int_equal(watchdog_create(&w, &set, give_up), 0);
+	return w;
+}
+
+static struct watchdog *start(uint64_t timeout_ms)
+{
+	const struct config config = { .timeout_ms = timeout_ms };
+	struct watchdog *w = create();
+
+	assert_int_equal(watchdog_settle(w, true, &config, NULL), 0);
 	return w;
 }
 
@@ -79,6 +88,53 @@ static void a_signal_that_nobody_takes(void **state)
 	await(w, 143);
 }
 
+static void also_while_the_machine_is_made(void **state)
+{
+	struct watchdog *w = create();
+
+	(void)state;
+	kill(getpid(), SIGTERM);
+	await(w, 143);
+}
+
+static int put_back;
+
+static void on_end(void *arg, int status)
+{
+	assert_int_equal(status, FAULT_NO_FILES);
+	put_back += *(int *)arg;
+}
+
+/* Who has the user's terminal gives it back; a file would not answer. */
+static void terminals_are_put_back(void **state)
+{
+	int one = 1;
+
+	(void)state;
+	fault_hook_add(on_end, &one);
+	await(start(1), 124);
+	assert_int_equal(put_back, 1);
+}
+
+/* Without files that may not answer the main loop alone is to end the machine. */
+static void it_rests_where_all_files_answer(void **state)
+{
+	const struct config config = { .timeout_ms = 1 };
+	struct watchdog *w = create();
+	sigset_t set = block();
+	int signo;
+
+	(void)state;
+	assert_int_equal(watchdog_settle(w, false, &config, NULL), 0);
+	watchdog_end(w, 42);
+	kill(getpid(), SIGTERM);
+	assert_int_equal(sem_trywait(&gave_up), -1);
+	watchdog_destroy(w);
+	assert_int_equal(given_up, -1);
+	assert_int_equal(sigwait(&set, &signo), 0);
+	assert_int_equal(signo, SIGTERM);
+}
+
 static void a_machine_that_ends_is_let_go(void **state)
 {
 	struct watchdog *w = start(3600 * 1000);
@@ -98,6 +154,9 @@ int main(void)
 		cmocka_unit_test(time_that_is_over_ends_it),
 		cmocka_unit_test(an_end_that_does_not_end),
 		cmocka_unit_test(a_signal_that_nobody_takes),
+		cmocka_unit_test(also_while_the_machine_is_made),
+		cmocka_unit_test(terminals_are_put_back),
+		cmocka_unit_test(it_rests_where_all_files_answer),
 		cmocka_unit_test(a_machine_that_ends_is_let_go),
 	};
 

@@ -238,38 +238,69 @@ guest_terminal_reset()
 # A file system that does not answer: its server is stopped. Calls on it wait for ever, on whatever thread.
 guest_hung_file_system()
 {
-	local server option
+	local server later
 	((EUID == 0)) && [ -w /dev/fuse ] && command -v mount >/dev/null || skip 'a program or a right is missing'
-	mkdir "$tmp/kept" "$tmp/hung" || return 1
+	mkdir "$tmp/kept" "$tmp/hung" && truncate -s 1M "$tmp/kept/disk" || return 1
 	"$build/mountfs" "$tmp/kept" "$tmp/hung" >"$tmp/server" &
 	server=$!
 	until grep -qs ready "$tmp/server"; do kill -0 $server || skip 'no FUSE here'; sleep 0.05; done
 	hung 124 p --console "$tmp/hung/console" --timeout 1s && hung 124 l --stats "$tmp/hung/stats" --timeout 1s &&
-		hung 143 p --console "$tmp/hung/console" && hung 143 l --stats "$tmp/hung/stats"
+		hung 143 p --console "$tmp/hung/console" && hung 143 l --stats "$tmp/hung/stats" &&
+		hung_at_start --disk "$tmp/hung/disk" && hung_at_start --stats "$tmp/hung/new" && hung_on_a_terminal
 	set -- $?
 	umount "$tmp/hung"
 	wait $server
 	return $1
 }
-# hung STATUS LETTER OPTION...: with a server that is stopped once the machine runs, and goes on when that has ended. Of a
-# request that the server has in its hands the kernel lets nobody go, not the dead either: so it goes on after a while
-# in any case, when the machine has said its last word.
-hung()
+# Of a request that the server has in its hands the kernel lets nobody go, not the dead either: so it goes on after a
+# while in any case, when the machine has said its last word.
+stop_server()
 {
-	local want=$1 done later
-	background --append "${@:2}" 2>"$tmp/err" </dev/null || return 1
 	kill -STOP $server
 	(trap 'kill $!' TERM; sleep 20 & wait; kill -CONT $server) &
 	later=$!
+}
+server_goes_on()
+{
+	kill $later
+	wait $later
+}
+ended_by_force() # ended_by_force STATUS: and the server goes on
+{
+	local done
+	over "$1" && grep -q 'a file system of this host does not answer' "$tmp/err"
+	done=$?
+	server_goes_on
+	return $done
+}
+# hung STATUS LETTER OPTION...: with a server that is stopped once the machine runs.
+hung()
+{
+	background --append "${@:2}" 2>"$tmp/err" </dev/null || return 1
+	stop_server
 	case $* in
 	*--timeout*) ;;
 	*) sleep 0.2; kill -TERM $pid ;;
 	esac
-	over $want && grep -q 'a file system of this host does not answer' "$tmp/err"
-	done=$?
-	kill $later
-	wait $later # which has it go on
-	return $done
+	ended_by_force "$1"
+}
+# With one that is stopped before, what is opened then never is.
+hung_at_start()
+{
+	stop_server
+	env --default-signal "$minivmm" --kernel "$small" --mem 16M --append l "$@" 2>"$tmp/err" </dev/null &
+	pid=$!
+	soon holds_sigterm && kill -TERM $pid
+	ended_by_force 143
+}
+holds_sigterm() { grep -q '^SigBlk:.*[4567cdef]...$' /proc/$pid/status; }
+# A terminal is the user's again.
+hung_on_a_terminal()
+{
+	command -v script >/dev/null || skip 'a program or a right is missing'
+	script -qec "$minivmm --kernel $small --mem 16M --append l --stats $tmp/hung/stats --timeout 1s; echo status \$?; stty -a" /dev/null \
+		< <(while_it_runs stop_server; server_goes_on) >"$tmp/tty" 2>&1
+	grep -q 'status 124' "$tmp/tty" && grep -q ' icanon .* echo ' "$tmp/tty" || { why=$(tr -d '\r' <"$tmp/tty" | tail -n 5); return 1; }
 }
 
 # Whatever signal ends the machine, the terminal is put back.
