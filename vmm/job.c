@@ -172,7 +172,7 @@ static void write_some(struct job *j, int *fd, uint64_t *count, uint32_t stream)
 			j->counters.first_output = now_ns();
 	}
 	if (j->ops->wrote)
-		j->ops->wrote(j->arg, from, (size_t)n);
+		j->ops->wrote(j->arg, stream, from, (size_t)n);
 	j->first = (j->first + (size_t)n) % OUTPUT_ROOM;
 	j->len -= (size_t)n;
 	j->frame_left -= (uint32_t)n;

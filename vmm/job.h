@@ -38,8 +38,11 @@ struct job_ops {
 	void (*input_ready)(void *arg);
 	/* ... the command has ended, and all of its output is written. */
 	void (*ended)(void *arg);
-	/* On a thread of its own: this much of the output, also where nobody takes it. NULL: nobody wants to know. */
-	void (*wrote)(void *arg, const void *bytes, size_t len);
+	/*
+	 * On a thread of its own: this much of the output (@stream 1) or the errors (2), also where nobody takes it. NULL:
+	 * nobody wants to know.
+	 */
+	void (*wrote)(void *arg, uint32_t stream, const void *bytes, size_t len);
 };
 
 /* The streams are @in, @out and @err; they stay open. Of @env its guard and its counters. -errno with a message. */

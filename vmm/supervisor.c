@@ -29,8 +29,11 @@ struct supervisor {
 	struct sink log;
 	bool told; /* the command has had a signal */
 	bool raw; /* standard input is a terminal, all of whose keys are the command's; to be put back */
-	struct sink out;      /* standard output, should that be one */
-	atomic_bool controls; /* which has been sent more than plain lines */
+	/* Standard output and errors, should they be one, and whether it has been sent more than plain lines. */
+	struct {
+		struct sink terminal;
+		atomic_bool controls;
+	} stream[2];
 	struct termios saved, raw_modes;
 	pid_t group;
 	_Atomic bool timed_out;
@@ -72,12 +75,13 @@ static void on_end(void *arg)
 		s->ops->end(s->arg, "job", status);
 }
 
-static void on_wrote(void *arg, const void *bytes, size_t len)
+static void on_wrote(void *arg, uint32_t stream, const void *bytes, size_t len)
 {
 	struct supervisor *s = arg;
+	atomic_bool *controls = &s->stream[stream - 1].controls;
 
-	if (s->out.terminal && !s->controls)
-		s->controls = terminal_obeys(bytes, len);
+	if (s->stream[stream - 1].terminal.terminal && !*controls)
+		*controls = terminal_obeys(bytes, len);
 	junit_output(s->config->junit, bytes, len);
 }
 
@@ -95,8 +99,10 @@ static void set_modes(struct supervisor *s, const struct termios *modes)
 static void restore_terminal(struct supervisor *s)
 {
 	set_modes(s, &s->saved);
-	if (s->controls)
-		sink_write(&s->out, terminal_reset, strlen(terminal_reset), TERMINAL_RESET_MS);
+	for (unsigned int i = 0; i < ARRAY_SIZE(s->stream); i++)
+		if (s->stream[i].controls)
+			sink_write(&s->stream[i].terminal, terminal_reset, strlen(terminal_reset),
+				   TERMINAL_RESET_MS);
 }
 
 static void on_fault(void *supervisor, int status)
@@ -105,17 +111,27 @@ static void on_fault(void *supervisor, int status)
 	restore_terminal(supervisor);
 }
 
+/* One that others have in the foreground is not ours to reset. */
+static void note_terminal(struct supervisor *s, unsigned int i, int fd)
+{
+	const pid_t group = isatty(fd) ? tcgetpgrp(fd) : 0;
+
+	if (group < 0 || group == s->group)
+		sink_init(&s->stream[i].terminal, fd);
+}
+
 static void take_terminal(struct supervisor *s)
 {
+	s->group = getpgrp();
+	note_terminal(s, 0, s->config->out);
+	note_terminal(s, 1, s->config->err);
+	fault_hook_add(on_fault, s);
 	if (!s->config->tty || tcgetattr(s->config->in, &s->saved) < 0)
 		return;
 	s->raw_modes = s->saved;
 	cfmakeraw(&s->raw_modes);
-	s->group = getpgrp();
 	s->raw = true;
 	set_modes(s, &s->raw_modes);
-	sink_init(&s->out, s->config->out);
-	fault_hook_add(on_fault, s);
 }
 
 void supervisor_pause(struct supervisor *s)
@@ -153,7 +169,7 @@ int supervisor_create(struct supervisor **out, const struct config_job *config, 
 	s->config = config;
 	s->ops = ops;
 	s->arg = arg;
-	s->log = s->out = SINK_NOWHERE;
+	s->log = s->stream[0].terminal = s->stream[1].terminal = SINK_NOWHERE;
 	if (config->log) {
 		ret = sink_open(&s->log, config->log);
 		if (ret)
@@ -241,7 +257,8 @@ void supervisor_destroy(struct supervisor *s, int status)
 	job_destroy(s->job);
 	restore_terminal(s);
 	fault_hook_remove(s);
-	sink_close(&s->out);
+	sink_close(&s->stream[0].terminal);
+	sink_close(&s->stream[1].terminal);
 	if (s->tail && status == STATUS_NO_WORD)
 		tail_print(s->tail, LAST_LINES);
 	tail_destroy(s->tail);

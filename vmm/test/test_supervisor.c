@@ -20,7 +20,7 @@ struct fixture {
 	struct config_job config;
 	struct loop *loop;
 	struct supervisor *supervisor;
-	bool ended;
+	bool ended, no_tty;
 };
 
 static void nothing(void *arg)
@@ -40,7 +40,7 @@ static void start(struct fixture *f)
 	static const struct supervisor_ops ops = { nothing, nothing, on_end };
 
 	f->env.counters = &f->counters;
-	f->config = (struct config_job){ .in = 0, .out = 1, .err = 2, .tty = true };
+	f->config = (struct config_job){ .in = 0, .out = 1, .err = 2, .tty = !f->no_tty };
 	assert_int_equal(loop_create(&f->loop, "test"), 0);
 	assert_int_equal(supervisor_create(&f->supervisor, &f->config, f->loop, &f->env, &ops, f),
 			 0);
@@ -75,14 +75,14 @@ static void stopped_and_continued(struct fixture *f)
 	supervisor_resume(NULL);
 }
 
-/* The command writes @text, and ends. */
-static void write_and_end(struct fixture *f, const char *text)
+/* The command writes @text to a stream, and ends. */
+static void write_and_end(struct fixture *f, uint32_t stream, const char *text)
 {
 	struct {
 		struct job_frame header;
 		struct job_exit exit;
 	} end = { { JOB_EXIT, sizeof(end.exit) }, { 0, 0 } };
-	struct job_frame out = { JOB_OUT, (uint32_t)strlen(text) };
+	struct job_frame out = { stream, (uint32_t)strlen(text) };
 	const struct iovec iov[] = { { &out, sizeof(out) },
 				     { (void *)text, strlen(text) },
 				     { &end, sizeof(end) } };
@@ -96,12 +96,29 @@ static void write_and_end(struct fixture *f, const char *text)
 
 static void writes_lines(struct fixture *f)
 {
-	write_and_end(f, "a line\tand\r\nanother\a\r\n\u2014 \u2019 \u201c\u00e9\u201d\r\n");
+	write_and_end(f, JOB_OUT,
+		      "a line\tand\r\nanother\a\r\n\u2014 \u2019 \u201c\u00e9\u201d\r\n");
 }
 
 static void writes_controls(struct fixture *f)
 {
-	write_and_end(f, "\033[?1049h\033[31m");
+	write_and_end(f, JOB_OUT, "\033[?1049h\033[31m");
+}
+
+/* Without a terminal in the guest its output may come to one here all the same. */
+static void writes_control_errors(struct fixture *f)
+{
+	f->no_tty = true;
+	write_and_end(f, JOB_ERR, "\033[31m");
+}
+
+static void writes_controls_elsewhere(struct fixture *f)
+{
+	const int null = open("/dev/null", O_WRONLY);
+
+	dup2(null, 1);
+	f->no_tty = true;
+	write_and_end(f, JOB_OUT, "\033[31m");
 }
 
 /* Runs @child on a terminal of its own; what it showed. */
@@ -151,6 +168,9 @@ static void controls_are_undone_at_the_end(void **state)
 	shown = on_terminal(writes_controls);
 	assert_non_null(strstr(shown, "\033[31m"));
 	assert_non_null(strstr(strstr(shown, "\033[31m"), terminal_reset));
+	shown = on_terminal(writes_control_errors);
+	assert_non_null(strstr(shown, terminal_reset));
+	assert_string_equal(on_terminal(writes_controls_elsewhere), "");
 	shown = on_terminal(writes_lines);
 	assert_non_null(strstr(shown, "another"));
 	assert_null(strchr(shown, '\033'));
