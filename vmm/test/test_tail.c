@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -110,12 +111,13 @@ static void what_nobody_has_looked_at_is_in_the_log_at_the_end(void **state)
 
 static void a_log_that_is_not_read_is_told_of_with_what_is_lost(void **state)
 {
-	char path[] = "/tmp/minivmm-test-tail", text[4096 + 1], want[128];
+	char dir[] = "/tmp/test_tail.XXXXXX", path[64], text[4096 + 1], want[128];
 	const char *said;
 	struct sink fifo;
 
 	tail_destroy(tail);
-	unlink(path);
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/log", dir);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(sink_open(&fifo, path), 0);
 	assert_int_equal(fcntl(fifo.fd, F_SETPIPE_SZ, 4096), 4096);
@@ -137,6 +139,7 @@ static void a_log_that_is_not_read_is_told_of_with_what_is_lost(void **state)
 	assert_null(strstr(strstr(said, "being lost") + 1, "being lost"));
 	sink_close(&fifo);
 	unlink(path);
+	rmdir(dir);
 	assert_int_equal(tail_create(&tail, loop, &sink), 0);
 }
 
