@@ -92,7 +92,6 @@ static void also_while_the_machine_is_made(void **state)
 {
 	struct watchdog *w = create();
 
-	(void)state;
 	kill(getpid(), SIGTERM);
 	await(w, 143);
 }
@@ -110,7 +109,6 @@ static void terminals_are_put_back(void **state)
 {
 	int one = 1;
 
-	(void)state;
 	fault_hook_add(on_end, &one);
 	await(start(1), 124);
 	assert_int_equal(put_back, 1);
@@ -124,7 +122,6 @@ static void it_rests_where_all_files_answer(void **state)
 	sigset_t set = block();
 	int signo;
 
-	(void)state;
 	assert_int_equal(watchdog_settle(w, false, &config, NULL), 0);
 	watchdog_end(w, 42);
 	kill(getpid(), SIGTERM);

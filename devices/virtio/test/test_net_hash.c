@@ -249,7 +249,6 @@ static void test_longest_held(void **state)
 {
 	const size_t longest = 14 + 4 + 65535;
 
-	(void)state;
 	start(FEATURES & ~F(HASH_REPORT));
 	post_one(40);
 	for (size_t more = 1; more <= LONG - NETBE_HDR_LEN; more++) {
