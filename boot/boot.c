@@ -1,5 +1,4 @@
 /* How a kernel gets in: choose the loader and place the initrd; the rest is the architecture's. */
-#include <elf.h>
 #include <errno.h>
 #include <string.h>
 
@@ -11,18 +10,14 @@
 
 static int load_kernel(const char *path, const struct guestmem *mem, struct boot_kernel *kernel)
 {
-	unsigned char magic[SELFMAG] = { 0 };
 	struct boot_file f;
-	int ret;
+	int ret = boot_file_open(&f, "kernel", path);
 
-	ret = boot_file_open(&f, "kernel", path);
 	if (ret)
 		return ret;
-	ret = boot_file_read(&f, 0, magic, MIN(f.size, sizeof(magic)));
-	if (!ret && memcmp(magic, ELFMAG, SELFMAG) == 0)
-		ret = elf_load(&f, mem, kernel);
-	else if (!ret)
-		ret = bzimage_load(&f, mem, kernel);
+	ret = boot_file_is_elf(&f);
+	if (ret >= 0)
+		ret = ret ? elf_load(&f, mem, kernel) : bzimage_load(&f, mem, kernel);
 	boot_file_close(&f);
 	return ret;
 }

@@ -3,7 +3,6 @@
  * e_entry, which Linux gives as a physical address.
  */
 #include <elf.h>
-#include <string.h>
 
 #include "boot/kernel.h"
 

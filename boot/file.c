@@ -1,4 +1,5 @@
 /* Kernel and initrd files, read straight into guest memory. */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -70,6 +71,14 @@ int boot_file_read(const struct boot_file *f, uint64_t offset, void *dst, uint64
 		len -= (uint64_t)n;
 	}
 	return 0;
+}
+
+int boot_file_is_elf(const struct boot_file *f)
+{
+	unsigned char magic[SELFMAG] = { 0 };
+	const int ret = boot_file_read(f, 0, magic, MIN(f->size, sizeof(magic)));
+
+	return ret ? ret : !memcmp(magic, ELFMAG, SELFMAG);
 }
 
 int boot_file_bad(const struct boot_file *f, const char *fmt, ...)

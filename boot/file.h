@@ -21,6 +21,9 @@ void boot_file_close(struct boot_file *f);
  * fails, with a message; @dst may then be partly written. */
 int must_check boot_file_read(const struct boot_file *f, uint64_t offset, void *dst, uint64_t len);
 
+/* Whether it begins as an ELF file: 1 or 0. -errno as boot_file_read(). */
+int must_check boot_file_is_elf(const struct boot_file *f);
+
 /* Say what is wrong with the file's contents; returns -ENOEXEC. */
 int must_check boot_file_bad(const struct boot_file *f, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

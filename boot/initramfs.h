@@ -7,7 +7,6 @@
 #ifndef BOOT_INITRAMFS_H
 #define BOOT_INITRAMFS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,5 +1,4 @@
 /* What a kernel image says of its own release. */
-#include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,16 +71,14 @@ static int of_elf(const struct boot_file *f, char *release, size_t room)
 
 int boot_kernel_release(const char *path, char *release, size_t room)
 {
-	unsigned char magic[SELFMAG] = { 0 };
 	struct boot_file f;
 	int ret = boot_file_open(&f, "kernel", path);
 
 	if (ret)
 		return ret;
-	ret = boot_file_read(&f, 0, magic, MIN(f.size, (uint64_t)sizeof(magic)));
-	if (!ret)
-		ret = memcmp(magic, ELFMAG, SELFMAG) ? of_bzimage(&f, release, room)
-						     : of_elf(&f, release, room);
+	ret = boot_file_is_elf(&f);
+	if (ret >= 0)
+		ret = ret ? of_elf(&f, release, room) : of_bzimage(&f, release, room);
 	boot_file_close(&f);
 	return ret;
 }

@@ -213,10 +213,9 @@ int sandbox_create(struct sandbox *s, enum sandbox_mode mode, struct counters *c
 		.mode = mode,
 		.vm_fd = -1,
 		.ruleset_fd = -1,
-		.group = { .desc = counter_desc, .base = &s->counters },
 		.guard = { .confine = confine, .arg = s },
 	};
-	counters_add(counters, &s->group, "sandbox");
+	counters_add(counters, &s->group, counter_desc, &s->counters, "sandbox");
 	if (mode == SANDBOX_OFF)
 		return 0;
 	if (mode != SANDBOX_LOG)

@@ -26,7 +26,6 @@ void fail(const char *what, const char *on, int err) __attribute__((noreturn));
 void read_job(struct job *job);
 
 /* setup.c: what the kernel needs before the port can be opened, its descriptor, and the world of the command. */
-void load_modules(void);
 int open_port(void);
 void mount_root(const struct job *job);
 void mount_shares(const struct job *job);

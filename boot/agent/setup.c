@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -27,6 +26,14 @@ static void mount_at(const char *what, const char *dir, const char *type, unsign
 		fail("mount", dir, errno);
 }
 
+/* What the kernel shows of itself. */
+static void mount_kernel(void)
+{
+	mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL);
+}
+
 /* ---- modules: /modules/NN-NAME.ko, in the order of their names ---- */
 
 static int is_module(const struct dirent *e)
@@ -34,7 +41,7 @@ static int is_module(const struct dirent *e)
 	return e->d_name[0] != '.';
 }
 
-void load_modules(void)
+static void load_modules(void)
 {
 	struct dirent **entry;
 	const int n = scandir("/modules", &entry, is_module, alphasort);
@@ -86,9 +93,7 @@ static int find_port(void)
  */
 int open_port(void)
 {
-	mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-	mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-	mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL);
+	mount_kernel();
 	load_modules();
 	for (int ms = 0; ms < 300000 && !access("/sys/class/virtio-ports", F_OK); ms++) {
 		const int fd = find_port();
@@ -132,9 +137,7 @@ static void mount_share(const char *fs, bool root)
 /* Modes that every program counts on. */
 static void mount_system(void)
 {
-	mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-	mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-	mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL);
+	mount_kernel();
 	mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,ptmxmode=0666");
 	mount_at("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
 	mount_at("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");

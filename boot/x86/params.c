@@ -1,5 +1,4 @@
 /* What a kernel is told: the memory map, and Linux's zero page or PVH's start info. */
-#include <string.h>
 
 #include "boot/x86/params.h"
 #include "vmm/x86/memmap.h"

@@ -2,8 +2,6 @@
 #ifndef BOOT_X86_PARAMS_H
 #define BOOT_X86_PARAMS_H
 
-#include <stdint.h>
-
 #include "boot/kernel.h"
 #include "vmm/base/guestmem.h"
 

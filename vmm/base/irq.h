@@ -7,7 +7,6 @@
 #ifndef VMM_BASE_IRQ_H
 #define VMM_BASE_IRQ_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 

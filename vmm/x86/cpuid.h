@@ -5,7 +5,6 @@
 #define VMM_X86_CPUID_H
 
 #include <linux/kvm.h>
-#include <stdint.h>
 
 #include "vmm/base/util.h"
 
