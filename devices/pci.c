@@ -385,8 +385,7 @@ int pci_host_create(struct pci_host **out, const struct pci_layout *layout, stru
 	host->mmio = mmio;
 	host->irqchip = irqchip;
 	host->layout = *layout;
-	host->group = (struct counter_group){ .desc = counter_desc, .base = &host->counters };
-	counters_add(counters, &host->group, "pci");
+	counters_add(counters, &host->group, counter_desc, &host->counters, "pci");
 	host->next_io = layout->io.base;
 	host->next_mem = layout->mem.base;
 	host->ports = (struct bus_range){

@@ -7,7 +7,6 @@
 #include <sys/epoll.h>
 
 #include "devices/rtl8139_internal.h"
-#include "devices/virtio/net.h"
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
 
@@ -40,26 +39,6 @@ static const struct counter_desc chip_desc[] = {
 /* clang-format on */
 
 /* ---- what the others ask; under the lock ---- */
-
-bool rtl8139_rx_is_cplus(const struct rtl8139 *d)
-{
-	return d->r.cpcr & CPCR_RXEN;
-}
-
-bool rtl8139_tx_is_cplus(const struct rtl8139 *d)
-{
-	return d->r.cpcr & CPCR_TXEN;
-}
-
-bool rtl8139_rx_is_on(const struct rtl8139 *d)
-{
-	return d->master && d->r.cr & CR_RE && !d->rx_fault;
-}
-
-bool rtl8139_tx_is_on(const struct rtl8139 *d)
-{
-	return d->master && d->r.cr & CR_TE && !d->tx_fault;
-}
 
 void rtl8139_kick(struct rtl8139 *d)
 {
@@ -231,8 +210,10 @@ static void stop_device(struct device *device)
 	pcap_finish(d->pcap);
 }
 
-static void destroy(struct rtl8139 *d)
+static void destroy(struct device *device)
 {
+	struct rtl8139 *d = container_of(device, struct rtl8139, device);
+
 	if (d->loop)
 		loop_join(d->loop);
 	for (unsigned int i = 0; i < ARRAY_SIZE(d->groups); i++)
@@ -249,11 +230,6 @@ static void destroy(struct rtl8139 *d)
 	free(d->rx_frame);
 	free(d->out.frame);
 	free(d);
-}
-
-static void destroy_device(struct device *device)
-{
-	destroy(container_of(device, struct rtl8139, device));
 }
 
 static void add_counters(struct rtl8139 *d, struct counters *counters)
@@ -275,12 +251,9 @@ static void add_counters(struct rtl8139 *d, struct counters *counters)
 		.looped = &d->rx.looped,
 	};
 
-	d->groups[0] = (struct counter_group){ .desc = rx_desc, .base = &d->rx };
-	d->groups[1] = (struct counter_group){ .desc = tx_desc, .base = &d->tx };
-	d->groups[2] = (struct counter_group){ .desc = chip_desc, .base = &d->chip };
-	counters_add(counters, &d->groups[0], "%s.rx", d->func.name);
-	counters_add(counters, &d->groups[1], "%s.tx", d->func.name);
-	counters_add(counters, &d->groups[2], "%s.chip", d->func.name);
+	counters_add(counters, &d->groups[0], rx_desc, &d->rx, "%s.rx", d->func.name);
+	counters_add(counters, &d->groups[1], tx_desc, &d->tx, "%s.tx", d->func.name);
+	counters_add(counters, &d->groups[2], chip_desc, &d->chip, "%s.chip", d->func.name);
 	ledger_init(&d->ledger, d->be);
 	ledger_add(&d->ledger, &to_guest, &from_guest);
 	ledger_open(&d->ledger, counters, d->func.name);
@@ -326,9 +299,9 @@ static int create_loop(struct rtl8139 *d)
 }
 
 int rtl8139_create(struct device **out, const struct device_env *env, struct netbe *be,
-		   const struct rtl8139_params *params)
+		   const struct virtio_net_options *options)
 {
-	static const struct device_ops ops = { .stop = stop_device, .destroy = destroy_device };
+	static const struct device_ops ops = { .stop = stop_device, .destroy = destroy };
 	struct rtl8139 *d = device_alloc(env, sizeof(*d));
 	int ret;
 
@@ -340,8 +313,8 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 	d->mem = env->mem;
 	d->be = be;
 	d->kick.fd = -1;
-	d->cplus = params->cplus;
-	d->features = params->features;
+	d->cplus = options->model == NET_MODEL_RTL8139;
+	d->features = be->features & ~net_switches_off(&options->switches);
 	init_lock(d);
 	init_function(d, env->name);
 	add_counters(d, env->counters);
@@ -355,8 +328,8 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 			env->name, be->name, be->pairs);
 		goto fail;
 	}
-	if (!ret && params->pcap)
-		ret = pcap_create(&d->pcap, env, params->pcap, 1, params->snap);
+	if (!ret && options->pcap)
+		ret = pcap_create(&d->pcap, env, options->pcap, 1, options->snap);
 	d->device.output = pcap_output(d->pcap);
 	if (!ret)
 		ret = be->ops->set_features(be, 0); /* frames are received whole */
@@ -364,7 +337,7 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 		log_otherwise("cannot create %s: %s", env->name, strerror(-ret));
 		goto fail;
 	}
-	memcpy(&d->eeprom.word[7], params->mac, sizeof(params->mac));
+	memcpy(&d->eeprom.word[7], net_options_mac(options) ?: be->mac, sizeof(be->mac));
 	rtl8139_power_on(d);
 	loop_set_work(d->loop, card_work, d);
 	ret = env->plug_pci(env->arg, &d->func) ?: loop_start(d->loop, THREAD_NET, env->guard);
@@ -373,7 +346,7 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 	*out = &d->device;
 	return 0;
 fail:
-	destroy(d);
+	destroy(&d->device);
 	return ret;
 }
 
@@ -382,27 +355,12 @@ fail:
 static int create_device(struct device **out, const struct device_env *env, const void *options)
 {
 	const struct virtio_net_options *o = options;
-	struct rtl8139_params params = { .cplus = o->model == NET_MODEL_RTL8139 };
-	static const uint8_t none[6];
-	const struct netbe_wish wish = {
-		.pairs = 1,
-		.mtu = o->mtu,
-		.mac = memcmp(o->mac, none, sizeof(none)) ? o->mac : NULL,
-	};
+	const struct netbe_wish wish = { .pairs = 1, .mtu = o->mtu, .mac = net_options_mac(o) };
 	struct netbe *be;
-	int ret;
 
 	if (o->model == NET_MODEL_VIRTIO)
 		return 0;
-	ret = netbe_open(&be, &o->be, &wish);
-	if (ret)
-		return ret;
-	memcpy(params.mac, memcmp(o->mac, none, sizeof(none)) ? o->mac : be->mac,
-	       sizeof(params.mac));
-	params.pcap = o->pcap;
-	params.snap = o->snap;
-	params.features = be->features & ~net_switches_off(&o->switches);
-	return rtl8139_create(out, env, be, &params);
+	return netbe_open(&be, &o->be, &wish) ?: rtl8139_create(out, env, be, o);
 }
 
 const struct device_kind rtl8139_kind = { .options = &net_options, .create = create_device };

@@ -32,16 +32,7 @@
 #ifndef DEVICES_RTL8139_H
 #define DEVICES_RTL8139_H
 
-#include "devices/net/netbe.h"
-#include "vmm/base/device.h"
-
-struct rtl8139_params {
-	uint8_t mac[6];
-	bool cplus;	   /* the 8139C+, else the 8139C */
-	const char *pcap;  /* a file for a capture, or NULL */
-	unsigned int snap; /* bytes of each frame in it */
-	uint64_t features; /* what of the backend's to use: VIRTIO_NET_F_CSUM and _HOST_TSO4 */
-};
+#include "devices/virtio/net.h"
 
 /* --net model=rtl8139 and model=rtl8139c. */
 extern const struct device_kind rtl8139_kind;
@@ -50,6 +41,6 @@ extern const struct device_kind rtl8139_kind;
  * Create the card, named env->name, on @be, which becomes its own (also where this fails). -errno with a message.
  */
 int must_check rtl8139_create(struct device **out, const struct device_env *env, struct netbe *be,
-			      const struct rtl8139_params *params);
+			      const struct virtio_net_options *options);
 
 #endif

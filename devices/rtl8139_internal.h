@@ -215,10 +215,25 @@ void rtl8139_interrupt(struct rtl8139 *d, uint16_t bits);
 void rtl8139_sync_interrupt(struct rtl8139 *d);
 
 /* Frames may be moved that way, and it is C+'s. */
-bool rtl8139_rx_is_on(const struct rtl8139 *d);
-bool rtl8139_tx_is_on(const struct rtl8139 *d);
-bool rtl8139_rx_is_cplus(const struct rtl8139 *d);
-bool rtl8139_tx_is_cplus(const struct rtl8139 *d);
+static inline bool rtl8139_rx_is_on(const struct rtl8139 *d)
+{
+	return d->master && d->r.cr & CR_RE && !d->rx_fault;
+}
+
+static inline bool rtl8139_tx_is_on(const struct rtl8139 *d)
+{
+	return d->master && d->r.cr & CR_TE && !d->tx_fault;
+}
+
+static inline bool rtl8139_rx_is_cplus(const struct rtl8139 *d)
+{
+	return d->r.cpcr & CPCR_RXEN;
+}
+
+static inline bool rtl8139_tx_is_cplus(const struct rtl8139 *d)
+{
+	return d->r.cpcr & CPCR_TXEN;
+}
 
 /* A direction's ring or a buffer is not in memory. */
 void rtl8139_fault(struct rtl8139 *d, bool *direction);

@@ -1,7 +1,6 @@
 /* RTL8139: a frame from the backend, up to where the two modes part. */
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "devices/rtl8139_internal.h"
 

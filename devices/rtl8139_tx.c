@@ -1,6 +1,5 @@
 /* RTL8139: a frame to the backend, from where the two modes have come together. */
 #include <errno.h>
-#include <string.h>
 
 #include "devices/rtl8139_internal.h"
 #include "vmm/base/iov.h"

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -364,16 +363,20 @@ static const struct bus_ops serial_ops = { serial_read, serial_write };
 
 /* ---- input ---- */
 
-unsigned int serial_room(struct serial *s)
+unsigned int serial_room(void *serial)
 {
+	struct serial *s = serial;
+
 	hold(&s->lock);
 	const unsigned int room = room_locked(s);
 	s->refused |= !room;
 	return room;
 }
 
-unsigned int serial_input(struct serial *s, const uint8_t *buf, unsigned int len)
+unsigned int serial_input(void *serial, const uint8_t *buf, unsigned int len)
 {
+	struct serial *s = serial;
+
 	hold(&s->lock);
 	unsigned int taken = MIN(len, room_locked(s));
 	for (unsigned int i = 0; i < taken; i++)
@@ -414,8 +417,7 @@ int serial_create(struct serial **out, const struct serial_params *p)
 			  strerror(-err));
 		goto err_irq;
 	}
-	s->group = (struct counter_group){ .desc = counter_desc, .base = &s->counters };
-	counters_add(p->counters, &s->group, "serial");
+	counters_add(p->counters, &s->group, counter_desc, &s->counters, "serial");
 	*out = s;
 	return 0;
 

@@ -53,10 +53,10 @@ void serial_flush(struct serial *s);
 /* The same when the vCPUs have ended; what is not taken within @ms milliseconds is lost. */
 void serial_finish(struct serial *s, unsigned int ms);
 
-/* Free places in the receive FIFO; 0 also in loopback. Any thread. */
-unsigned int serial_room(struct serial *s);
+/* As a console's other end: free places in the receive FIFO; 0 also in loopback. Any thread. */
+unsigned int serial_room(void *serial);
 
 /* The guest receives @len bytes; returns how many were taken. Any thread. */
-unsigned int serial_input(struct serial *s, const uint8_t *buf, unsigned int len);
+unsigned int serial_input(void *serial, const uint8_t *buf, unsigned int len);
 
 #endif

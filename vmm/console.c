@@ -8,28 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "vmm/base/event.h"
 #include "vmm/base/log.h"
 #include "vmm/base/terminal.h"
 #include "vmm/fault.h"
+#include "vmm/raw_terminal.h"
 
 #define ESCAPE 1 /* Ctrl-A */
 
 struct console {
 	struct loop *loop;
 	unsigned int (*room)(void *port);
-	void (*input)(void *port, const uint8_t *buf, unsigned int len);
+	unsigned int (*input)(void *port, const uint8_t *buf, unsigned int len);
 	void *port;
-	const struct console_options *options;
-	struct sink out;
+	struct output out;
 	int in_fd; /* standard input, or another door to it that does not block */
-	bool raw;  /* the terminal is ours, and to be put back */
-	pid_t group;
-	struct termios saved, raw_modes;
+	struct raw_terminal terminal;
 	uint8_t pending[256]; /* read and not yet taken by the port */
 	unsigned int pending_len;
 	bool escaped;	   /* the last byte was the escape */
@@ -93,7 +89,7 @@ static bool give(struct console *c)
  */
 static void watch_input(struct console *c)
 {
-	const bool wanted = c->open && (c->raw || !c->pending_len);
+	const bool wanted = c->open && (c->terminal.taken || !c->pending_len);
 
 	if (!c->always_ready)
 		loop_watch(c->loop, &c->stdin_watch,
@@ -120,7 +116,7 @@ static ssize_t read_input(struct console *c, uint8_t *buf, size_t len)
  */
 static void pump(struct console *c)
 {
-	while (give(c) || c->raw) {
+	while (give(c) || c->terminal.taken) {
 		uint8_t buf[sizeof(c->pending)];
 		ssize_t n = read_input(c, buf, sizeof(buf));
 
@@ -131,7 +127,7 @@ static void pump(struct console *c)
 			break;
 		}
 		const unsigned int kept =
-			c->raw ? filter(c, buf, (unsigned int)n) : (unsigned int)n;
+			c->terminal.taken ? filter(c, buf, (unsigned int)n) : (unsigned int)n;
 		const unsigned int fits =
 			MIN(kept, (unsigned int)sizeof(c->pending) - c->pending_len);
 		memcpy(c->pending + c->pending_len, buf, fits);
@@ -171,40 +167,12 @@ static void room_ready(void *arg, uint32_t events)
 
 /* ---- the terminal ---- */
 
-static bool in_foreground(const struct console *c)
-{
-	return tcgetpgrp(STDIN_FILENO) == c->group;
-}
-
-static void set_modes(struct console *c, const struct termios *modes)
-{
-	/* In the background it belongs to others, and touching it would stop us. */
-	if (!c->raw || !in_foreground(c))
-		return;
-	tcsetattr(STDIN_FILENO, TCSANOW, modes);
-	log_set_raw_terminal(modes == &c->raw_modes);
-}
-
-static void make_raw(struct console *c)
-{
-	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &c->saved) < 0)
-		return;
-	c->raw_modes = c->saved;
-	cfmakeraw(&c->raw_modes);
-	c->raw_modes.c_oflag |=
-		OPOST | ONLCR; /* the guest's own line discipline writes CR LF as well */
-	c->raw = true;
-	set_modes(c, &c->raw_modes);
-}
-
 static void restore_terminal(struct console *c)
 {
-	set_modes(c, &c->saved);
-	if (c->raw)
-		log_set_raw_terminal(false);
-	c->out.room = UINT64_MAX;
-	if (c->out.controls)
-		sink_write(&c->out, terminal_reset, strlen(terminal_reset), TERMINAL_RESET_MS);
+	raw_terminal_set(&c->terminal, false);
+	c->out.sink.room = UINT64_MAX;
+	if (c->out.sink.controls)
+		sink_write(&c->out.sink, terminal_reset, strlen(terminal_reset), TERMINAL_RESET_MS);
 }
 
 /* Another thread may be writing: what it has begun may follow, but no more of it. */
@@ -216,20 +184,21 @@ static void on_fault(void *console, int status)
 
 void console_pause(struct console *c)
 {
-	set_modes(c, &c->saved);
+	raw_terminal_set(&c->terminal, false);
 }
 
 void console_resume(struct console *c)
 {
-	if (!c->raw)
+	if (!c->terminal.taken)
 		return;
-	c->away = !in_foreground(c);
-	set_modes(c, &c->raw_modes);
+	c->away = !raw_terminal_in_foreground(&c->terminal);
+	raw_terminal_set(&c->terminal, true);
 	watch_input(c);
 }
 
 int console_connect(struct console *c, unsigned int (*room)(void *port),
-		    void (*input)(void *port, const uint8_t *buf, unsigned int len), void *port)
+		    unsigned int (*input)(void *port, const uint8_t *buf, unsigned int len),
+		    void *port)
 {
 	int ret;
 
@@ -253,20 +222,9 @@ int console_connect(struct console *c, unsigned int (*room)(void *port),
 	return ret;
 }
 
-struct sink *console_output(struct console *c)
+struct output *console_output(struct console *c)
 {
 	return &c->out;
-}
-
-/* A terminal or pipe once more, without blocking: its flags are shared with others. */
-static int reopen_input(void)
-{
-	struct stat st;
-	int fd = -1;
-
-	if (isatty(STDIN_FILENO) || (!fstat(STDIN_FILENO, &st) && S_ISFIFO(st.st_mode)))
-		fd = open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	return fd < 0 ? STDIN_FILENO : fd;
 }
 
 /* Whether standard input may be read: a background job that touched its terminal would be stopped. */
@@ -285,12 +243,12 @@ int console_create(struct console **out, const struct console_options *options, 
 
 	if (!c)
 		return -ENOMEM;
-	c->options = options;
 	c->loop = loop;
 	c->quit = quit;
 	c->arg = arg;
-	c->out = SINK_NOWHERE;
-	c->group = getpgrp();
+	c->out = (struct output){ .what = "console file",
+				  .sink = SINK_NOWHERE,
+				  .max = options->max };
 	c->in_fd = STDIN_FILENO;
 	c->room_watch.fd = event_create();
 	if (c->room_watch.fd < 0) {
@@ -299,33 +257,21 @@ int console_create(struct console **out, const struct console_options *options, 
 		free(c);
 		return ret;
 	}
+	if (!options->where)
+		sink_init(&c->out.sink, options->fd ? options->fd : STDOUT_FILENO);
+	else if (strcmp(options->where, "none"))
+		c->out.path = options->where;
 	if (!options->where && !options->fd && have_input()) {
 		c->open = true;
-		c->in_fd = reopen_input();
-		make_raw(c);
+		c->in_fd = sink_reopen(STDIN_FILENO, O_RDONLY);
+		if (c->in_fd < 0)
+			c->in_fd = STDIN_FILENO;
+		/* The guest's own line discipline writes CR LF as well. */
+		raw_terminal_take(&c->terminal, STDIN_FILENO, OPOST | ONLCR);
 	}
 	fault_hook_add(on_fault, c);
 	*out = c;
 	return 0;
-}
-
-int console_open(struct console *c)
-{
-	const char *where = c->options->where;
-	int ret;
-
-	if (!where) {
-		sink_init(&c->out, c->options->fd ? c->options->fd : STDOUT_FILENO);
-		return 0;
-	}
-	if (!strcmp(where, "none"))
-		return 0;
-	ret = sink_open(&c->out, where);
-	if (ret)
-		log_error("cannot open console file '%s': %s", where, strerror(-ret));
-	if (c->options->max)
-		c->out.room = c->options->max;
-	return ret;
 }
 
 void console_destroy(struct console *c)
@@ -339,7 +285,7 @@ void console_destroy(struct console *c)
 	close(c->room_watch.fd);
 	if (c->in_fd != STDIN_FILENO)
 		close(c->in_fd);
-	sink_close(&c->out);
+	sink_close(&c->out.sink);
 	free(c);
 }
 

@@ -37,11 +37,8 @@ int must_check console_parse(void *at, const char *text);
 int must_check console_create(struct console **out, const struct console_options *options,
 			      struct loop *loop, void (*quit)(void *arg), void *arg);
 
-/* Open the file, if it is to be one, and leave it as it is. -errno with a message. */
-int must_check console_open(struct console *console);
-
-/* Where the guest's output goes, from console_open() on. It stays the console's. */
-struct sink *console_output(struct console *console);
+/* Where the guest's output goes; a file is the machine's to open. It stays the console's. */
+struct output *console_output(struct console *console);
 
 /* The terminal goes to others (SIGTSTP) and may be ours again (SIGCONT). On @loop's thread. */
 void console_pause(struct console *console);
@@ -49,11 +46,12 @@ void console_resume(struct console *console);
 
 /*
  * Begin to pass input to a port, from @loop's thread: @room tells how many bytes it can take now,
- * @input gives it that many at most. Once @room has said 0, console_room() must be called when that
+ * @input gives it that many at most, which it takes. Once @room has said 0, console_room() must be called when that
  * changes. -errno with a message.
  */
 int must_check console_connect(struct console *console, unsigned int (*room)(void *port),
-			       void (*input)(void *port, const uint8_t *buf, unsigned int len),
+			       unsigned int (*input)(void *port, const uint8_t *buf,
+						     unsigned int len),
 			       void *port);
 
 /* The port (@console as void *) has room again. Any thread. */

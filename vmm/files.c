@@ -14,7 +14,7 @@
 
 #include "vmm/base/log.h"
 
-/* A file system that others keep, and who may not answer. */
+/* A file system that others keep, and who may not answer. @fd: where it is open already, or -1. */
 static void note_file_system(struct files *files, const char *path, int fd)
 {
 	static const uint32_t remote[] = {
@@ -24,7 +24,7 @@ static void note_file_system(struct files *files, const char *path, int fd)
 	};
 	struct statfs fs;
 
-	if ((path ? statfs(path, &fs) : fstatfs(fd, &fs)) < 0)
+	if ((fd < 0 ? statfs(path, &fs) : fstatfs(fd, &fs)) < 0)
 		return;
 	for (unsigned int i = 0; i < ARRAY_SIZE(remote); i++)
 		files->remote |= (uint32_t)fs.f_type == remote[i];
@@ -57,15 +57,19 @@ static const char *name_of(const struct file *f)
 	return f->path ? f->path : f->fd_name;
 }
 
-/* @fd: where it is open already, or -1. */
-static int add(struct files *files, struct file new, const struct stat *st, int fd)
+static int add(struct files *files, struct file new, int fd)
 {
-	/* The node of a device may have many names; pipes and terminals are shared as a matter of course. */
-	new.dev = S_ISBLK(st->st_mode) ? st->st_rdev : st->st_dev;
-	new.ino = S_ISBLK(st->st_mode) ? 0 : st->st_ino;
-	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
+	struct stat st;
+
+	note_file_system(files, new.path, fd);
+	if ((fd < 0 ? stat(new.path, &st) : fstat(fd, &st)) < 0)
 		return 0;
-	if (S_ISBLK(st->st_mode))
+	/* The node of a device may have many names; pipes and terminals are shared as a matter of course. */
+	new.dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+	new.ino = S_ISBLK(st.st_mode) ? 0 : st.st_ino;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return 0;
+	if (S_ISBLK(st.st_mode))
 		look_behind(&new, fd);
 	for (unsigned int i = 0; i < files->nr; i++) {
 		const struct file *old = &files->file[i];
@@ -84,33 +88,25 @@ static int add(struct files *files, struct file new, const struct stat *st, int 
 
 int files_add_inherited(struct files *files, const char *what, int fd, bool written)
 {
-	struct stat st;
-	const struct file file = {
-		.what = what, .path = what, .written = written, .inherited = true
-	};
-
-	note_file_system(files, NULL, fd);
-	return fstat(fd, &st) < 0 ? 0 : add(files, file, &st, fd);
+	return add(
+		files,
+		(struct file){ .what = what, .path = what, .written = written, .inherited = true },
+		fd);
 }
 
 int files_add_fd(struct files *files, const char *what, int fd, bool written)
 {
-	struct stat st;
 	struct file file = { .what = what, .written = written };
 
-	note_file_system(files, NULL, fd);
 	snprintf(file.fd_name, sizeof(file.fd_name), "fd=%d", fd);
-	return fstat(fd, &st) < 0 ? 0 : add(files, file, &st, fd);
+	return add(files, file, fd);
 }
 
 int files_add(struct files *files, const char *what, const char *path, bool written)
 {
-	struct stat st;
-	const struct file file = { .what = what, .path = path, .written = written };
-
-	if (path)
-		note_file_system(files, path, -1);
-	return !path || stat(path, &st) < 0 ? 0 : add(files, file, &st, -1);
+	return path ? add(files, (struct file){ .what = what, .path = path, .written = written },
+			  -1)
+		    : 0;
 }
 
 void files_add_directory(struct files *files, const char *path, bool written)
@@ -164,24 +160,27 @@ int files_add_output(struct files *files, const char *what, const char *path, in
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return 0;
-	note_file_system(files, NULL, fd);
 	if (S_ISBLK(st.st_mode))
 		return log_fail(-EINVAL, "cannot use '%s' as %s: it is a block device", path, what);
 	files_warn_if_shared(files, what, path, path);
-	return add(files, (struct file){ .what = what, .path = path, .written = true }, &st, fd);
+	return add(files, (struct file){ .what = what, .path = path, .written = true }, fd);
 }
 
-/* Shares first, as others may lie below them. */
-int files_open_output(struct files *files, struct device_output *o)
+int files_open_output(struct files *files, struct output *o)
 {
-	const int ret = o ? sink_open(&o->sink, o->path) : 0;
+	int ret;
 
+	if (!o || !o->path)
+		return 0;
+	ret = sink_open(&o->sink, o->path);
 	if (ret)
-		log_error("cannot open %s '%s': %s", o->what, o->path, strerror(-ret));
-	return ret || !o ? ret : files_add_output(files, o->what, o->path, o->sink.fd);
+		return log_fail(ret, "cannot open %s '%s': %s", o->what, o->path, strerror(-ret));
+	if (o->max)
+		o->sink.room = o->max;
+	return files_add_output(files, o->what, o->path, o->sink.fd);
 }
 
-void files_begin_output(struct device_output *o)
+void files_begin_output(struct output *o)
 {
 	if (!o)
 		return;
@@ -240,6 +239,7 @@ int files_add_inputs(struct files *files, const struct config *config,
 		ret = files_add(files, "kernel", config->kernel, false);
 	if (!ret)
 		ret = files_add(files, "initrd", config->initrd, false);
+	/* Shares first, as others may lie below them. */
 	if (!ret)
 		ret = add_devices(files, config, kinds, nr_kinds, true);
 	if (!ret)

@@ -55,10 +55,10 @@ int must_check files_add_inputs(struct files *files, const struct config *config
 /* An output, open as @fd (-1: none); no block device. -EINVAL with a message. */
 int must_check files_add_output(struct files *files, const char *what, const char *path, int fd);
 
-/* Open what a device writes to, if it does (NULL: no), and the same. -errno with a message. */
-int must_check files_open_output(struct files *files, struct device_output *output);
+/* Open it, if there is one to open, and the same. -errno with a message. Safe on NULL. */
+int must_check files_open_output(struct files *files, struct output *output);
 
-/* Nothing can fail any more: empty it. */
-void files_begin_output(struct device_output *output);
+/* Nothing can fail any more: empty it. Safe on NULL. */
+void files_begin_output(struct output *output);
 
 #endif

@@ -42,9 +42,8 @@ struct job {
 	int in_fd, out_fd, err_fd;
 
 	pthread_mutex_t lock;
-	pthread_cond_t work, gone;
+	pthread_cond_t work;
 	bool stop;
-	unsigned int running; /* threads that have not ended */
 
 	/* From the agent, as it came, from first on; the writer takes it apart. */
 	uint8_t output[OUTPUT_ROOM];
@@ -272,8 +271,6 @@ static void write_output(void *arg)
 			event_signal(j->news.fd);
 		pthread_cond_broadcast(&j->work);
 	}
-	j->running--;
-	pthread_cond_broadcast(&j->gone);
 }
 
 /* ---- input ---- */
@@ -309,8 +306,6 @@ static void read_input(void *arg)
 		}
 		event_signal(j->news.fd);
 	}
-	j->running--;
-	pthread_cond_broadcast(&j->gone);
 }
 
 static void frame(struct job *j, uint32_t type, const void *data, size_t len)
@@ -431,16 +426,10 @@ static void on_wake(int signo)
 static int start(struct job *j, struct thread *t, const struct thread_guard *guard,
 		 const char *name, void (*work)(void *arg))
 {
-	int ret;
-
 	t->name = name;
 	t->kind = THREAD_JOB;
 	t->guard = guard;
-	j->running++;
-	ret = thread_start(t, work, j);
-	if (ret)
-		j->running--;
-	return ret;
+	return thread_start(t, work, j);
 }
 
 int job_create(struct job **out, struct loop *loop, const struct device_env *env, int in_fd,
@@ -459,11 +448,9 @@ int job_create(struct job **out, struct loop *loop, const struct device_env *env
 	j->out_fd = out_fd;
 	j->err_fd = err_fd;
 	j->window = JOB_WINDOW;
-	j->group = (struct counter_group){ .desc = counter_desc, .base = &j->counters };
-	counters_add(env->counters, &j->group, "job");
+	counters_add(env->counters, &j->group, counter_desc, &j->counters, "job");
 	pthread_mutex_init(&j->lock, NULL);
 	pthread_cond_init(&j->work, NULL);
-	pthread_cond_init(&j->gone, NULL);
 	sigaction(WAKE_SIGNAL, &wake, NULL);
 	ret = event_create();
 	j->news = (struct loop_watch){ .fd = ret, .ready = on_news, .arg = j };
@@ -482,29 +469,19 @@ int job_create(struct job **out, struct loop *loop, const struct device_env *env
 	return 0;
 }
 
-/* One of the threads may be in a call on its stream: a signal gets it out, unless it came just before. */
-static bool threads_end(struct job *j)
+/* It may be in a call on its stream: a signal gets it out, unless it came just before. */
+static bool thread_ends(struct thread *t)
 {
-	struct timespec until;
-
-	for (unsigned int i = 0; j->running && i < WAKE_TRIES; i++) {
-		if (j->writer.started)
-			pthread_kill(j->writer.id, WAKE_SIGNAL);
-		if (j->reader.started)
-			pthread_kill(j->reader.id, WAKE_SIGNAL);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += 1000000;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&j->gone, &j->lock, &until);
+	for (unsigned int i = 0; t->started && i < WAKE_TRIES; i++) {
+		pthread_kill(t->id, WAKE_SIGNAL);
+		if (thread_join_within(t, 1))
+			break;
 	}
-	return !j->running;
+	return !t->started;
 }
 
 void job_destroy(struct job *j)
 {
-	bool ended;
-
 	if (!j)
 		return;
 	counters_remove(&j->group);
@@ -513,15 +490,11 @@ void job_destroy(struct job *j)
 	pthread_mutex_lock(&j->lock);
 	j->stop = true;
 	pthread_cond_broadcast(&j->work);
-	ended = threads_end(j);
 	pthread_mutex_unlock(&j->lock);
-	if (!ended)
+	if (!thread_ends(&j->writer) || !thread_ends(&j->reader))
 		return; /* it goes on using all this until the process ends */
-	thread_join(&j->writer);
-	thread_join(&j->reader);
 	close_fd(j->news.fd);
 	pthread_cond_destroy(&j->work);
-	pthread_cond_destroy(&j->gone);
 	pthread_mutex_destroy(&j->lock);
 	free(j);
 }

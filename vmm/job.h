@@ -9,7 +9,6 @@
 #ifndef VMM_JOB_H
 #define VMM_JOB_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "vmm/base/log.h"
@@ -21,7 +20,6 @@
 struct junit {
 	const char *path;
 	struct sink out;
-	bool plain_file;
 	uint64_t start_ns;
 	char timestamp[24]; /* of the start: later no time zone can be read */
 	char name[NAME_MAX_BYTES + 8];
@@ -140,7 +138,7 @@ static int write_report(struct junit *j, int status, bool texts, unsigned int ms
 	pthread_mutex_unlock(&j->lock);
 	if (fclose(f))
 		ret = -ENOMEM;
-	else if (j->plain_file)
+	else if (j->out.plain)
 		ret = sink_replace(&j->out, text, len);
 	else if (sink_write(&j->out, text, len, ms) < len)
 		ret = -j->out.error;
@@ -228,7 +226,6 @@ int junit_add_file(const struct junit *j, struct files *files)
 int junit_open(struct junit *j, const char *path, char *const *command, struct files *files)
 {
 	const time_t now = time(NULL);
-	struct stat st;
 	struct tm tm;
 	int ret = sink_open(&j->out, path);
 
@@ -243,8 +240,7 @@ int junit_open(struct junit *j, const char *path, char *const *command, struct f
 	}
 	strftime(j->timestamp, sizeof(j->timestamp), "%Y-%m-%dT%H:%M:%S", gmtime_r(&now, &tm));
 	set_name(j, command);
-	j->plain_file = !fstat(j->out.fd, &st) && S_ISREG(st.st_mode);
-	if (j->plain_file)
+	if (j->out.plain)
 		write_first(j);
 	return 0;
 }
@@ -258,7 +254,7 @@ void junit_finish(struct junit *j, int status, unsigned int ms)
 		return;
 	log_set_hook(NULL, NULL);
 	ret = write_report(j, status, true, ms);
-	if (ret && j->plain_file) /* a full disk may have room for as much as it has */
+	if (ret && j->out.plain) /* a full disk may have room for as much as it has */
 		ret = write_report(j, status, false, ms);
 	unread = sink_finish(&j->out);
 	if (ret)

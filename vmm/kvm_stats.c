@@ -73,8 +73,8 @@ void kvm_stats_create(struct kvm_stats **out, struct counters *counters, int vcp
 		kvm_stats_destroy(s);
 		return;
 	}
-	s->group = (struct counter_group){ .desc = s->desc, .base = s->value, .refresh = refresh };
-	counters_add(counters, &s->group, "kvm.vcpu%u", id);
+	s->group.refresh = refresh;
+	counters_add(counters, &s->group, s->desc, s->value, "kvm.vcpu%u", id);
 	*out = s;
 }
 

@@ -7,9 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "boot/x86/acpi.h"
 #include "boot/boot.h"
@@ -312,16 +310,6 @@ static int add_supervisor(struct machine *m)
 	return 0;
 }
 
-static unsigned int serial_room_of(void *serial)
-{
-	return serial_room(serial);
-}
-
-static void serial_input_to(void *serial, const uint8_t *buf, unsigned int len)
-{
-	serial_input(serial, buf, len); /* never more than it had room for */
-}
-
 static int add_serial(struct machine *m)
 {
 	const struct serial_params params = {
@@ -331,7 +319,7 @@ static int add_serial(struct machine *m)
 		.gsi = GSI_SERIAL,
 		.loop = m->loop,
 		.counters = &m->counters,
-		.out = console_output(m->console),
+		.out = &console_output(m->console)->sink,
 		.on_room = console_room,
 		.arg = m->console,
 	};
@@ -351,7 +339,7 @@ static int add_console(struct machine *m)
 	if (!ret)
 		ret = add_serial(m);
 	if (!ret)
-		ret = console_connect(m->console, serial_room_of, serial_input_to, m->serial);
+		ret = console_connect(m->console, serial_room, serial_input, m->serial);
 	return ret;
 }
 
@@ -414,46 +402,46 @@ static void init_buses(struct machine *m)
 	m->pio.kvm_doorbell = kvm_doorbell_pio;
 	m->mmio.kvm_doorbell = kvm_doorbell_mmio;
 	m->pio.kvm_arg = m->mmio.kvm_arg = &m->kvm;
-	m->log_group =
-		(struct counter_group){ .desc = log_counter_desc, .base = log_get_counters() };
-	counters_add(&m->counters, &m->log_group, "log");
+	counters_add(&m->counters, &m->log_group, log_counter_desc, log_get_counters(), "log");
 	bus_add_counters(&m->pio, &m->counters, "pio");
 	bus_add_counters(&m->mmio, &m->counters, "mmio");
+}
+
+#define MAX_OUTPUTS (CONFIG_MAX_DEVICES + 3u)
+
+static unsigned int list_outputs(struct machine *m, struct output *all[MAX_OUTPUTS])
+{
+	unsigned int nr = 0;
+
+	all[nr++] = console_output(m->console);
+	if (m->supervisor)
+		all[nr++] = supervisor_log(m->supervisor);
+	for (unsigned int i = 0; i < m->nr_slots; i++)
+		all[nr++] = m->slot[i].device->output;
+	if (m->stats)
+		all[nr++] = stats_output(m->stats);
+	return nr;
 }
 
 /* Last of all files, and left as they are while something can still go wrong. */
 static int open_outputs(struct machine *m, struct files *files)
 {
-	const char *where = m->config->console.where;
+	struct output *all[MAX_OUTPUTS];
+	const unsigned int nr = list_outputs(m, all);
 	int ret = m->supervisor ? junit_add_file(m->config->job->junit, files) : 0;
 
-	if (!ret)
-		ret = console_open(m->console);
-	if (!ret && where)
-		ret = files_add_output(files, "console file", where,
-				       console_output(m->console)->fd);
-	if (!ret && m->supervisor)
-		ret = files_add_output(files, "log", m->config->job->log,
-				       supervisor_log(m->supervisor));
-	for (unsigned int i = 0; !ret && i < m->nr_slots; i++)
-		ret = files_open_output(files, m->slot[i].device->output);
-	if (!ret)
-		ret = stats_open(m->stats);
-	if (!ret && m->stats && strcmp(m->config->stats, "-"))
-		ret = files_add_output(files, "stats file", m->config->stats,
-				       stats_output(m->stats)->fd);
+	for (unsigned int i = 0; !ret && i < nr; i++)
+		ret = files_open_output(files, all[i]);
 	return ret;
 }
 
 static void begin_outputs(struct machine *m)
 {
-	sink_begin(console_output(m->console));
-	if (m->supervisor)
-		supervisor_begin(m->supervisor);
-	for (unsigned int i = 0; i < m->nr_slots; i++)
-		files_begin_output(m->slot[i].device->output);
-	if (m->stats)
-		sink_begin(stats_output(m->stats));
+	struct output *all[MAX_OUTPUTS];
+	const unsigned int nr = list_outputs(m, all);
+
+	for (unsigned int i = 0; i < nr; i++)
+		files_begin_output(all[i]);
 }
 
 static int build(struct machine *m, uint64_t start_ns, void (*give_up)(int status))

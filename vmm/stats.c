@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/log.h"
@@ -14,9 +13,8 @@
 
 struct stats {
 	const char *path;
-	struct sink out;
-	bool rewind; /* a plain file: each write replaces the last */
-	char *rest;  /* of what was not taken at once */
+	struct output out; /* a plain file: each write replaces the last */
+	char *rest;	   /* of what was not taken at once */
 	size_t rest_len;
 	bool begun; /* there is one already */
 	uint64_t skipped;
@@ -45,7 +43,7 @@ static void on_fault(void *stats, int status)
 		return;
 	for (int i = 2; i >= 0; i--, status /= 10)
 		number[i] = digits[status % 10];
-	sink_write(&s->out, text, strlen(text), 0);
+	sink_write(&s->out.sink, text, strlen(text), 0);
 }
 
 int stats_create(struct stats **out, struct counters *counters, const char *path, uint64_t start_ns)
@@ -56,34 +54,20 @@ int stats_create(struct stats **out, struct counters *counters, const char *path
 		return -ENOMEM;
 	s->path = path;
 	s->start_ns = start_ns;
-	s->out = SINK_NOWHERE;
+	s->out = (struct output){ .what = "stats file", .sink = SINK_NOWHERE };
 	s->counters = counters;
-	s->group = (struct counter_group){ .desc = counter_desc, .base = s };
-	counters_add(counters, &s->group, "stats");
+	counters_add(counters, &s->group, counter_desc, s, "stats");
+	if (!strcmp(path, "-")) {
+		sink_init(&s->out.sink, STDERR_FILENO);
+	} else {
+		s->out.path = path;
+		fault_hook_add(on_fault, s);
+	}
 	*out = s;
 	return 0;
 }
 
-int stats_open(struct stats *s)
-{
-	struct stat st;
-	int ret;
-
-	if (!s)
-		return 0;
-	if (!strcmp(s->path, "-")) {
-		sink_init(&s->out, STDERR_FILENO);
-		return 0;
-	}
-	ret = sink_open(&s->out, s->path);
-	if (ret)
-		return log_fail(ret, "cannot open stats file '%s': %s", s->path, strerror(-ret));
-	s->rewind = !fstat(s->out.fd, &st) && S_ISREG(st.st_mode);
-	fault_hook_add(on_fault, s);
-	return 0;
-}
-
-struct sink *stats_output(struct stats *s)
+struct output *stats_output(struct stats *s)
 {
 	return &s->out;
 }
@@ -94,7 +78,7 @@ void stats_destroy(struct stats *s)
 		return;
 	fault_hook_remove(s);
 	counters_remove(&s->group);
-	sink_close(&s->out);
+	sink_close(&s->out.sink);
 	free(s->rest);
 	free(s);
 }
@@ -135,7 +119,7 @@ static void print_group(FILE *f, const struct stats *s, const struct counter_gro
 /* Write what is left of the last; true if nothing is. */
 static bool write_rest(struct stats *s, unsigned int ms)
 {
-	const size_t n = sink_write(&s->out, s->rest, s->rest_len, ms);
+	const size_t n = sink_write(&s->out.sink, s->rest, s->rest_len, ms);
 
 	s->rest_len -= n;
 	if (s->rest_len)
@@ -151,11 +135,11 @@ static int append(struct stats *s, const char *text, size_t len, unsigned int ms
 		s->skipped++;
 		return 0;
 	}
-	n = sink_write(&s->out, text, len, ms);
+	n = sink_write(&s->out.sink, text, len, ms);
 	if (n == len)
 		return 0;
-	if (s->out.error != EAGAIN && s->out.error != EINTR)
-		return -s->out.error;
+	if (s->out.sink.error != EAGAIN && s->out.sink.error != EINTR)
+		return -s->out.sink.error;
 	free(s->rest);
 	s->rest = strdup(text + n);
 	s->rest_len = s->rest ? len - n : 0;
@@ -189,7 +173,8 @@ void stats_write(struct stats *s, const char *outcome, int status, unsigned int 
 	}
 	fprintf(f, "}\n");
 	if (fclose(f) == 0) {
-		ret = s->rewind ? sink_replace(&s->out, text, len) : append(s, text, len, ms);
+		ret = s->out.sink.plain ? sink_replace(&s->out.sink, text, len)
+					: append(s, text, len, ms);
 		if (ret)
 			log_warn("cannot write stats to '%s': %s", s->path, sink_strerror(-ret));
 	}
@@ -202,7 +187,7 @@ void stats_finish(struct stats *s)
 
 	if (!s)
 		return;
-	lost = s->rest_len + sink_finish(&s->out);
+	lost = s->rest_len + sink_finish(&s->out.sink);
 	if (lost || s->skipped)
 		log_warn(
 			"stats for '%s' were not read: %llu bytes are lost, %llu times they were left out",

@@ -19,6 +19,7 @@
 #include "vmm/base/counters.h"
 #include "vmm/base/util.h"
 
+struct output;
 struct stats;
 
 /* Phases of start-up that the machine reports, in their order. */
@@ -29,11 +30,8 @@ enum stats_phase { PHASE_MEMORY, PHASE_KVM, PHASE_DEVICES, PHASE_LOAD, PHASE_VCP
 int must_check stats_create(struct stats **out, struct counters *counters, const char *path,
 			    uint64_t start_ns);
 
-/* Open the file, and leave it as it is. -errno with a message. Safe on NULL. */
-int must_check stats_open(struct stats *stats);
-
-/* Where they go, from stats_open() on. */
-struct sink *stats_output(struct stats *stats);
+/* Where they go; a file is the machine's to open. */
+struct output *stats_output(struct stats *stats);
 void stats_destroy(struct stats *stats);
 
 /* A phase is over. Safe on NULL. */

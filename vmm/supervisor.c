@@ -2,19 +2,17 @@
 #include "vmm/supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include "vmm/base/log.h"
 #include "vmm/base/terminal.h"
 #include "vmm/fault.h"
 #include "vmm/junit.h"
+#include "vmm/raw_terminal.h"
 #include "vmm/status.h"
 #include "vmm/tail.h"
 
@@ -26,16 +24,15 @@ struct supervisor {
 	void *arg;
 	struct job *job;
 	struct tail *tail;
-	struct sink log;
+	struct output log;
 	bool told; /* the command has had a signal */
-	bool raw; /* standard input is a terminal, all of whose keys are the command's; to be put back */
+	struct raw_terminal
+		terminal; /* standard input, should that be one: all keys are the command's */
 	/* Standard output and errors, should they be one, and whether it has been sent more than plain lines. */
 	struct {
 		struct sink terminal;
 		atomic_bool controls;
 	} stream[2];
-	struct termios saved, raw_modes;
-	pid_t group;
 	_Atomic bool timed_out;
 };
 
@@ -87,18 +84,9 @@ static void on_wrote(void *arg, uint32_t stream, const void *bytes, size_t len)
 
 /* ---- the terminal ---- */
 
-static void set_modes(struct supervisor *s, const struct termios *modes)
-{
-	/* In the background it belongs to others, and touching it would stop us. */
-	if (!s->raw || tcgetpgrp(s->config->in) != s->group)
-		return;
-	tcsetattr(s->config->in, TCSANOW, modes);
-	log_set_raw_terminal(modes == &s->raw_modes);
-}
-
 static void restore_terminal(struct supervisor *s)
 {
-	set_modes(s, &s->saved);
+	raw_terminal_set(&s->terminal, false);
 	for (unsigned int i = 0; i < ARRAY_SIZE(s->stream); i++)
 		if (s->stream[i].controls)
 			sink_write(&s->stream[i].terminal, terminal_reset, strlen(terminal_reset),
@@ -116,34 +104,29 @@ static void note_terminal(struct supervisor *s, unsigned int i, int fd)
 {
 	const pid_t group = isatty(fd) ? tcgetpgrp(fd) : 0;
 
-	if (group < 0 || group == s->group)
+	if (group < 0 || group == getpgrp())
 		sink_init(&s->stream[i].terminal, fd);
 }
 
 static void take_terminal(struct supervisor *s)
 {
-	s->group = getpgrp();
 	note_terminal(s, 0, s->config->out);
 	note_terminal(s, 1, s->config->err);
 	fault_hook_add(on_fault, s);
-	if (!s->config->tty || tcgetattr(s->config->in, &s->saved) < 0)
-		return;
-	s->raw_modes = s->saved;
-	cfmakeraw(&s->raw_modes);
-	s->raw = true;
-	set_modes(s, &s->raw_modes);
+	if (s->config->tty)
+		raw_terminal_take(&s->terminal, s->config->in, 0);
 }
 
 void supervisor_pause(struct supervisor *s)
 {
 	if (s)
-		set_modes(s, &s->saved);
+		raw_terminal_set(&s->terminal, false);
 }
 
 void supervisor_resume(struct supervisor *s)
 {
 	if (s)
-		set_modes(s, &s->raw_modes);
+		raw_terminal_set(&s->terminal, true);
 	supervisor_resize(s);
 }
 
@@ -151,7 +134,7 @@ void supervisor_resize(struct supervisor *s)
 {
 	struct winsize size;
 
-	if (s && s->raw && !ioctl(s->config->in, TIOCGWINSZ, &size))
+	if (s && s->terminal.taken && !ioctl(s->config->in, TIOCGWINSZ, &size))
 		job_resize(s->job, size.ws_row, size.ws_col);
 }
 
@@ -162,21 +145,16 @@ int supervisor_create(struct supervisor **out, const struct config_job *config, 
 {
 	static const struct job_ops job_ops = { on_output_room, on_input_ready, on_end, on_wrote };
 	struct supervisor *s = calloc(1, sizeof(*s));
-	int ret = 0;
+	int ret;
 
 	if (!s)
 		return -ENOMEM;
 	s->config = config;
 	s->ops = ops;
 	s->arg = arg;
-	s->log = s->stream[0].terminal = s->stream[1].terminal = SINK_NOWHERE;
-	if (config->log) {
-		ret = sink_open(&s->log, config->log);
-		if (ret)
-			log_error("cannot open log '%s': %s", config->log, strerror(-ret));
-	}
-	if (!ret)
-		ret = tail_create(&s->tail, loop, config->log ? &s->log : NULL);
+	s->stream[0].terminal = s->stream[1].terminal = SINK_NOWHERE;
+	s->log = (struct output){ .what = "log", .path = config->log, .sink = SINK_NOWHERE };
+	ret = tail_create(&s->tail, loop, config->log ? &s->log.sink : NULL);
 	if (!ret)
 		ret = job_create(&s->job, loop, env, config->in, config->out, config->err, &job_ops,
 				 s);
@@ -189,14 +167,9 @@ int supervisor_create(struct supervisor **out, const struct config_job *config, 
 	return 0;
 }
 
-int supervisor_log(const struct supervisor *s)
+struct output *supervisor_log(struct supervisor *s)
 {
-	return s->log.fd;
-}
-
-void supervisor_begin(struct supervisor *s)
-{
-	sink_begin(&s->log);
+	return &s->log;
 }
 
 int supervisor_console(const struct supervisor *s)
@@ -262,6 +235,6 @@ void supervisor_destroy(struct supervisor *s, int status)
 	if (s->tail && status == STATUS_NO_WORD)
 		tail_print(s->tail, LAST_LINES);
 	tail_destroy(s->tail);
-	sink_close(&s->log);
+	sink_close(&s->log.sink);
 	free(s);
 }

@@ -25,9 +25,8 @@ int must_check supervisor_create(struct supervisor **out, const struct config_jo
 				 struct loop *loop, const struct device_env *env,
 				 const struct supervisor_ops *ops, void *arg);
 
-/* The log, open and left as it is (-1: none); and it is emptied, when nothing can fail any more. */
-int supervisor_log(const struct supervisor *s);
-void supervisor_begin(struct supervisor *s);
+/* The log, which is the machine's to open. */
+struct output *supervisor_log(struct supervisor *s);
 
 /* Where the serial port is to write: a descriptor, which stays the supervisor's. */
 int supervisor_console(const struct supervisor *s);

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "vmm/arch.h"
 #include "vmm/base/log.h"
@@ -19,8 +17,7 @@
 /* Interrupts KVM_RUN so that a stop request is seen. */
 #define KICK_SIGNAL SIGURG
 
-#define JOIN_SLICES_A_SECOND 50
-#define JOIN_SLICE_NS	     (1000000000 / JOIN_SLICES_A_SECOND)
+#define JOIN_SLICE_MS 20u
 
 static const struct counter_desc vcpu_counter_desc[] = {
 	COUNTER(struct vcpu_counters, pio),
@@ -52,8 +49,8 @@ int vcpu_create(struct vcpu *vcpu, unsigned int nr_cpus)
 	vcpu->run = run;
 	ret = arch_vcpu_init(vcpu, nr_cpus);
 	snprintf(vcpu->name, sizeof(vcpu->name), "vcpu%u", vcpu->id);
-	vcpu->group = (struct counter_group){ .desc = vcpu_counter_desc, .base = &vcpu->counters };
-	counters_add(vcpu->accounts, &vcpu->group, "%s", vcpu->name);
+	counters_add(vcpu->accounts, &vcpu->group, vcpu_counter_desc, &vcpu->counters, "%s",
+		     vcpu->name);
 	return ret;
 }
 
@@ -170,24 +167,13 @@ static void stop(struct vcpu *vcpu)
 
 static void join(struct vcpu *vcpu)
 {
-	if (!vcpu->thread.started)
-		return;
-	for (unsigned int tries = 1;; tries++) {
-		struct timespec deadline;
-
+	for (unsigned int ms = JOIN_SLICE_MS;; ms += JOIN_SLICE_MS) {
 		stop(vcpu); /* again: the last may have come just before a call that waits */
-		clock_gettime(CLOCK_MONOTONIC, &deadline);
-		deadline.tv_nsec += JOIN_SLICE_NS;
-		deadline.tv_sec += deadline.tv_nsec / 1000000000;
-		deadline.tv_nsec %= 1000000000;
-		if (pthread_clockjoin_np(vcpu->thread.id, NULL, CLOCK_MONOTONIC, &deadline) !=
-		    ETIMEDOUT)
-			break;
-		if (tries % JOIN_SLICES_A_SECOND == 0)
-			log_warn("vCPU %u has not stopped for %u s", vcpu->id,
-				 tries / JOIN_SLICES_A_SECOND);
+		if (thread_join_within(&vcpu->thread, JOIN_SLICE_MS))
+			return;
+		if (ms % 1000 == 0)
+			log_warn("vCPU %u has not stopped for %u s", vcpu->id, ms / 1000);
 	}
-	vcpu->thread.started = false;
 }
 
 void vcpu_destroy(struct vcpu *vcpu)

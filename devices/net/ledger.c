@@ -267,10 +267,8 @@ void ledger_open(struct ledger *l, struct counters *counters, const char *card)
 
 		b->ledger = l;
 		name_rows(b, way, l->source[way][0].desc);
-		b->group = (struct counter_group){ .desc = b->desc,
-						   .base = b->row,
-						   .refresh = refresh };
-		counters_add(counters, &b->group, "%s.%s", card,
+		b->group.refresh = refresh;
+		counters_add(counters, &b->group, b->desc, b->row, "%s.%s", card,
 			     way == LEDGER_TO_GUEST ? "to_guest" : "from_guest");
 	}
 }

@@ -64,7 +64,7 @@ struct pcap_counters {
 };
 
 struct pcap {
-	struct device_output output;
+	struct output output;
 	const char *card;
 	unsigned int snap, pairs;
 	struct ring *ring;
@@ -303,7 +303,7 @@ int pcap_create(struct pcap **out, const struct device_env *env, const char *pat
 
 	if (!p)
 		return -ENOMEM;
-	p->output = (struct device_output){ .what = "capture", .path = path, .sink = SINK_NOWHERE };
+	p->output = (struct output){ .what = "capture", .path = path, .sink = SINK_NOWHERE };
 	p->card = env->name;
 	p->snap = snap;
 	p->pairs = pairs;
@@ -319,21 +319,19 @@ int pcap_create(struct pcap **out, const struct device_env *env, const char *pat
 	p->thread = (struct thread){
 		.kind = THREAD_DISK, .name = p->thread_name, .fd = -1, .guard = env->guard
 	};
-	p->group = (struct counter_group){ .desc = counter_desc,
-					   .base = &p->counters,
-					   .refresh = refresh };
+	p->group.refresh = refresh;
 	if (!ret)
 		ret = thread_start(&p->thread, write_out, p);
 	if (ret) {
 		pcap_destroy(p);
 		return ret;
 	}
-	counters_add(env->counters, &p->group, "%s.pcap", env->name);
+	counters_add(env->counters, &p->group, counter_desc, &p->counters, "%s.pcap", env->name);
 	*out = p;
 	return 0;
 }
 
-struct device_output *pcap_output(struct pcap *p)
+struct output *pcap_output(struct pcap *p)
 {
 	return p ? &p->output : NULL;
 }

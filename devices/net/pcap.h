@@ -12,7 +12,6 @@
 #define DEVICES_NET_PCAP_H
 
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/uio.h>
 
 #include "vmm/base/device.h"
@@ -33,7 +32,7 @@ int must_check pcap_create(struct pcap **out, const struct device_env *env, cons
 			   unsigned int pairs, unsigned int snap);
 
 /* Safe on NULL, which gives NULL. */
-struct device_output *pcap_output(struct pcap *pcap);
+struct output *pcap_output(struct pcap *pcap);
 
 /* A frame without its virtio header, @len bytes from @skip on in @iov. From the pair's thread. */
 void pcap_add(struct pcap *pcap, unsigned int pair, enum pcap_way way, const struct iovec *iov,

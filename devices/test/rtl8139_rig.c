@@ -39,14 +39,15 @@ void chip_create(uint64_t features, bool cplus)
 	const struct device_env env = {
 		.name = "net0", .mem = &mem, .counters = &machine.counters, .plug_pci = plug_pci
 	};
-	struct rtl8139_params params = { .cplus = cplus, .features = features };
+	struct virtio_net_options options = { .model = cplus ? NET_MODEL_RTL8139
+							     : NET_MODEL_RTL8139C };
 
-	memcpy(params.mac, chip_mac, sizeof(chip_mac));
+	memcpy(options.mac, chip_mac, sizeof(chip_mac));
 	assert_int_equal(guestmem_init(&mem, RIG_MEMORY, NULL), 0);
 	pci_machine_init(&machine);
 	netbe_pair_init(&chip_pair);
 	chip_pair.be.features = features;
-	assert_int_equal(rtl8139_create(&card, &env, &chip_pair.be, &params), 0);
+	assert_int_equal(rtl8139_create(&card, &env, &chip_pair.be, &options), 0);
 	set_master(true);
 	next_tx = 0;
 }

@@ -419,13 +419,13 @@ static void test_a_backend_with_several_queues_is_refused(void **state)
 	const struct device_env env = { .name = "net1",
 					.mem = &mem,
 					.counters = &machine.counters };
-	const struct rtl8139_params params = { .cplus = true };
+	const struct virtio_net_options options = { .model = NET_MODEL_RTL8139 };
 	struct netbe_pair many;
 	struct device *other = NULL;
 
 	netbe_pair_init(&many);
 	many.be.pairs = 2;
-	assert_int_not_equal(rtl8139_create(&other, &env, &many.be, &params), 0);
+	assert_int_not_equal(rtl8139_create(&other, &env, &many.be, &options), 0);
 	assert_null(other);
 	netbe_pair_destroy(&many);
 }

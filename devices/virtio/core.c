@@ -29,17 +29,13 @@ static const struct counter_desc device_counter_desc[] = {
 
 static void add_counters(struct virtio_dev *dev, struct counters *counters)
 {
-	dev->group = (struct counter_group){ .desc = device_counter_desc, .base = &dev->counters };
-	counters_add(counters, &dev->group, "%s.device", dev->name);
-	for (unsigned int i = 0; i < dev->nr_vqs; i++) {
-		struct virtq *vq = &dev->vq[i];
-
-		vq->group =
-			(struct counter_group){ .desc = virtq_counter_desc, .base = &vq->counters };
-		counters_add(counters, &vq->group, "%s.queue%u", dev->name, i);
-	}
+	counters_add(counters, &dev->group, device_counter_desc, &dev->counters, "%s.device",
+		     dev->name);
+	for (unsigned int i = 0; i < dev->nr_vqs; i++)
+		counters_add(counters, &dev->vq[i].group, virtq_counter_desc, &dev->vq[i].counters,
+			     "%s.queue%u", dev->name, i);
 	if (dev->own.desc)
-		counters_add(counters, &dev->own, "%s", dev->name);
+		counters_add(counters, &dev->own, dev->own.desc, dev->own.base, "%s", dev->name);
 }
 
 int virtio_init(struct virtio_dev *dev, const struct device_env *env)

@@ -462,16 +462,13 @@ static void add_up(struct counter_group *group)
 
 static void describe(struct net *n, const struct virtio_net_options *options)
 {
-	static const uint8_t none[6];
-
 	n->nr_pairs = n->be->pairs;
 	n->ctrl.max_pairs = n->nr_pairs;
 	n->config.max_virtqueue_pairs = (uint16_t)n->nr_pairs;
 	for (unsigned int i = 0; i < MAX_QUEUES; i++)
 		n->vq[i].size_max = (uint16_t)options->queue_size;
 	n->vq[2 * n->nr_pairs].size_max = CTRL_QUEUE_SIZE;
-	memcpy(n->mac, memcmp(options->mac, none, sizeof(none)) ? options->mac : n->be->mac,
-	       sizeof(n->mac));
+	memcpy(n->mac, net_options_mac(options) ?: n->be->mac, sizeof(n->mac));
 	memcpy(n->config.mac, n->mac, sizeof(n->mac));
 	n->config.status = VIRTIO_NET_S_LINK_UP;
 	n->config.mtu = (uint16_t)n->be->mtu;
@@ -526,7 +523,6 @@ int virtio_net_create(struct device **out, const struct device_env *env, struct 
 		ret = open_vhost(n, env, options);
 	n->dev.device_features &= ~net_vhost_hides(&n->vhost);
 	n->ctrl_kick = (struct loop_watch){ .fd = -1, .ready = on_ctrl_kick, .arg = n };
-	n->group = (struct counter_group){ .desc = ctrl_desc, .base = &n->ctrl };
 	ledger_init(&n->ledger, be);
 	if (!ret && options->pcap)
 		ret = pcap_create(&n->pcap, env, options->pcap, n->nr_pairs, options->snap);
@@ -537,6 +533,6 @@ int virtio_net_create(struct device **out, const struct device_env *env, struct 
 		net_counters_register(env->counters, &n->total_groups, &n->total, env->name, -1,
 				      add_up);
 	ledger_open(&n->ledger, env->counters, env->name);
-	counters_add(env->counters, &n->group, "%s.ctrl", env->name);
+	counters_add(env->counters, &n->group, ctrl_desc, &n->ctrl, "%s.ctrl", env->name);
 	return virtio_plug(out, &n->dev, env, &options->virtio, ret);
 }

@@ -6,6 +6,8 @@
 #ifndef DEVICES_VIRTIO_NET_H
 #define DEVICES_VIRTIO_NET_H
 
+#include <string.h>
+
 #include "devices/net/netbe.h"
 #include "devices/virtio/core.h"
 #include "devices/net/vhost.h"
@@ -29,6 +31,14 @@ struct virtio_net_options {
 	const char *pcap;  /* a file for a capture, or NULL */
 	unsigned int snap; /* bytes of each frame in it */
 };
+
+/* The address that the user wants; NULL: any. */
+static inline const uint8_t *net_options_mac(const struct virtio_net_options *o)
+{
+	static const uint8_t none[6];
+
+	return memcmp(o->mac, none, sizeof(none)) ? o->mac : NULL;
+}
 
 /* --net, and its first kind. */
 extern const struct option_group net_options;

@@ -27,10 +27,9 @@ void net_counters_register(struct counters *machine, struct net_counter_groups *
 
 	if (index >= 0)
 		snprintf(of, sizeof(of), "%d", index);
-	g->group[0] = (struct counter_group){ .desc = rx_desc, .base = &c->rx, .refresh = refresh };
-	g->group[1] = (struct counter_group){ .desc = tx_desc, .base = &c->tx, .refresh = refresh };
-	counters_add(machine, &g->group[0], "%s.rx%s", card, of);
-	counters_add(machine, &g->group[1], "%s.tx%s", card, of);
+	g->group[0].refresh = g->group[1].refresh = refresh;
+	counters_add(machine, &g->group[0], rx_desc, &c->rx, "%s.rx%s", card, of);
+	counters_add(machine, &g->group[1], tx_desc, &c->tx, "%s.tx%s", card, of);
 }
 
 struct net_counter_groups *net_counters_groups(struct counter_group *group)

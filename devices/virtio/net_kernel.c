@@ -180,8 +180,10 @@ void net_kernel_begin(struct net_pair *n)
 	n->kernel.taken_before = n->counters.rx.taken;
 }
 
-void net_kernel_connect(struct net_pair *n)
+void net_kernel_connect(void *pair)
 {
+	struct net_pair *n = pair;
+
 	if (!n->kernel.counters.active)
 		return;
 	for (unsigned int way = VHOST_RX; way <= VHOST_TX; way++) {
@@ -266,8 +268,7 @@ int net_kernel_init(struct net_pair *n, const struct device_env *env)
 	loop_set_fd(n->loop, n->p.vhost->fd);
 	if (n->p.be->pairs > 1)
 		snprintf(of, sizeof(of), "%u", n->p.index);
-	k->group = (struct counter_group){ .desc = desc, .base = &k->counters };
-	counters_add(env->counters, &k->group, "%s.vhost%s", env->name, of);
+	counters_add(env->counters, &k->group, desc, &k->counters, "%s.vhost%s", env->name, of);
 	return ret;
 }
 

@@ -1,6 +1,5 @@
 /* virtio-net as a kind of device: its options, --net, and what they may not be together. */
 #include <errno.h>
-#include <string.h>
 
 #include "devices/net/pcap.h"
 #include "devices/virtio/net.h"
@@ -34,14 +33,13 @@ static int check_options(const void *values, const char *text, const void *const
 
 static int create(struct device **out, const struct device_env *env, const void *options)
 {
-	static const uint8_t none[6];
 	const struct virtio_net_options *o = options;
 	const struct netbe_wish wish = {
 		.pairs = o->queues ? o->queues : MIN(env->cpus, NETBE_MAX_PAIRS),
 		.exactly = o->queues,
 		.mtu = o->mtu,
 		.steer = o->rss,
-		.mac = memcmp(o->mac, none, sizeof(none)) ? o->mac : NULL,
+		.mac = net_options_mac(o),
 	};
 	struct netbe *be;
 

@@ -193,11 +193,6 @@ static void on_backend(void *arg, uint32_t events)
 	}
 }
 
-static void on_rx_timer(void *arg)
-{
-	net_rx_expired(arg);
-}
-
 /* ---- life ---- */
 
 int net_pair_enter(struct net_pair *n)
@@ -302,14 +297,9 @@ void net_pair_set_filter(struct net_pair *n, const struct net_filter *filter,
 	loop_call(n->loop, set_filter, n);
 }
 
-static void connect(void *arg)
-{
-	net_kernel_connect(arg);
-}
-
 void net_pair_interrupts_moved(struct net_pair *n)
 {
-	loop_call(n->loop, connect, n);
+	loop_call(n->loop, net_kernel_connect, n);
 }
 
 struct loop *net_pair_loop(struct net_pair *n)
@@ -317,15 +307,10 @@ struct loop *net_pair_loop(struct net_pair *n)
 	return n->loop;
 }
 
-static void count_unread(void *arg)
-{
-	net_rx_count_unread(arg);
-}
-
 void net_pair_finish(struct net_pair *n)
 {
 	if (!n->p.be->inherited)
-		loop_call(n->loop, count_unread, n);
+		loop_call(n->loop, net_rx_count_unread, n);
 }
 
 void net_pair_account(const struct net_pair *n, struct ledger *ledger)
@@ -379,7 +364,7 @@ int net_pair_create(struct net_pair **out, const struct device_env *env,
 	n->txq = &params->dev->vq[n->tx_queue];
 	n->rx_kick = (struct loop_watch){ .fd = n->rxq->kick_fd, .ready = on_rx_kick, .arg = n };
 	n->tx_kick = (struct loop_watch){ .fd = n->txq->kick_fd, .ready = on_tx_kick, .arg = n };
-	n->rx_timer = (struct loop_timer){ .expired = on_rx_timer, .arg = n };
+	n->rx_timer = (struct loop_timer){ .expired = net_rx_expired, .arg = n };
 	snprintf(name, sizeof(name), params->index ? "%s.%u" : "%s", env->name, params->index);
 	ret = create_sources(n) ?:
 	      loop_create(&n->loop, name) ?:

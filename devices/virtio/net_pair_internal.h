@@ -99,7 +99,7 @@ bool net_rx_work(struct net_pair *n);
 void net_rx_end_wait(struct net_pair *n);
 
 /* Count what is left in its own queue of the backend. */
-void net_rx_count_unread(struct net_pair *n);
+void net_rx_count_unread(void *pair);
 
 /* The pair starts, or its sources have changed: look at them all. */
 void net_rx_look(struct net_pair *n);
@@ -107,7 +107,7 @@ void net_rx_look(struct net_pair *n);
 /* The backend's queue @source is readable; the guest has kicked; the timer has expired. */
 void net_rx_ready(struct net_pair *n, unsigned int source);
 void net_rx_kicked(struct net_pair *n);
-void net_rx_expired(struct net_pair *n);
+void net_rx_expired(void *pair);
 
 /*
  * net_kernel.c, on the pair's thread; all of it does nothing without vhost. Whether the kernel has the rings, or takes
@@ -122,7 +122,7 @@ void net_kernel_return(struct net_pair *n);
 void net_kernel_begin(struct net_pair *n);
 
 /* The driver has its interrupts another way. */
-void net_kernel_connect(struct net_pair *n);
+void net_kernel_connect(void *pair);
 
 int must_check net_kernel_init(struct net_pair *n, const struct device_env *env);
 void net_kernel_destroy(struct net_pair *n);

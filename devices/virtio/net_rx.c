@@ -310,8 +310,9 @@ bool net_rx_work(struct net_pair *n)
 }
 
 /* It goes nowhere any more. A host that goes on sending does not keep us here. */
-void net_rx_count_unread(struct net_pair *n)
+void net_rx_count_unread(void *pair)
 {
+	struct net_pair *n = pair;
 	struct iovec iov = { n->spill, MAX_FRAME };
 
 	while (n->counters.rx.unread < MAX_UNREAD &&
@@ -359,8 +360,9 @@ void net_rx_kicked(struct net_pair *n)
 }
 
 /* The end of a pause, or of patience: frames behind the one that is held come through again. */
-void net_rx_expired(struct net_pair *n)
+void net_rx_expired(void *pair)
 {
+	struct net_pair *n = pair;
 	const uint64_t now = now_ns();
 
 	for (unsigned int i = 0; i < n->p.be->pairs; i++) {

@@ -94,8 +94,7 @@ int net_vhost_open(struct net_vhost *v, const struct device_env *env, const stru
 	log_warn("%s: vhost=auto: its own thread moves its frames: %s", env->name, o.words);
 	v->off = 1;
 	v->desc[0] = (struct counter_desc){ .name = o.row };
-	v->group = (struct counter_group){ .desc = v->desc, .base = &v->off };
-	counters_add(env->counters, &v->group, "%s.vhost", env->name);
+	counters_add(env->counters, &v->group, v->desc, &v->off, "%s.vhost", env->name);
 	return 0;
 }
 

@@ -83,7 +83,7 @@ void fuzz_one(struct fuzz *f)
 	const struct device_env env = { .name = "net0", .counters = &counters };
 	const unsigned int snap = 14 + (unsigned int)fuzz_int(f, fuzz_below(f, 2) + 1);
 	const char *path = fuzz_file(0, "", 0, 0);
-	struct device_output *o;
+	struct output *o;
 	struct pcap *p;
 
 	memset(nr_kept, 0, sizeof(nr_kept));

@@ -52,19 +52,19 @@ static void create(struct chip *c, struct fuzz *f)
 		.plug_pci = plug_pci,
 		.arg = &c->machine,
 	};
-	const struct rtl8139_params params = {
+	const struct virtio_net_options options = {
+		.model = how & 1 ? NET_MODEL_RTL8139C : NET_MODEL_RTL8139,
 		.mac = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 },
-		.cplus = !(how & 1),
-		.features = how & 2   ? NET_F(CSUM) | NET_F(HOST_TSO4)
-			    : how & 4 ? NET_F(CSUM)
-				      : 0,
 	};
 
 	*c = (struct chip){ 0 };
 	fuzz_memory(&c->mem, MEMORY, how & 8);
 	pci_machine_init(&c->machine);
 	netbe_pair_init(&c->backend);
-	fuzz_check(!rtl8139_create(&c->device, &env, &c->backend.be, &params));
+	c->backend.be.features = how & 2   ? NET_F(CSUM) | NET_F(HOST_TSO4)
+				 : how & 4 ? NET_F(CSUM)
+					   : 0;
+	fuzz_check(!rtl8139_create(&c->device, &env, &c->backend.be, &options));
 	set_command(c, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 

@@ -17,8 +17,7 @@ void bus_add_counters(struct bus *bus, struct counters *counters, const char *na
 {
 	static const struct counter_desc desc[] = { COUNTER(struct bus, misses), COUNTER_END };
 
-	bus->group = (struct counter_group){ .desc = desc, .base = bus };
-	counters_add(counters, &bus->group, "%s", name);
+	counters_add(counters, &bus->group, desc, bus, "%s", name);
 }
 
 void bus_destroy(struct bus *bus)

@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void counters_add(struct counters *counters, struct counter_group *group, const char *name, ...)
+void counters_add(struct counters *counters, struct counter_group *group,
+		  const struct counter_desc *desc, const void *base, const char *name, ...)
 {
 	struct counter_group **at = &counters->first;
 	va_list ap;
@@ -12,6 +13,8 @@ void counters_add(struct counters *counters, struct counter_group *group, const 
 	va_start(ap, name);
 	vsnprintf(group->name, sizeof(group->name), name, ap);
 	va_end(ap);
+	group->desc = desc;
+	group->base = base;
 	while (*at)
 		at = &(*at)->next;
 	*at = group;

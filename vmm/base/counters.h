@@ -25,15 +25,14 @@ struct counter_desc {
 #define COUNTER_END               { NULL, 0, false }
 /* clang-format on */
 
-/* What a module counts, in the struct that counts it. A table ends with a NULL name. */
+/* What a module counts, in the struct that counts it. */
 struct counter_group {
-	const struct counter_desc *desc;
-	const void *base;
-	void (*refresh)(
-		struct counter_group *group); /* called before the values are read; or NULL */
+	void (*refresh)(struct counter_group *group); /* called before values are read; or NULL */
 
 	/* Set by counters_add(). */
 	char name[32]; /* "net0.rx": '.' nests */
+	const struct counter_desc *desc;
+	const void *base;
 	struct counters *of;
 	struct counter_group *next;
 };
@@ -43,9 +42,13 @@ struct counters {
 	struct counter_group *first;
 };
 
-/* Before the vCPUs run, and after all threads have ended; the group stays where it is meanwhile. */
-void counters_add(struct counters *counters, struct counter_group *group, const char *name, ...)
-	__attribute__((format(printf, 3, 4)));
+/*
+ * Add what the table @desc, ended by a NULL name, says of the struct at @base. Before the vCPUs run, and after all threads
+ * have ended; the group stays where it is meanwhile.
+ */
+void counters_add(struct counters *counters, struct counter_group *group,
+		  const struct counter_desc *desc, const void *base, const char *name, ...)
+	__attribute__((format(printf, 5, 6)));
 
 /* Safe on a group that was never added, or was removed already. */
 void counters_remove(struct counter_group *group);

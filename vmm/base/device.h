@@ -28,22 +28,10 @@ struct device_ops {
 	void (*destroy)(struct device *device);
 };
 
-/*
- * A file that a device writes to. The machine opens it last of all things, after it is known to be no other's, and
- * empties it when nothing can fail any more; before the guest runs.
- */
-struct device_output {
-	const char *what, *path; /* for messages: "capture", and its name */
-	struct sink sink;	 /* SINK_NOWHERE until it is open; closed by the device */
-	bool begun;		 /* it may be written to */
-	unsigned int
-		patience_ms; /* how long its reader has for the rest, once the device is to stop */
-};
-
 struct device {
 	const struct device_ops *ops;
-	const char *name;	      /* "net0", for messages and accounts; the machine's */
-	struct device_output *output; /* or NULL */
+	const char *name;      /* "net0", for messages and accounts; the machine's */
+	struct output *output; /* or NULL */
 };
 
 /* What stands between a virtio device and the guest. */

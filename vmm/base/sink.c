@@ -13,10 +13,9 @@
 
 #include "vmm/base/terminal.h"
 
-#define FLAGS (O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+#define FLAGS (O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
-/* Another door to the same terminal or pipe, or -1. The master of a pseudo-terminal would give a new one. */
-static int reopen(int fd)
+int sink_reopen(int fd, int access)
 {
 	char path[32];
 	struct stat st;
@@ -25,9 +24,9 @@ static int reopen(int fd)
 	if (!isatty(fd) && (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode)))
 		return -1;
 	if (ioctl(fd, TIOCGPTN, &number) == 0)
-		return -1;
+		return -1; /* the master of a pseudo-terminal would give a new one */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, FLAGS);
+	return open(path, access | FLAGS);
 }
 
 void sink_init(struct sink *s, int fd)
@@ -36,7 +35,7 @@ void sink_init(struct sink *s, int fd)
 
 	*s = SINK_NOWHERE;
 	s->terminal = isatty(fd);
-	s->own_fd = reopen(fd);
+	s->own_fd = sink_reopen(fd, O_WRONLY);
 	s->fd = s->own_fd >= 0 ? s->own_fd : fd;
 	/* A terminal may have less room than poll() says; a pipe that polls writable has room for PIPE_BUF. */
 	if (s->own_fd >= 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
@@ -47,12 +46,14 @@ void sink_init(struct sink *s, int fd)
 
 int sink_open(struct sink *s, const char *path)
 {
+	struct stat st;
+
 	*s = SINK_NOWHERE;
-	s->fd = open(path, FLAGS | O_CREAT, 0644);
+	s->fd = open(path, O_WRONLY | O_CREAT | FLAGS, 0644);
 	if (s->fd < 0 && errno == ENXIO) { /* a FIFO without a reader, or no file at all */
 		s->reader_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 		if (s->reader_fd >= 0)
-			s->fd = open(path, FLAGS);
+			s->fd = open(path, O_WRONLY | FLAGS);
 	}
 	if (s->fd < 0) {
 		const int err = errno;
@@ -62,6 +63,7 @@ int sink_open(struct sink *s, const char *path)
 	}
 	s->own_fd = s->fd;
 	s->terminal = isatty(s->fd);
+	s->plain = !fstat(s->fd, &st) && S_ISREG(st.st_mode);
 	s->piece = INT_MAX;
 	return 0;
 }

@@ -32,9 +32,16 @@ struct sink {
 	int error; /* why the last write took less than all: EAGAIN, EFBIG (no room), other errno */
 	bool terminal;
 	bool controls; /* it is a terminal and was sent more than plain lines */
+	bool plain;    /* a file that was opened, and whose contents can be replaced */
 };
 
 #define SINK_NOWHERE ((struct sink){ .fd = -1, .own_fd = -1, .reader_fd = -1, .room = UINT64_MAX })
+
+/*
+ * Another door to the same terminal or pipe, that does not block: their flags are shared with others. Closed by the caller;
+ * -1 where there is none.
+ */
+int sink_reopen(int fd, int access);
 
 /* Write to @fd, which stays the caller's. */
 void sink_init(struct sink *sink, int fd);
@@ -68,5 +75,18 @@ uint64_t sink_finish(struct sink *sink);
 
 /* The caller's descriptor stays open. Safe on a zeroed one of which nothing was opened. */
 void sink_close(struct sink *sink);
+
+/*
+ * A file of the user's that is written to. The machine opens it last of all things, after it is known to be no other's, and
+ * empties it when nothing can fail any more; before the guest runs (files.h).
+ */
+struct output {
+	const char *what,
+		*path;	  /* for messages: "capture", and its name; NULL: there is none to open */
+	struct sink sink; /* SINK_NOWHERE until it is open; closed by its owner */
+	uint64_t max;	  /* bytes that it may get; 0: any number */
+	bool begun;	  /* it may be written to */
+	unsigned int patience_ms; /* how long its reader has for the rest, at the end */
+};
 
 #endif

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #include "vmm/base/log.h"
 
@@ -60,4 +61,18 @@ void thread_join(struct thread *t)
 	if (t->started)
 		pthread_join(t->id, NULL);
 	t->started = false;
+}
+
+bool thread_join_within(struct thread *t, unsigned int ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += ms * 1000000l;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	if (t->started)
+		t->started =
+			pthread_clockjoin_np(t->id, NULL, CLOCK_MONOTONIC, &until) == ETIMEDOUT;
+	return !t->started;
 }

@@ -62,4 +62,7 @@ int must_check thread_start(struct thread *thread, void (*work)(void *arg), void
 /* Wait for its end, if it was started. It can be started again. */
 void thread_join(struct thread *thread);
 
+/* The same for @ms milliseconds: whether it has ended. */
+bool must_check thread_join_within(struct thread *thread, unsigned int ms);
+
 #endif

@@ -23,6 +23,7 @@
 #include "vmm/base/test/messages.h"
 #include "vmm/console.h"
 #include "vmm/fault.h"
+#include "vmm/files.h"
 #include "vmm/sandbox.h"
 #include "vmm/stats.h"
 
@@ -132,6 +133,7 @@ static void child(int slave, enum thread_kind kind)
 	struct sandbox sandbox;
 	struct stats *stats;
 	static struct counters counters;
+	static struct files files;
 	struct loop *loop;
 
 	setsid();
@@ -143,12 +145,12 @@ static void child(int slave, enum thread_kind kind)
 	for (const int *s = fault_signals; *s; s++)
 		sigaction(*s, &sa, NULL);
 	if (loop_create(&loop, "test") || console_create(&console, &options, loop, quit, one) ||
-	    console_open(console) || stats_create(&stats, &counters, stats_path, 0) ||
-	    stats_open(stats) ||
+	    stats_create(&stats, &counters, stats_path, 0) ||
+	    files_open_output(&files, stats_output(stats)) ||
 	    sandbox_create(&sandbox, fault->sandbox ? SANDBOX_ON : SANDBOX_OFF, &counters))
 		_exit(1);
 	/* A guest that has hidden the cursor. */
-	if (sink_write(console_output(console), "\033[?25l", 6, 1000) != 6)
+	if (sink_write(&console_output(console)->sink, "\033[?25l", 6, 1000) != 6)
 		_exit(2);
 	if (kind == THREAD_MAIN) {
 		if (sandbox_enter_main(&sandbox))

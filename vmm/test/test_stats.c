@@ -15,6 +15,7 @@
 
 #include "vmm/base/counters.h"
 #include "vmm/base/sink.h"
+#include "vmm/files.h"
 #include "vmm/stats.h"
 #include "vmm/base/test/messages.h"
 
@@ -30,16 +31,13 @@ static const struct counter_desc desc[] = {
 };
 
 static struct counted counted[3];
-static struct counter_group groups[3] = {
-	{ .desc = desc, .base = &counted[0] },
-	{ .desc = desc, .base = &counted[1] },
-	{ .desc = desc, .base = &counted[2] },
-};
+static struct counter_group groups[3];
 static struct counters counters;
 
 static void add(unsigned int i)
 {
-	counters_add(&counters, &groups[i], "%c%s", 'a' + (int)i, i == 1 ? ".rx" : "");
+	counters_add(&counters, &groups[i], desc, &counted[i], "%c%s", 'a' + (int)i,
+		     i == 1 ? ".rx" : "");
 }
 
 /* The names in their order. */
@@ -74,6 +72,7 @@ static void test_groups(void **state)
 }
 
 static char text[4096];
+static struct files files;
 
 static const char *read_text(const char *path)
 {
@@ -97,9 +96,9 @@ static void test_json(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "what was here before", 20), 20);
 	assert_int_equal(stats_create(&s, &counters, path, start), 0);
-	assert_int_equal(stats_open(s), 0);
+	assert_int_equal(files_open_output(&files, stats_output(s)), 0);
 	assert_string_equal(read_text(path), "what was here before"); /* until all is well */
-	sink_begin(stats_output(s));
+	files_begin_output(stats_output(s));
 	assert_string_equal(read_text(path), "");
 	stats_phase(NULL, PHASE_KVM);
 	stats_write(NULL, "running", 0, 0);
@@ -126,7 +125,7 @@ static void test_json(void **state)
 
 	messages_begin();
 	assert_int_equal(stats_create(&s, &counters, "-", start), 0);
-	assert_int_equal(stats_open(s), 0);
+	assert_int_equal(files_open_output(&files, stats_output(s)), 0);
 	stats_write(s, "running", 0, 0);
 	stats_destroy(s);
 	assert_int_equal(strncmp(messages_end(), "{\"uptime_us\":", 13), 0);
@@ -144,13 +143,13 @@ static void test_failures(void **state)
 
 	messages_begin();
 	assert_int_equal(stats_create(&s, &counters, "/nonexistent/stats", 1), 0);
-	assert_int_equal(stats_open(s), -ENOENT);
+	assert_int_equal(files_open_output(&files, stats_output(s)), -ENOENT);
 	stats_destroy(s);
 	assert_string_equal(messages_end(), "minivmm: cannot open stats file '/nonexistent/stats': "
 					    "No such file or directory\n");
 	messages_begin();
 	assert_int_equal(stats_create(&s, &counters, "/dev/full", 1), 0);
-	assert_int_equal(stats_open(s), 0);
+	assert_int_equal(files_open_output(&files, stats_output(s)), 0);
 	stats_write(s, "running", 0, 0);
 	assert_string_equal(messages_end(), "minivmm: cannot write stats to '/dev/full': "
 					    "No space left on device\n");
@@ -164,7 +163,7 @@ static void test_failures(void **state)
 	const int reader = open(fifo, O_RDONLY | O_NONBLOCK);
 	messages_begin();
 	assert_int_equal(stats_create(&s, &counters, fifo, 1), 0);
-	assert_int_equal(stats_open(s), 0);
+	assert_int_equal(files_open_output(&files, stats_output(s)), 0);
 	close(reader);
 	stats_write(s, "running", 0, 0);
 	assert_non_null(strstr(messages_end(), "Broken pipe"));

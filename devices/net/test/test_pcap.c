@@ -40,7 +40,7 @@ static int teardown(void **state)
 
 static struct pcap *begin(const char *to, unsigned int pairs, unsigned int snap)
 {
-	struct device_output *o;
+	struct output *o;
 	struct pcap *p;
 
 	assert_int_equal(pcap_create(&p, &env, to, pairs, snap), 0);
