@@ -26,7 +26,7 @@ $(BUILD)/report: $(REPORT_OBJS)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) -lm
 
 $(BUILD)/$(BENCH)/test/test_%: $(BUILD)/$(BENCH)/test/test_%.o $(filter-out %/crr.o,$(CRR_OBJS)) $(BUILD)/$(BENCH)/results.o \
-		$(BUILD)/vmm/base/test/messages.o
+		$(BUILD)/vmm/base/test/messages.o $(BUILD)/vmm/base/test/parent.o
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) -lcmocka -lm
 
 BENCH_PROGS := $(addprefix $(BUILD)/,minivmm crr launch floor report wire)

@@ -60,7 +60,7 @@ $(BUILD)/guest-stack: $(GK_STACK_OBJS) $(BUILD)/$(GK)/test/stack.host.o
 
 GK_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard $(GK)/test/test_*.c))
 $(filter %/test_tcp %/test_tcp_loss,$(GK_TESTS)): $(BUILD)/$(GK)/test/tcp_peer.host.o
-$(GK_TESTS): %: %.host.o $(GK_STACK_OBJS)
+$(GK_TESTS): %: %.host.o $(GK_STACK_OBJS) $(BUILD)/vmm/base/test/parent.o
 	$(CC) $(GK_HOST_CFLAGS) -o $@ $^ -lcmocka
 UNIT_TESTS += $(GK_TESTS)
 
