@@ -393,8 +393,8 @@ static void test_file_that_may_not_be_read(void **state)
 
 	assert_true(fd >= 0);
 	assert_int_equal(fchmod(fd, 0), 0);
-	if (self == 0) /* whom no mode keeps out */
-		assert_int_equal(seteuid(65534), 0);
+	if (access(path, R_OK) == 0 && seteuid(65534) < 0) /* whom no mode keeps out */
+		skip();
 	ret = load_paths(path, NULL);
 	assert_int_equal(seteuid(self), 0);
 	assert_int_equal(ret, -EACCES);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "devices/virtio/test/vdriver.h"
+#include "vmm/base/test/messages.h"
 
 #define ACK	    VIRTIO_CONFIG_S_ACKNOWLEDGE
 #define DRIVER	    VIRTIO_CONFIG_S_DRIVER
@@ -217,6 +218,22 @@ static void test_fail_once(void **state)
 	virtio_fail(&fake.dev, "a test");
 	write_status(0);
 	assert_int_equal(fake.reset, 1);
+}
+
+/* As often as the guest likes, but told of the 1st, 2nd, 4th ... time. */
+static void test_fail_often(void **state)
+{
+	unsigned int lines = 0;
+
+	messages_begin();
+	for (unsigned int i = 0; i < 1000; i++) {
+		virtio_fail(&fake.dev, "a test");
+		write_status(0);
+	}
+	for (const char *said = messages_end(); (said = strchr(said, '\n')); said++)
+		lines++;
+	assert_int_equal(fake.dev.counters.needs_resets, 1000);
+	assert_int_equal(lines, 10);
 }
 
 static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
@@ -518,6 +535,7 @@ int main(void)
 		TEST(test_fail_once),	     TEST(test_stop_is_no_reset), TEST(test_features),
 		TEST(test_invalid_features), TEST(test_queue_registers),  TEST(test_bad_queues),
 		TEST(test_activation_fails), TEST(test_reset_joins),	  TEST(test_config),
+		TEST(test_fail_often),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
