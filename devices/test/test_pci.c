@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "devices/test/pci_rig.h"
+#include "vmm/base/test/parent.h"
 #include "vmm/x86/memmap.h"
 
 /* ---- configuration space ---- */
@@ -466,6 +467,7 @@ static void full_windows_and_routes_refuse(void **state)
 	struct fixture *x = *state;
 	static struct fake f;
 
+	need_descriptors(600);
 	memset(&f, 0, sizeof(f));
 	pci_func_init(&f.func, "huge", VENDOR, DEVICE, 0, 0);
 	pci_func_set_bar(&f.func, 0, MEMMAP_PCI_MEM_SIZE, false, &fake_ops, &f);

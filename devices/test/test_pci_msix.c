@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "devices/test/pci_rig.h"
+#include "vmm/base/test/parent.h"
 
 /* ---- INTA ---- */
 
@@ -264,6 +265,7 @@ static void large_tables_have_their_pba_behind(void **state)
 	static struct fake f;
 	uint64_t base;
 
+	need_descriptors(400);
 	memset(&f, 0, sizeof(f));
 	pci_func_init(&f.func, "many", VENDOR, DEVICE, 0, 0);
 	assert_int_equal(pci_func_add_msix(&f.func, 4, 300), 0);

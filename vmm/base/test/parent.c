@@ -1,15 +1,24 @@
 /*
  * What a parent may have left, put right before any test: closed standard descriptors, signals ignored or blocked, a
- * strange umask. minivmm itself sees to these in main(), which tests have not; all else it must cope with anywhere.
+ * strange umask, a soft limit of descriptors. minivmm itself sees to these in main(), which tests have not; all else it must cope with anywhere.
  */
+#include "vmm/base/test/parent.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 __attribute__((constructor)) static void put_right(void)
 {
 	struct sigaction inherited;
+	struct rlimit files;
 	sigset_t none;
 
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -21,4 +30,18 @@ __attribute__((constructor)) static void put_right(void)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	umask(022);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+void need_descriptors(unsigned int n)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur >= n)
+		return;
+	print_message("it takes %u descriptors (ulimit -n)\n", n);
+	skip();
 }

@@ -301,13 +301,36 @@ static void test_threads(void **state)
 	close(fd);
 }
 
+#define MISSES 300000u
+
+static void *miss(void *arg)
+{
+	uint64_t v;
+
+	for (unsigned int i = 0; i < MISSES; i++)
+		bus_read(&bus, 0x500, 4, &v);
+	return NULL;
+}
+
+/* Two vCPUs that do nothing else: none is lost. */
+static void test_misses(void **state)
+{
+	pthread_t other;
+
+	assert_int_equal(pthread_create(&other, NULL, miss, NULL), 0);
+	miss(NULL);
+	pthread_join(other, NULL);
+	assert_int_equal(bus.misses, 2 * MISSES);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(test_overlap), TEST(test_access),
-					    TEST(test_move_inside_handler), TEST(test_doorbells),
-					    TEST(test_threads) };
+	const struct CMUnitTest tests[] = {
+		TEST(test_overlap),   TEST(test_access),  TEST(test_move_inside_handler),
+		TEST(test_doorbells), TEST(test_threads), TEST(test_misses)
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include "vmm/arch.h"
 #include "vmm/base/irq.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/parent.h"
 
 #define VM_FD	99
 #define MAX_GSI 1024u /* what every KVM takes */
@@ -216,6 +217,7 @@ static void test_out_of_msis(void **state)
 {
 	static struct irq irq[513];
 
+	need_descriptors(600);
 	for (unsigned int i = 0; i < 512; i++) {
 		assert_int_equal(irq_init_msi(&irq[i], chip), 0);
 		assert_int_equal(irq_set_msi(&irq[i], 0xfee00000, i), 0);

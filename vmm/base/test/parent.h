@@ -1,0 +1,10 @@
+/*
+ * What a parent may have left is put right before any test, where it can be (parent.c); what cannot be is asked for here.
+ */
+#ifndef VMM_BASE_TEST_PARENT_H
+#define VMM_BASE_TEST_PARENT_H
+
+/* Skips the running test, and says so, where this process may have fewer. */
+void need_descriptors(unsigned int n);
+
+#endif
