@@ -202,11 +202,12 @@ static void put_tty(FILE *job)
 
 /* ---- directories ---- */
 
-/* `--fs` with its commas doubled. */
+/* `--fs` with its commas doubled; @mode is "rw" or one of its keys. */
 static int add_fs(struct config *config, const struct option_group *const *devices, const char *dir,
-		  const char *tag, bool writable, const struct option_user *owner)
+		  const char *tag, const char *mode, const struct option_user *owner)
 {
 	char *text = malloc(2 * strlen(dir) + strlen(tag) + 64), *to = text;
+	const bool writable = !strcmp(mode, "rw");
 	struct stat st;
 	int ret;
 
@@ -218,7 +219,7 @@ static int add_fs(struct config *config, const struct option_group *const *devic
 			*to++ = ',';
 		*to++ = *c;
 	}
-	to += sprintf(to, ",tag=%s%s", tag, writable ? "" : ",ro");
+	to += sprintf(to, ",tag=%s,%s", tag, writable ? "ro=off" : mode);
 	if (owner)
 		sprintf(to, ",owner=%u:%u", owner->uid, owner->gid);
 	ret = stat(dir, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
@@ -294,6 +295,7 @@ struct shares {
 
 static int share(struct shares *s, const char *host, char *guest, bool writable)
 {
+	const char *mode = writable ? "rw" : "ro";
 	char tag[16];
 	int ret;
 
@@ -306,8 +308,8 @@ static int share(struct shares *s, const char *host, char *guest, bool writable)
 	if (ret)
 		return ret;
 	snprintf(tag, sizeof(tag), "share%u", s->nr++);
-	ret = add_fs(s->config, s->devices, host, tag, writable, s->owner);
-	run_put(s->job, "fs=%s:%s:%s", tag, writable ? "rw" : "ro", guest);
+	ret = add_fs(s->config, s->devices, host, tag, mode, s->owner);
+	run_put(s->job, "fs=%s:%s:%s", tag, mode, guest);
 	return ret;
 }
 
@@ -347,7 +349,7 @@ static int share_all(struct config *config, const struct option_group *const *de
 	struct shares s = { .config = config, .devices = devices, .job = job, .owner = &run->user };
 	static char out[] = OUT_DIR;
 	int ret = check_number(devices, run->shares.nr + !!run->out)
-			  ?: add_fs(config, devices, run->root, "root", false, NULL);
+			  ?: add_fs(config, devices, run->root, "root", "frozen", NULL);
 
 	run_put(job, "fs=root:ro:/");
 	for (unsigned int i = 0; !ret && i < run->shares.nr; i++)

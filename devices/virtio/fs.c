@@ -122,6 +122,11 @@ static const struct virtio_ops ops = {
 
 /* ---- --fs ---- */
 
+static enum fuse_access access_of(const struct virtio_fs_options *o)
+{
+	return o->frozen ? FUSE_FROZEN : o->readonly ? FUSE_READ_ONLY : FUSE_READ_WRITE;
+}
+
 static int create_workers(struct fs *fs, const struct virtio_fs_options *options,
 			  const struct thread_guard *guard)
 {
@@ -130,7 +135,7 @@ static int create_workers(struct fs *fs, const struct virtio_fs_options *options
 		.room = (unsigned int)(sizeof(struct work) + fuse_buffer_size),
 		.kind = THREAD_FS,
 		.fd = fuse_root(fs->fuse),
-		.writable = !options->readonly,
+		.writable = access_of(options) == FUSE_READ_WRITE,
 		.guard = guard,
 		.serve = serve,
 		.count = count,
@@ -171,7 +176,7 @@ static int create(struct device **out, const struct device_env *env, const void 
 		.own = { .desc = counter_desc, .base = &fs->counters, .refresh = refresh },
 	};
 	ret = virtio_init(&fs->dev, env) ?:
-	      fuse_create(&fs->fuse, o->dir, !o->readonly) ?:
+	      fuse_create(&fs->fuse, o->dir, access_of(o)) ?:
 	      create_workers(fs, o, env->guard);
 	if (!ret && o->owner.given)
 		fuse_set_owner(fs->fuse, o->owner.uid, o->owner.gid);
@@ -212,6 +217,8 @@ static const struct option keys[] = {
 	{ "tag", OPTION_TEXT, AT(tag), "NAME", "what the guest mounts it by (fs0, fs1 ...)",
 	  .wanted = "a name" },
 	{ "ro", OPTION_SWITCH, AT(readonly), "on|off", "the guest may only read" },
+	{ "frozen", OPTION_SWITCH, AT(frozen), "on|off",
+	  "the same, and the host changes nothing in it either: what the\nguest knows it does not ask again" },
 	{ "owner", OPTION_USER, AT(owner), "UID[:GID]",
 	  "whose the files are there that are yours here (yours)" },
 	VIRTIO_OPTIONS(AT(virtio)),
@@ -232,7 +239,9 @@ static struct device_file file_of(const void *values)
 {
 	const struct virtio_fs_options *o = values;
 
-	return (struct device_file){ .path = o->dir, .written = !o->readonly, .directory = true };
+	return (struct device_file){ .path = o->dir,
+				     .written = access_of(o) == FUSE_READ_WRITE,
+				     .directory = true };
 }
 
 const struct device_kind virtio_fs_kind = { .options = &fs_options,

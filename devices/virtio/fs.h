@@ -12,7 +12,7 @@
 struct virtio_fs_options {
 	const char *dir;
 	const char *tag; /* NULL: the device's name */
-	bool readonly;
+	bool readonly, frozen;
 	struct option_user owner;
 	struct virtio_options virtio;
 };

@@ -66,7 +66,7 @@ void fuse_fill_entry(struct fuse *f, struct fuse_entry_out *e, const struct inod
 		     const struct statx *st)
 {
 	e->nodeid = inode->id;
-	e->entry_valid = e->attr_valid = FUSE_VALID_SECS;
+	e->entry_valid = e->attr_valid = fuse_valid_secs(f);
 	fuse_fill_attr(f, &e->attr, st);
 }
 
@@ -80,15 +80,18 @@ unsigned int fuse_mode(uint32_t mode)
 static int init(struct fuse_call *c)
 {
 	const struct fuse_init_in *in = c->arg;
+	const bool frozen = c->f->access == FUSE_FROZEN;
 	/*
 	 * Not FUSE_WRITEBACK_CACHE: a guest that has it does not see what the host changes in a file, writes over that,
 	 * and what it wrote is lost when its machine is ended. FUSE_HANDLE_KILLPRIV_V2, or each write asks for an attribute
 	 * first: that it takes set-user-id and set-group-id away is the host kernel's doing (fuse_create()).
 	 */
-	const uint32_t want = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
-			      FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |
-			      FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
-			      FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV_V2;
+	const uint32_t unopened = FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT;
+	/* Where nothing is opened, nothing is truncated by that. */
+	const uint32_t want = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_AUTO_INVAL_DATA |
+			      FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |
+			      FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS |
+			      FUSE_HANDLE_KILLPRIV_V2 | (frozen ? unopened : FUSE_ATOMIC_O_TRUNC);
 	struct fuse_init_out *out = fuse_reply(c, sizeof(*out));
 
 	out->major = FUSE_KERNEL_VERSION;
@@ -98,7 +101,8 @@ static int init(struct fuse_call *c)
 	if (in->major < FUSE_KERNEL_VERSION || in->minor < 31)
 		return -EPROTO;
 	fuse_reset(c->f);
-	if (c->f->writable)
+	c->f->by_number = frozen && (in->flags & unopened) == unopened;
+	if (c->f->access == FUSE_READ_WRITE)
 		umask(0); /* modes are the guest's; not before what is the user's to write to has been opened */
 	out->flags = in->flags & want;
 	out->max_readahead = MIN(in->max_readahead, FUSE_MAX_TRANSFER);
@@ -148,6 +152,9 @@ enum {
 	OPTIONAL = 8,
 	OPEN_FILE = 16, /* its fixed part begins with the handle of one, or of a directory */
 	OPEN_DIR = 32,
+	/* Answered by -ENOSYS where the guest reads by number, or in a frozen share: it does not ask again. */
+	OPENS = 64,
+	ATTRIBUTES = 128,
 };
 _Static_assert(!offsetof(struct fuse_read_in, fh) && !offsetof(struct fuse_write_in, fh) &&
 		       !offsetof(struct fuse_flush_in, fh) && !offsetof(struct fuse_fsync_in, fh) &&
@@ -179,7 +186,7 @@ static const struct verb verbs[] = {
 	[FUSE_RENAME2] = { fuse_do_rename2, sizeof(struct fuse_rename2_in), 2, INODE | CHANGES },
 	[FUSE_LINK] = { fuse_do_link, sizeof(struct fuse_link_in), 1, INODE | CHANGES },
 	[FUSE_CREATE] = { fuse_do_create, sizeof(struct fuse_create_in), 1, INODE | CHANGES },
-	[FUSE_OPENDIR] = { fuse_do_opendir, sizeof(struct fuse_open_in), 0, INODE },
+	[FUSE_OPENDIR] = { fuse_do_opendir, sizeof(struct fuse_open_in), 0, INODE | OPENS },
 	[FUSE_READDIR] = { fuse_do_readdir, sizeof(struct fuse_read_in), 0, INODE | OPEN_DIR },
 	[FUSE_READDIRPLUS] = { fuse_do_readdirplus, sizeof(struct fuse_read_in), 0,
 			       INODE | OPEN_DIR },
@@ -189,7 +196,7 @@ static const struct verb verbs[] = {
 
 	[FUSE_GETATTR] = { fuse_do_getattr, sizeof(struct fuse_getattr_in), 0, INODE },
 	[FUSE_SETATTR] = { fuse_do_setattr, sizeof(struct fuse_setattr_in), 0, INODE | CHANGES },
-	[FUSE_OPEN] = { fuse_do_open, sizeof(struct fuse_open_in), 0, INODE },
+	[FUSE_OPEN] = { fuse_do_open, sizeof(struct fuse_open_in), 0, INODE | OPENS },
 	[FUSE_READ] = { fuse_do_read, sizeof(struct fuse_read_in), 0, OPEN_FILE },
 	[FUSE_WRITE] = { fuse_do_write, sizeof(struct fuse_write_in), 0, CHANGES | OPEN_FILE },
 	[FUSE_FLUSH] = { fuse_do_flush, sizeof(struct fuse_flush_in), 0, OPTIONAL | OPEN_FILE },
@@ -197,8 +204,10 @@ static const struct verb verbs[] = {
 	[FUSE_FSYNC] = { fuse_do_fsync, sizeof(struct fuse_fsync_in), 0, OPTIONAL | OPEN_FILE },
 	[FUSE_STATFS] = { fuse_do_statfs, 0, 0, INODE },
 	[FUSE_SYNCFS] = { fuse_do_syncfs, sizeof(struct fuse_syncfs_in), 0, INODE | OPTIONAL },
-	[FUSE_GETXATTR] = { fuse_do_getxattr, sizeof(struct fuse_getxattr_in), 1, INODE },
-	[FUSE_LISTXATTR] = { fuse_do_listxattr, sizeof(struct fuse_getxattr_in), 0, INODE },
+	[FUSE_GETXATTR] = { fuse_do_getxattr, sizeof(struct fuse_getxattr_in), 1,
+			    INODE | ATTRIBUTES },
+	[FUSE_LISTXATTR] = { fuse_do_listxattr, sizeof(struct fuse_getxattr_in), 0,
+			     INODE | ATTRIBUTES },
 	/* Without FUSE_SETXATTR_EXT the guest sends the first half of the structure only. */
 	[FUSE_SETXATTR] = { fuse_do_setxattr, FUSE_COMPAT_SETXATTR_IN_SIZE, 1, INODE | CHANGES },
 	[FUSE_REMOVEXATTR] = { fuse_do_removexattr, 0, 1, INODE | CHANGES },
@@ -251,16 +260,42 @@ static int parse(struct fuse_call *c, const struct verb *v, size_t len)
 	return ret;
 }
 
-static int serve(struct fuse_call *c, const struct verb *v, size_t len)
+/* What the guest has open, or reads by its number. */
+static int find_open(struct fuse_call *c, bool dir)
 {
 	int ret;
 
-	if (!v || !v->serve)
+	if (c->f->by_number) {
+		ret = c->inode ? 0 : inode_get(c->f->inodes, c->header->nodeid, &c->inode);
+		if (ret)
+			return ret;
+		c->fd = inode_reader(c->f->inodes, c->inode);
+		return MIN(c->fd, 0);
+	}
+	ret = handle_get(c->f->handles, *(const uint64_t *)c->arg, dir, &c->handle);
+	if (ret)
+		return ret;
+	c->fd = c->handle->fd;
+	/* Entries are looked up in the handle's directory; the guest may have named another. */
+	return dir && c->inode && c->handle->inode != c->inode ? -EBADF : 0;
+}
+
+/* What the share is not for: -EROFS, or -ENOSYS where the guest need not ask again. */
+static int refuse(const struct fuse *f, const struct verb *v)
+{
+	if (!v || !v->serve || (f->access != FUSE_READ_WRITE && v->flags & OPTIONAL) ||
+	    (f->access == FUSE_FROZEN && v->flags & ATTRIBUTES) ||
+	    (f->by_number && v->flags & OPENS))
 		return -ENOSYS;
-	if (!c->f->writable && v->flags & OPTIONAL)
-		return -ENOSYS;
-	if (!c->f->writable && v->flags & CHANGES)
-		return -EROFS;
+	return f->access != FUSE_READ_WRITE && v->flags & CHANGES ? -EROFS : 0;
+}
+
+static int serve(struct fuse_call *c, const struct verb *v, size_t len)
+{
+	int ret = refuse(c->f, v);
+
+	if (ret)
+		return ret;
 	ret = parse(c, v, len);
 	if (ret) {
 		c->result->malformed = ret != -ENAMETOOLONG; /* a program's doing */
@@ -269,8 +304,7 @@ static int serve(struct fuse_call *c, const struct verb *v, size_t len)
 	if (v->flags & INODE)
 		ret = inode_get(c->f->inodes, c->header->nodeid, &c->inode);
 	if (!ret && v->flags & (OPEN_FILE | OPEN_DIR))
-		ret = handle_get(c->f->handles, *(const uint64_t *)c->arg, v->flags & OPEN_DIR,
-				 &c->handle);
+		ret = find_open(c, v->flags & OPEN_DIR);
 	if (!ret)
 		ret = v->serve(c);
 	handle_put(c->f->handles, c->handle);
@@ -306,6 +340,7 @@ uint32_t fuse_serve(struct fuse *f, struct fuse_buffer *b, struct iovec *in, uns
 	struct fuse_call c = {
 		.f = f,
 		.header = (const void *)b->request,
+		.fd = -1,
 		.reply = b->reply,
 		.in = in,
 		.nr_in = nr_in,
@@ -377,7 +412,7 @@ static int take_privileges_away(void)
 	return syscall(SYS_capset, &head, set) < 0 ? -errno : 0;
 }
 
-int fuse_create(struct fuse **out, const char *dir, bool writable)
+int fuse_create(struct fuse **out, const char *dir, enum fuse_access access)
 {
 	struct fuse *f = calloc(1, sizeof(*f));
 	unsigned int fds = descriptors();
@@ -385,10 +420,11 @@ int fuse_create(struct fuse **out, const char *dir, bool writable)
 
 	if (!f)
 		return -ENOMEM;
-	f->writable = writable;
+	f->access = access;
 	f->root_fd = -1;
+	pthread_mutex_init(&f->positions, NULL);
 	/* As FUSE_HANDLE_KILLPRIV_V2 promises. */
-	ret = writable ? take_privileges_away() : 0;
+	ret = access == FUSE_READ_WRITE ? take_privileges_away() : 0;
 	if (!ret) {
 		f->root_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		ret = f->root_fd < 0 ? -errno : 0;
@@ -427,6 +463,7 @@ void fuse_destroy(struct fuse *f)
 		return;
 	handle_table_destroy(f->handles);
 	inode_table_destroy(f->inodes);
+	pthread_mutex_destroy(&f->positions);
 	free(f);
 }
 

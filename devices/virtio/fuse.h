@@ -26,11 +26,22 @@
 struct fuse;
 struct fuse_buffer; /* what a thread needs while it serves */
 
+enum fuse_access {
+	FUSE_READ_ONLY, /* every change is -EROFS */
+	FUSE_READ_WRITE,
+	/*
+	 * Read-only, and the host changes nothing below the directory either: the guest may believe for a day what it is
+	 * told, and reads a file without having opened it (from Linux 5.1 on); extended attributes are not shown. A file
+	 * that is replaced all the same has its old contents as long as it is at hand, then it is -ESTALE.
+	 */
+	FUSE_FROZEN,
+};
+
 /*
- * Serve @dir; without @writable every change is -EROFS. With it the process has no umask any more: files get the mode
- * that the guest gives them; and this thread, with those that it starts, no CAP_FSETID. -errno with a message.
+ * Serve @dir. With FUSE_READ_WRITE the process has no umask any more: files get the mode that the guest gives them;
+ * and this thread, with those that it starts, no CAP_FSETID. -errno with a message.
  */
-int must_check fuse_create(struct fuse **out, const char *dir, bool writable);
+int must_check fuse_create(struct fuse **out, const char *dir, enum fuse_access access);
 void fuse_destroy(struct fuse *f);
 
 /*

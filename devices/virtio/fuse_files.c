@@ -55,7 +55,7 @@ FUSE_VERB(open)
 	const struct fuse_open_in *in = c->arg;
 	const int flags = (int)in->flags & (O_ACCMODE | O_TRUNC);
 
-	if (!c->f->writable && flags != O_RDONLY)
+	if (c->f->access != FUSE_READ_WRITE && flags != O_RDONLY)
 		return -EROFS;
 	return fuse_reply_open_same(c, inode_open(c->f->inodes, c->inode, flags), false);
 }
@@ -79,7 +79,7 @@ FUSE_VERB(read)
 	ssize_t n = 0;
 
 	if (len)
-		n = preadv(c->handle->fd, c->out, cut(c->out, c->nr_out, len), (off_t)in->offset);
+		n = preadv(c->fd, c->out, cut(c->out, c->nr_out, len), (off_t)in->offset);
 	if (n < 0)
 		return -errno;
 	c->in_place = true;
@@ -114,8 +114,8 @@ FUSE_VERB(write)
 		return -EPROTO;
 	}
 	if (in->size)
-		n = pwritev2(c->handle->fd, c->in, cut(c->in, c->nr_in, in->size),
-			     (off_t)in->offset, write_flags(in));
+		n = pwritev2(c->fd, c->in, cut(c->in, c->nr_in, in->size), (off_t)in->offset,
+			     write_flags(in));
 	if (n < 0)
 		return -errno;
 	out = fuse_reply(c, sizeof(*out));
@@ -127,7 +127,7 @@ FUSE_VERB(write)
 /* What a file system says only when a file is closed (quota, a network's): said by closing a second descriptor. */
 FUSE_VERB(flush)
 {
-	const int fd = fcntl(c->handle->fd, F_DUPFD_CLOEXEC, 0);
+	const int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
 
 	return fd < 0 || close(fd) < 0 ? -errno : 0;
 }
@@ -140,10 +140,9 @@ FUSE_VERB(release)
 FUSE_VERB(fsync)
 {
 	const struct fuse_fsync_in *in = c->arg;
-	const int fd = c->handle->fd;
-
-	return (in->fsync_flags & FUSE_FSYNC_FDATASYNC ? fdatasync(fd) : fsync(fd)) < 0 ? -errno
-											: 0;
+	return (in->fsync_flags & FUSE_FSYNC_FDATASYNC ? fdatasync(c->fd) : fsync(c->fd)) < 0
+		       ? -errno
+		       : 0;
 }
 
 FUSE_VERB(lseek)
@@ -154,7 +153,7 @@ FUSE_VERB(lseek)
 
 	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE)
 		return -EINVAL; /* all other positions are the guest's own */
-	at = lseek(c->handle->fd, (off_t)in->offset, (int)in->whence);
+	at = lseek(c->fd, (off_t)in->offset, (int)in->whence);
 	if (at < 0)
 		return -errno;
 	out = fuse_reply(c, sizeof(*out));
@@ -166,9 +165,8 @@ FUSE_VERB(fallocate)
 {
 	const struct fuse_fallocate_in *in = c->arg;
 
-	return fallocate(c->handle->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0
-		       ? -errno
-		       : 0;
+	return fallocate(c->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno
+											 : 0;
 }
 
 FUSE_VERB(copy_file_range)
@@ -182,8 +180,7 @@ FUSE_VERB(copy_file_range)
 	if (ret)
 		return ret;
 	/* A copy that takes for ever would hold up whoever ends the machine. */
-	n = copy_file_range(c->handle->fd, &from, dst->fd, &to, MIN(in->len, (uint64_t)64 * MIB),
-			    0);
+	n = copy_file_range(c->fd, &from, dst->fd, &to, MIN(in->len, (uint64_t)64 * MIB), 0);
 	if (n < 0)
 		ret = -errno;
 	else
@@ -204,7 +201,7 @@ static int reply_attr(struct fuse_call *c)
 	if (ret)
 		return ret;
 	out = fuse_reply(c, sizeof(*out));
-	out->attr_valid = FUSE_VALID_SECS;
+	out->attr_valid = fuse_valid_secs(c->f);
 	fuse_fill_attr(c->f, &out->attr, &st);
 	return 0;
 }

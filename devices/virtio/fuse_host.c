@@ -50,17 +50,22 @@ bool host_same(const struct host_identity *a, const struct host_identity *b)
 	return a->ino == b->ino && a->dev == b->dev && a->birth == b->birth;
 }
 
-int host_is(int fd, const struct host_identity *id)
+int host_identify(int fd, struct host_identity *id)
 {
 	struct statx st;
-	int ret = host_statx(fd, &st);
+	const int ret = host_statx(fd, &st);
 
-	if (!ret) {
-		const struct host_identity now = host_identity(&st);
-
-		ret = host_same(&now, id) ? 0 : -ESTALE;
-	}
+	if (!ret)
+		*id = host_identity(&st);
 	return ret;
+}
+
+int host_is(int fd, const struct host_identity *id)
+{
+	struct host_identity now;
+	const int ret = host_identify(fd, &now);
+
+	return ret ? ret : host_same(&now, id) ? 0 : -ESTALE;
 }
 
 int host_error(int dir, const char *name, const struct host_identity *id, int err)

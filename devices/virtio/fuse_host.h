@@ -27,6 +27,9 @@ struct host_identity {
 struct host_identity host_identity(const struct statx *st);
 bool host_same(const struct host_identity *a, const struct host_identity *b);
 
+/* That of the file behind @fd; -errno. */
+int must_check host_identify(int fd, struct host_identity *id);
+
 /* 0 if @fd is open on the file @id; else -ESTALE, or -errno. */
 int must_check host_is(int fd, const struct host_identity *id);
 

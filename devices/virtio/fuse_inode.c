@@ -141,10 +141,13 @@ static void out_of_line(struct inode_table *t, struct node *n)
 
 static void drop_fd(struct inode_table *t, struct node *n)
 {
+	const unsigned int nr = n->inode.reader < 0 ? 1 : 2;
+
 	close(n->inode.fd);
-	n->inode.fd = -1;
-	t->nr_fds--;
-	nr_all_fds--;
+	close_fd(n->inode.reader);
+	n->inode.fd = n->inode.reader = -1;
+	t->nr_fds -= nr;
+	nr_all_fds -= nr;
 }
 
 static void use(struct inode_table *t, struct node *n)
@@ -167,7 +170,8 @@ static void unuse(struct inode_table *t, struct node *n)
 	release(t, n);
 }
 
-static void set_fd(struct inode_table *t, struct node *n, int fd)
+/* @fd is one of the table's from now on, of a node that is in use. */
+static int keep_fd(struct inode_table *t, int fd)
 {
 	/* Where all tables together have many, one goes for each that comes. */
 	const unsigned int most = nr_all_fds < t->all_fds ? t->max_fds : MIN(t->nr_fds, t->max_fds);
@@ -182,9 +186,9 @@ static void set_fd(struct inode_table *t, struct node *n, int fd)
 				drop_fd(t, old);
 			}
 		}
-	n->inode.fd = fd;
 	t->nr_fds++;
 	nr_all_fds++;
+	return fd;
 }
 
 /* ---- places ---- */
@@ -226,12 +230,12 @@ static int note_place(struct inode_table *t, struct node *n, struct node *parent
 /* A node that neither the guest nor anything here needs goes. */
 static void release(struct inode_table *t, struct node *n)
 {
-	struct node **at;
+	struct node **at = bucket_of(t, &n->identity);
 
 	if (n == t->root || n->known || n->children || n->users)
 		return;
-	for (at = bucket_of(t, &n->identity); *at != n; at = &(*at)->next)
-		;
+	while (*at != n)
+		at = &(*at)->next;
 	*at = n->next;
 	if (n->inode.fd >= 0) {
 		out_of_line(t, n);
@@ -251,7 +255,7 @@ static int add(struct inode_table *t, int fd, const struct statx *st, struct nod
 
 	if (!n)
 		return -ENOMEM;
-	n->inode.fd = -1;
+	n->inode.fd = n->inode.reader = -1;
 	n->inode.type = st->stx_mode & S_IFMT;
 	n->identity = host_identity(st);
 	/* What is mounted there by the host's kernel; a share that is itself such a directory was asked for. */
@@ -282,7 +286,7 @@ static int reopen(struct inode_table *t, struct node *n)
 	if (ret)
 		close(fd);
 	else
-		set_fd(t, n, fd);
+		n->inode.fd = keep_fd(t, fd);
 	return ret;
 }
 
@@ -361,6 +365,7 @@ void inode_table_destroy(struct inode_table *t)
 	if (t->root) {
 		inode_table_reset(t);
 		close(t->root->inode.fd);
+		close_fd(t->root->inode.reader);
 		free(t->root);
 	}
 	free(t->bucket);
@@ -401,7 +406,7 @@ static int note(struct inode_table *t, struct node *dir, const char *name, int f
 	}
 	use(t, n);
 	if (n->inode.fd < 0)
-		set_fd(t, n, fd);
+		n->inode.fd = keep_fd(t, fd);
 	else
 		close(fd);
 	ret = note_place(t, n, dir, name);
@@ -485,6 +490,24 @@ int inode_open(struct inode_table *t, struct inode *inode, int flags)
 	return ret ? ret : fd;
 }
 
+int inode_reader(struct inode_table *t, struct inode *inode)
+{
+	int fd = inode->reader;
+
+	if (fd >= 0)
+		return fd;
+	fd = inode_open(t, inode, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	hold(&t->lock);
+	if (inode->reader >= 0) { /* another thread was faster */
+		close(fd);
+		return inode->reader;
+	}
+	/* The root has it to the end. */
+	return inode->reader = inode == &t->root->inode ? fd : keep_fd(t, fd);
+}
+
 int inode_link(struct inode_table *t, struct inode *inode, struct inode *to, const char *to_name)
 {
 	struct node *n = container_of(inode, struct node, inode), *dir;
@@ -513,20 +536,16 @@ int inode_link(struct inode_table *t, struct inode *inode, struct inode *to, con
 static struct node *known_at(struct inode_table *t, struct inode *dir, const char *name)
 {
 	const int fd = host_openat(dir->fd, name, O_PATH, 0);
-	struct node *n = NULL;
-	struct statx st;
+	struct host_identity id;
+	struct node *n;
 
 	if (fd < 0)
 		return NULL;
-	if (!host_statx(fd, &st)) {
-		const struct host_identity id = host_identity(&st);
-
-		n = find(t, &id);
-	}
+	n = host_identify(fd, &id) ? NULL : find(t, &id);
 	if (n) {
 		use(t, n);
 		if (n->inode.fd < 0) {
-			set_fd(t, n, fd);
+			n->inode.fd = keep_fd(t, fd);
 			return n;
 		}
 	}
@@ -561,11 +580,11 @@ void inode_moved(struct inode_table *t, struct inode *dir, const char *name)
 uint64_t inode_number(struct inode_table *t, const struct statx *st)
 {
 	const uint64_t dev = host_device(st);
-	unsigned int i;
+	unsigned int i = 0;
 
 	hold(&t->lock);
-	for (i = 0; i < t->nr_devices && t->device[i] != dev; i++)
-		;
+	while (i < t->nr_devices && t->device[i] != dev)
+		i++;
 	if (i == t->nr_devices && i < MAX_DEVICES)
 		t->device[t->nr_devices++] = dev;
 	/* The shared directory's own file system keeps its numbers. */

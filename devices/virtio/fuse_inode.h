@@ -25,7 +25,8 @@ struct inode_table;
 
 /* What the table shows of an inode; valid between inode_get() and inode_put(). */
 struct inode {
-	int fd;	       /* O_PATH */
+	int fd;		    /* O_PATH */
+	_Atomic int reader; /* that of inode_reader(), or -1 */
 	uint64_t id;   /* the guest's number for it; FUSE_ROOT_ID is the shared directory itself */
 	uint32_t type; /* S_IFMT bits */
 	bool hidden;   /* of the host's proc, sysfs and their like: to be shown without contents */
@@ -61,6 +62,12 @@ void inode_forget(struct inode_table *t, uint64_t id, uint64_t n);
  * opened (-ENXIO): a device or a FIFO of the host is not the guest's to touch.
  */
 int must_check inode_open(struct inode_table *t, struct inode *inode, int flags);
+
+/*
+ * A descriptor for reading a directory or a regular file, -ENXIO for all others, or -errno. It is the inode's, which
+ * keeps it as long as its own. A directory's position is everybody's.
+ */
+int must_check inode_reader(struct inode_table *t, struct inode *inode);
 
 /* Give @inode, no directory, another name @to_name in @to. -errno. */
 int must_check inode_link(struct inode_table *t, struct inode *inode, struct inode *to,

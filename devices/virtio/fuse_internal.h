@@ -14,7 +14,9 @@ struct fuse {
 	struct inode_table *inodes;
 	struct handle_table *handles;
 	int root_fd; /* the inode table's */
-	bool writable;
+	enum fuse_access access;
+	_Atomic bool by_number;	   /* in this session nothing is opened */
+	pthread_mutex_t positions; /* of directories that are read by number */
 	struct id_pair {
 		uint32_t here, there;
 	} uid, gid;
@@ -32,6 +34,7 @@ struct fuse_call {
 	const struct fuse_in_header *header;
 	struct inode *inode;   /* of header->nodeid, where its kind has one */
 	struct handle *handle; /* likewise, of the fh that the fixed part begins with */
+	int fd;		       /* the handle's; the inode's own where nothing is opened */
 	const void *arg;       /* the fixed part, whole */
 	const char *name[2];   /* as many as its kind has; one component each */
 	const uint8_t *rest;   /* what follows */
@@ -90,7 +93,10 @@ FUSE_VERB(copy_file_range);
 void *fuse_reply(struct fuse_call *c, size_t len);
 
 /* How long the guest may believe what it is told, in seconds: the host's files change as well. */
-#define FUSE_VALID_SECS 1
+static inline uint64_t fuse_valid_secs(const struct fuse *f)
+{
+	return f->access == FUSE_FROZEN ? 24 * 60 * 60 : 1;
+}
 
 void fuse_fill_attr(struct fuse *f, struct fuse_attr *attr, const struct statx *st);
 void fuse_fill_entry(struct fuse *f, struct fuse_entry_out *e, const struct inode *inode,

@@ -42,7 +42,7 @@ FUSE_VERB(lookup)
 	/* That there is none may be believed as long as that there is one: number 0. */
 	if (ret == -ENOENT)
 		((struct fuse_entry_out *)fuse_reply(c, sizeof(struct fuse_entry_out)))
-			->entry_valid = FUSE_VALID_SECS;
+			->entry_valid = fuse_valid_secs(c->f);
 	return ret == -ENOENT ? 0 : ret;
 }
 
@@ -258,14 +258,11 @@ static int read_dir(struct fuse_call *c, bool plus)
 	_Alignas(8) char buf[DIRENTS];
 	bool more = true;
 
-	/* Entries are looked up in the handle's directory; the guest may have named another. */
-	if (c->handle->inode != c->inode)
-		return -EBADF;
-	hold(&c->handle->lock);
-	if (lseek(c->handle->fd, (off_t)in->offset, SEEK_SET) < 0)
+	hold(c->handle ? &c->handle->lock : &c->f->positions);
+	if (lseek(c->fd, (off_t)in->offset, SEEK_SET) < 0)
 		return -errno;
 	while (more) {
-		const long n = syscall(SYS_getdents64, c->handle->fd, buf, sizeof(buf));
+		const long n = syscall(SYS_getdents64, c->fd, buf, sizeof(buf));
 
 		if (n < 0 && !c->reply_len)
 			return -errno;
@@ -301,5 +298,5 @@ FUSE_VERB(releasedir)
 
 FUSE_VERB(fsyncdir)
 {
-	return fsync(c->handle->fd) < 0 ? -errno : 0;
+	return fsync(c->fd) < 0 ? -errno : 0;
 }

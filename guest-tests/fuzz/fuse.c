@@ -160,8 +160,12 @@ void fuzz_one(struct fuzz *f)
 {
 	const char *dir = fuzz_share();
 	struct guest g = { .buffer = calloc(1, fuse_buffer_size) };
+	const uint32_t kind = fuzz_below(f, 8);
 
-	fuzz_check(g.buffer && !fuse_create(&g.fuse, dir, fuzz_below(f, 8) != 7));
+	fuzz_check(g.buffer && !fuse_create(&g.fuse, dir,
+					    kind == 7  ? FUSE_READ_ONLY
+					    : kind > 4 ? FUSE_FROZEN
+						       : FUSE_READ_WRITE));
 	while (f->left)
 		request(&g, f);
 	fuse_destroy(g.fuse);

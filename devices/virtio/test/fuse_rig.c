@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -150,11 +151,27 @@ void put_file(const char *name, const char *text)
 	assert_int_equal(fclose(file), 0);
 }
 
-void start_share(struct fixture *f, bool writable)
+void start_share(struct fixture *f, enum fuse_access access)
 {
 	fuse_destroy(f->fuse);
-	assert_int_equal(fuse_create(&f->fuse, ".", writable), 0);
+	assert_int_equal(fuse_create(&f->fuse, ".", access), 0);
 	assert_int_equal(init(f, 0), 0);
+}
+
+unsigned int open_descriptors(void)
+{
+	unsigned int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+void few_descriptors(void)
+{
+	const rlim_t most = open_descriptors() + FEW_DESCRIPTORS;
+
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ most, most }), 0);
 }
 
 int fuse_setup(void **state)
@@ -168,7 +185,7 @@ int fuse_setup(void **state)
 	assert_non_null(mkdtemp(f->dir));
 	assert_int_equal(chdir(f->dir), 0);
 	f->buffer = malloc(fuse_buffer_size);
-	start_share(f, true);
+	start_share(f, FUSE_READ_WRITE);
 	return 0;
 }
 

@@ -41,7 +41,16 @@ int read_at(struct fixture *f, uint64_t fh, uint64_t offset, uint32_t len);
 int release(struct fixture *f, uint32_t opcode, uint64_t fh);
 int getattr(struct fixture *f, uint64_t id, struct fuse_attr *attr);
 void put_file(const char *name, const char *text);
-void start_share(struct fixture *f, bool writable);
+void start_share(struct fixture *f, enum fuse_access access);
+
+/* Of the first thousand. */
+unsigned int open_descriptors(void);
+
+#define FEW_DESCRIPTORS 96
+
+/* From now on (who has no CAP_SYS_RESOURCE cannot take it back) so many besides those that the parent may have left. */
+void few_descriptors(void);
+
 int fuse_setup(void **state);
 int fuse_teardown(void **state);
 

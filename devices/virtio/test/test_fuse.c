@@ -10,31 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "devices/virtio/test/fuse_rig.h"
-
-static unsigned int open_descriptors(void)
-{
-	unsigned int n = 0;
-
-	for (int fd = 0; fd < 1024; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
-
-#define FEW 96
-
-/* From now on (who has no CAP_SYS_RESOURCE cannot take it back) FEW besides those that the parent may have left. */
-static void few_descriptors(void)
-{
-	const rlim_t most = open_descriptors() + FEW;
-
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ most, most }), 0);
-}
 
 /* ---- reading ---- */
 
@@ -278,7 +258,7 @@ static void a_guest_may_know_more_files_than_there_are_descriptors(void **state)
 	const unsigned int before = open_descriptors();
 
 	few_descriptors();
-	start_share(f, true);
+	start_share(f, FUSE_READ_WRITE);
 	for (int i = 0; i < 20; i++) {
 		strcat(path, i ? "/d" : "d");
 		assert_int_equal(mkdir(path, 0755), 0);
@@ -297,7 +277,7 @@ static void a_guest_may_know_more_files_than_there_are_descriptors(void **state)
 	}
 	fuse_usage(f->fuse, &inodes, &fds);
 	assert_int_equal(inodes, 1 + 20 + ARRAY_SIZE(id));
-	assert_true(fds <= (before + FEW) / 4 + 2);
+	assert_true(fds <= (before + FEW_DESCRIPTORS) / 4 + 2);
 	/* Handles run out before the process does. */
 	int ret = 0;
 	for (unsigned int i = 0; !ret && i < ARRAY_SIZE(id); i++)
@@ -325,7 +305,7 @@ static void shares_have_the_descriptors_together(void **state)
 		put_file(name, "");
 	}
 	for (unsigned int s = 0; s < ARRAY_SIZE(share); s++) {
-		start_share(f, true);
+		start_share(f, FUSE_READ_WRITE);
 		share[s] = f->fuse;
 		f->fuse = NULL;
 	}
@@ -354,7 +334,7 @@ static void shares_have_the_descriptors_together(void **state)
 		fuse_usage(f->fuse, &inodes, &fds);
 		all += fds;
 	}
-	assert_true(all > 0 && all <= (open_descriptors() + FEW) / 2);
+	assert_true(all > 0 && all <= (open_descriptors() + FEW_DESCRIPTORS) / 2);
 	for (unsigned int s = 1; s < ARRAY_SIZE(share); s++)
 		fuse_destroy(share[s]);
 	f->fuse = share[0];
@@ -372,8 +352,9 @@ static void mounts_below_have_numbers_of_their_own_and_proc_is_hidden(void **sta
 	assert_int_equal(mkdir("p", 0755), 0);
 	if (unshare(CLONE_NEWNS) ||
 	    system("mount --make-rprivate / && mount -t tmpfs none m && mount -t proc none p"))
-		skip();	      /* not root */
-	start_share(f, true); /* the directory itself may be another in the new namespace */
+		skip(); /* not root */
+	start_share(f,
+		    FUSE_READ_WRITE); /* the directory itself may be another in the new namespace */
 	top = node(f, FUSE_ROOT_ID, "m");
 	put_file("m/file", "");
 	below = node(f, top, "file");
@@ -413,7 +394,7 @@ static void every_request_cut_short_is_refused(void **state)
 				assert_int_equal(raw(f, room, len, sizeof(f->reply)), 1);
 				assert_true(f->result.malformed);
 			}
-	start_share(f, true);
+	start_share(f, FUSE_READ_WRITE);
 	node(f, FUSE_ROOT_ID, "file");
 }
 

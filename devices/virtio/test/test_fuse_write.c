@@ -76,7 +76,7 @@ static void a_read_only_share_stays_as_it_is(void **state)
 	uint64_t fh, id;
 
 	put_file("file", "text");
-	start_share(f, false);
+	start_share(f, FUSE_READ_ONLY);
 	id = node(f, FUSE_ROOT_ID, "file");
 	assert_int_equal(open_file(f, id, O_RDWR, &fh), -EROFS);
 	assert_int_equal(open_file(f, id, O_RDONLY | O_TRUNC, &fh), -EROFS);

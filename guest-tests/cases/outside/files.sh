@@ -112,7 +112,8 @@ guest_files_below_a_share()
 		guest 42 s --fs "$shared" --disk "$tmp/to-disk,ro" && says "the disk '$tmp/to-disk' as a file" &&
 		guest 42 s --fs "$tmp" --disk fd=8 8<>"$shared/disk" && says "the disk 'fd=8' as a file" &&
 		guest 42 s --fs "$shared" --console "$shared/log" --stats "$shared/stats" && says 'the console file' 2 && grep -q 'the stats file' "$tmp/err" &&
-		guest 42 s --fs "$shared,ro" --disk "$shared/disk" --stats "$shared/stats" && [ ! -s "$tmp/err" ]
+		guest 42 s --fs "$shared,ro" --disk "$shared/disk" --stats "$shared/stats" && [ ! -s "$tmp/err" ] &&
+		guest 42 s --fs "$shared,frozen" --disk "$shared/disk" --stats "$shared/stats" && [ ! -s "$tmp/err" ]
 }
 # The user's umask is that of the files that minivmm makes, whatever modes a guest gives to files of a share.
 guest_umask()

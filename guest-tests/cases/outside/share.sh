@@ -13,7 +13,7 @@ fresh()
 	mkdir "$dir" "$mnt"
 }
 
-# shared [ro]: $dir is at $mnt until the check ends. SHARE_FILES limits its descriptors.
+# shared [ro | frozen]: $dir is at $mnt until the check ends. SHARE_FILES limits its descriptors.
 shared()
 {
 	rm -f "$TMP/mountfs" # its word of the last time
@@ -28,6 +28,15 @@ unshared()
 	umount "$mnt" && wait && trap - EXIT
 	why=$(tail -n 1 "$TMP/mountfs")
 	[[ $why == *' malformed 0 '*' left 1 0' ]]
+}
+
+# few KIND=MOST...: so many requests of each kind at most, of the last time.
+few()
+{
+	local k
+	for k; do
+		(($(sed -n "s/^${k%=*} //p" "$TMP/mountfs") + 0 <= ${k#*=})) || { why=$(tr '\n' ' ' <"$TMP/mountfs"); return 1; }
+	done
 }
 
 # fails ERROR COMMAND...: with the error's text.
@@ -119,6 +128,32 @@ user_rates()
 	shared && dd if=/dev/zero of="$mnt/file" bs=4k count=1000 status=none && (for i in $(seq 1000); do : <"$mnt/file" || exit; done) && unshared || return
 	read -r _ requests _ <<<"$why"
 	((requests < 3100)) # a write is one, an opening and a closing one each
+}
+
+# A job's root: below a layer for what it writes. Each name is asked for once, each file is read once, and that is all.
+user_frozen()
+{
+	local files=500 layer=$TMP/layer i
+	fresh
+	mkdir "$dir/d" "$layer"
+	for ((i = 0; i < files; i++)); do echo "text $i" >"$dir/d/$i"; done
+	cp /bin/true "$dir/d/true"
+	mount -t tmpfs tmpfs "$layer"
+	mkdir "$layer"/{root,upper,work}
+	trap 'mountpoint -q "$layer/root" && umount "$layer/root"; umount "$layer"' RETURN
+	shared frozen && mount -t overlay -o "lowerdir=$mnt,upperdir=$layer/upper,workdir=$layer/work" overlay "$layer/root" || return
+	for ((i = 0; i < 3; i++)); do
+		why="round $i"
+		[[ $(cat "$layer"/root/d/[0-9]* | sort -u | wc -l) == "$files" ]] && "$layer/root/d/true" &&
+			[[ $(find "$layer/root/d" -size -2 | wc -l) -ge $files && ! -e $layer/root/none ]] || return
+	done
+	fails 'Read-only file system' touch "$mnt/new" || return
+	fails 'Read-only file system' touch "$mnt/d/7" || return
+	echo more >>"$layer/root/d/7" && rm "$layer/root/d/8" || return
+	why='the layer below was changed'
+	[[ $(cat "$layer/root/d/7") == $'text 7\nmore' && ! -e $layer/root/d/8 && $(cat "$dir"/d/[78]) == $'text 7\ntext 8' ]] || return
+	umount "$layer/root" && unshared &&
+		few LOOKUP=$((files + 10)) READ=$((files + 10)) GETATTR=10 OPEN=1 OPENDIR=1 RELEASE=0 RELEASEDIR=0 GETXATTR=1 LISTXATTR=1
 }
 
 user_errors_of_the_host()
