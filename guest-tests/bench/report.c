@@ -111,14 +111,15 @@ void report_ratio_text(const struct ratio *ratio, char text[REPORT_TEXT])
 static const struct {
 	const char *piece, *name;
 } words[] = {
-	{ "bare", "bare metal" },	   { "floor", "an empty VM" },
-	{ "qemu", "QEMU microvm" },	   { "lkvm", "kvmtool" },
-	{ "transport=pci", "PCI" },	   { "transport=mmio", "MMIO" },
-	{ "vhost=on", "vhost" },	   { "fs", "virtio-fs" },
-	{ "disk", "ext4 on a disk" },	   { "vhost=1", "vhost" },
-	{ "mode=irq", "interrupts" },	   { "mode=poll", "polling" },
-	{ "--sandbox=off", "no sandbox" }, { "model=rtl8139", "RTL8139" },
-	{ "--cpus=2", "2 vCPUs" },	   { "queues=2", "2 queue pairs" },
+	{ "bare", "bare metal" },	 { "floor", "an empty VM" },
+	{ "qemu", "QEMU microvm" },	 { "lkvm", "kvmtool" },
+	{ "transport=pci", "PCI" },	 { "transport=mmio", "MMIO" },
+	{ "vhost=on", "vhost" },	 { "fs", "virtio-fs" },
+	{ "disk", "ext4 on a disk" },	 { "root", "a job's root" },
+	{ "vhost=1", "vhost" },		 { "mode=irq", "interrupts" },
+	{ "mode=poll", "polling" },	 { "--sandbox=off", "no sandbox" },
+	{ "model=rtl8139", "RTL8139" },	 { "--cpus=2", "2 vCPUs" },
+	{ "queues=2", "2 queue pairs" },
 };
 
 static const char *word(const char *piece)

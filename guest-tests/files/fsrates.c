@@ -1,8 +1,8 @@
 /*
- * fsrates DIR [FILES [MB]]: how fast a file system is, as a program sees it: a file of so many MB (32) by large and an
+ * fsrates DIR [FILES [MB [make | read]]]: how fast a file system is, as a program sees it: a file of so many MB (32) by large and an
  * eighth of it by small calls, so many small files (400), their names. Each rate is a line `rate TEST KEY VALUE`, KEY `mb_per_s`
  * (1048576 bytes) or `rate` (files per second). What is written counts once it has left the cache (sync); read is from a cold
- * cache, which takes root, and again from a warm one.
+ * cache, which takes root, and again from a warm one. `make` only makes what is read, and leaves it; `read` only reads it.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,6 +20,7 @@
 
 static char buffer[LARGE];
 static unsigned int files = 400, mb = 32;
+static int makes = 1, reads = 1;
 static double began;
 
 static double now(void)
@@ -83,21 +84,22 @@ static void read_file(const char *name, size_t size, size_t part)
 
 static void measure_file(const char *by, size_t size, size_t part)
 {
-	char test[32];
+	char test[32], name[32];
 
-	begin(0);
-	write_file("file", size, part, 1);
-	snprintf(test, sizeof(test), "write-%s", by);
-	told(test, "mb_per_s", (double)size / LARGE);
-	begin(1);
-	read_file("file", size, part);
-	snprintf(test, sizeof(test), "read-%s", by);
-	told(test, "mb_per_s", (double)size / LARGE);
-	begin(0);
-	read_file("file", size, part);
-	snprintf(test, sizeof(test), "read-%s-again", by);
-	told(test, "mb_per_s", (double)size / LARGE);
-	must(!unlink("file"), "file");
+	snprintf(name, sizeof(name), "file-%s", by);
+	if (makes) {
+		begin(0);
+		write_file(name, size, part, 1);
+		snprintf(test, sizeof(test), "write-%s", by);
+		told(test, "mb_per_s", (double)size / LARGE);
+	}
+	for (int again = 0; reads && again < 2; again++) {
+		begin(!again);
+		read_file(name, size, part);
+		snprintf(test, sizeof(test), "read-%s%s", by, again ? "-again" : "");
+		told(test, "mb_per_s", (double)size / LARGE);
+	}
+	must(!(makes && reads) || !unlink(name), name);
 }
 
 /* ---- many files ---- */
@@ -155,20 +157,26 @@ static void measure_files(void)
 	static const struct {
 		const char *test;
 		void (*work)(const char *name); /* of each; NULL: they are listed */
-		int cold, changes;
+		int cold;
+		enum { READS, MAKES, REMOVES } kind;
 	} steps[] = {
-		{ "create", make, 0, 1 }, { "list", NULL, 1, 0 }, { "list-again", NULL, 0, 0 },
-		{ "stat", look, 1, 0 },	  { "open", take, 1, 0 }, { "open-again", take, 0, 0 },
-		{ "remove", drop, 0, 1 },
+		{ "create", make, 0, MAKES },	  { "list", NULL, 1, READS },
+		{ "list-again", NULL, 0, READS }, { "stat", look, 1, READS },
+		{ "open", take, 1, READS },	  { "open-again", take, 0, READS },
+		{ "remove", drop, 0, REMOVES },
 	};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		if (!(steps[i].kind == READS   ? reads
+		      : steps[i].kind == MAKES ? makes
+					       : makes && reads))
+			continue;
 		begin(steps[i].cold);
 		if (steps[i].work)
 			each(steps[i].work);
 		else
 			list();
-		if (steps[i].changes)
+		if (steps[i].kind != READS)
 			sync();
 		told(steps[i].test, "rate", files);
 	}
@@ -176,16 +184,20 @@ static void measure_files(void)
 
 int main(int argc, char **argv)
 {
-	must(argc >= 2 && !chdir(argv[1]), "usage: fsrates DIR [FILES [MB]]");
+	must(argc >= 2 && !chdir(argv[1]), "usage: fsrates DIR [FILES [MB [make | read]]]");
 	if (argc > 2)
 		files = (unsigned int)atoi(argv[2]);
 	if (argc > 3)
 		mb = (unsigned int)atoi(argv[3]);
+	if (argc > 4) {
+		makes = !strcmp(argv[4], "make");
+		reads = !makes;
+	}
 	memset(buffer, 'x', sizeof(buffer));
 	measure_file("1m", (size_t)mb * LARGE, LARGE);
 	measure_file("4k", (size_t)mb * LARGE / 8, SMALL);
-	must(!mkdir("many", 0755) && !chdir("many"), "many");
+	must((!makes || !mkdir("many", 0755)) && !chdir("many"), "many");
 	measure_files();
-	must(!chdir("..") && !rmdir("many"), "many");
+	must(!chdir("..") && (!(makes && reads) || !rmdir("many")), "many");
 	return 0;
 }
