@@ -97,6 +97,14 @@ static int add_passt(struct config *config, const struct option_group *const *de
 int run_net_add(struct config *config, const struct option_group *const *devices, const char *net,
 		FILE *job)
 {
+	static const char *const words[] = { "none", "passt" };
+	const size_t n = strcspn(net, ",");
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(words); i++)
+		if (net[n] && strlen(words[i]) == n && !strncmp(net, words[i], n))
+			return log_fail(-EINVAL,
+					"--net %s: %s has no keys (for a tap of that name: tap=%s)",
+					net, words[i], words[i]);
 	if (!strcmp(net, "none"))
 		return 0;
 	return strcmp(net, "passt") ? add_tap(config, devices, net, job)

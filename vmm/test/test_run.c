@@ -238,6 +238,11 @@ static void what_is_wrong_is_one_line(void **state)
 		{ "--root / --kernel @/kernel --net tap0,dns=:: -- x", "for dns" },
 		{ "--root / --kernel @/kernel --net tap0,ip=10.0.0.2/24,ip=10.0.0.3/24 -- x",
 		  "unknown key" },
+		/* No taps of these names are made. */
+		{ "--root / --kernel @/kernel --net passt,ip=10.0.0.2/24 -- x",
+		  "passt has no keys" },
+		{ "--root / --kernel @/kernel --net passt, -- x", "passt has no keys" },
+		{ "--root / --kernel @/kernel --net none,mtu=1400 -- x", "none has no keys" },
 		{ "--root / --sandbox maybe -- x", "expected on, off or log" },
 		{ "--root / --env= -- x", "NAME or NAME=VALUE" },
 	};
