@@ -55,15 +55,6 @@ void guestmem_destroy(struct guestmem *mem)
 	mem->nr_regions = 0;
 }
 
-uint64_t guestmem_size(const struct guestmem *mem)
-{
-	uint64_t size = 0;
-
-	for (unsigned int i = 0; i < mem->nr_regions; i++)
-		size += mem->region[i].len;
-	return size;
-}
-
 void *guestmem_ptr(const struct guestmem *mem, uint64_t gpa, uint64_t len)
 {
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {

@@ -39,9 +39,6 @@ struct guestmem {
 int must_check guestmem_init(struct guestmem *mem, uint64_t size, const struct guestmem_hole *hole);
 void guestmem_destroy(struct guestmem *mem);
 
-/* Bytes of RAM in all. */
-uint64_t guestmem_size(const struct guestmem *mem);
-
 /*
  * The host address of guest range [gpa, gpa + len), or NULL unless the whole of it is RAM.
  * A range of zero length is never RAM.

@@ -12,6 +12,15 @@
 #include "vmm/x86/memmap.h"
 #include "vmm/base/test/messages.h"
 
+static uint64_t size_of(const struct guestmem *mem)
+{
+	uint64_t size = 0;
+
+	for (unsigned int i = 0; i < mem->nr_regions; i++)
+		size += mem->region[i].len;
+	return size;
+}
+
 static const struct guestmem_hole machine_hole = MEMMAP_HOLE;
 static struct guestmem mem;
 
@@ -62,7 +71,7 @@ static void test_ranges(void **state)
 		{ high + 8, 0ull - 8, false },
 	};
 
-	assert_int_equal(guestmem_size(&mem), 5 * GIB);
+	assert_int_equal(size_of(&mem), 5 * GIB);
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const uint8_t *p = guestmem_ptr(&mem, cases[i].gpa, cases[i].len);
 
@@ -103,7 +112,7 @@ static void test_sizes(void **state)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
 		assert_int_equal(guestmem_init(&m, sizes[i], &machine_hole), 0);
-		assert_int_equal(guestmem_size(&m), sizes[i]);
+		assert_int_equal(size_of(&m), sizes[i]);
 		assert_int_equal(m.nr_regions, sizes[i] > 3 * GIB ? 2 : 1);
 		for (unsigned int r = 0; r < m.nr_regions; r++)
 			m.region[r].host[m.region[r].len - 1] = 1; /* all of it is there */
