@@ -1,8 +1,13 @@
-# What the host's half of a Linux case has (in bash, with set -e: a command that fails ends the case), beside lib.sh: WORK
-# (logs stay there), TMP, MINIVMM, KERNEL and INITRD (a stock kernel and its guest image), SMALL (the directory with the
-# kernel of `make guest-linux`, if that was made), GENERIC (the directory with bzImage and initrd of the generic kernel, which
-# has modules for cards of hardware), DEBIAN and SOURCE (for cases debian*: a disk with a root that has a compiler,
-# and what of this project can be compiled in it), and in PATH TOOLS (crr and what else `make` built for guests).
+# What the host's half of a Linux case has (in bash, with set -e: a command that fails ends the case), beside lib.sh:
+#
+#   WORK, TMP        directories; what is in the first one stays
+#   MINIVMM
+#   KERNEL, INITRD   a stock kernel, as a bzImage, and its guest image
+#   VMLINUX          what that kernel unpacks itself to. Most cases boot this: an emulated CPU unpacks for longer than it boots
+#   GENERIC          the directory with bzImage, vmlinux and initrd of the generic kernel, which has modules for cards of hardware
+#   SMALL            the directory with the kernel of `make guest-linux`, if that was made
+#   DEBIAN, SOURCE   for cases debian*: a disk with a root that has a compiler, and what of this project can be compiled in it
+#   TOOLS            crr and what else `make` built for guests; also in PATH
 #
 # What stands below a line `# ---- guest ----` runs in the guest, in busybox sh with guests/linux/lib.sh.
 #
@@ -19,12 +24,12 @@ nic()
 }
 
 # start 'NAME=VALUE...' OPTION...: starts minivmm on a Linux that runs the guest's half. $APPEND goes onto the guest's
-# command line.
+# command line; $BOOT is the kernel.
 start()
 {
 	local parameters=$1
 	shift
-	launch --kernel "$KERNEL" --initrd "$INITRD" --append \
+	launch --kernel "${BOOT:-$VMLINUX}" --initrd "$INITRD" --append \
 		"console=ttyS0 quiet mitigations=off cryptomgr.notests panic=-1 ${APPEND:-} case=${CASE#*/}${parameters:+ $parameters}" "$@"
 }
 

@@ -1,4 +1,5 @@
 # Devices on both transports, found by ACPI and PCI alone: the command line is to the letter what was asked for.
+BOOT=$KERNEL
 tap 1
 tap 2
 truncate -s 1M "$TMP/a" "$TMP/b"

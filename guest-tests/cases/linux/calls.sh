@@ -7,7 +7,7 @@ truncate -s 32M "$TMP/disk"
 start '' --disk "$TMP/disk" --rng
 ends 0
 mkdir "$TMP/share"
-echo line | "$minivmm" run --root / --share "$TMP/share:/mnt:rw" --kernel "$KERNEL" --mem 256M --timeout 300s -- /bin/busybox sh -c '
+echo line | "$minivmm" run --root / --share "$TMP/share:/mnt:rw" --kernel "$VMLINUX" --mem 256M --timeout 300s -- /bin/busybox sh -c '
 	cd /mnt && busybox cat >a && busybox mkdir d && busybox ln -s a s && busybox readlink s && busybox ln a h && busybox mv h d &&
 	busybox chmod 600 a && busybox touch -d 2020-01-01 a && busybox ls -l d &&
 	busybox dd if=/dev/zero of=b bs=64k count=4 conv=fsync && busybox truncate -s 1000 b && busybox cat a b && busybox rm -r a b d s' \

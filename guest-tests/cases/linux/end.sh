@@ -3,6 +3,7 @@
 how=${VARIANT%-*}
 case $VARIANT in
 *-*) APPEND=reboot=${VARIANT#*-} ;;
+*) BOOT=$KERNEL ;;
 esac
 start "how=$how"
 ends 0

@@ -4,7 +4,7 @@
 #   this namespace: the host    v0 10.9.0.1 --- v1 10.9.0.2    outside: crr's server, an echo, a resolver
 job()
 {
-	${root:+chroot "$root"} "$MINIVMM" run --root / --kernel "$KERNEL" --mem 256M --timeout 300s --share "$TMP/job:/job" "$@"
+	${root:+chroot "$root"} "$MINIVMM" run --root / --kernel "$VMLINUX" --mem 256M --timeout 300s --share "$TMP/job:/job" "$@"
 }
 
 passt_runs()
@@ -73,7 +73,7 @@ passt)
 	[ ! -s "$TMP/out" ] && [ ! "$(ls "$TMP/etc")" ] || fail 'the share at /etc was written to'
 	# minivmm is killed: passt ends as its socket does.
 	mkfifo "$TMP/started"
-	background sh -c 'exec "$@" >"$0"' "$TMP/started" chroot "$root" "$MINIVMM" run --root / --kernel "$KERNEL" --mem 256M --net passt -- \
+	background sh -c 'exec "$@" >"$0"' "$TMP/started" chroot "$root" "$MINIVMM" run --root / --kernel "$VMLINUX" --mem 256M --net passt -- \
 		/bin/sh -c 'ip addr show lo | grep -q 127.0.0.1 && echo started; sleep 1000'
 	vmm=$!
 	read -r word <"$TMP/started"

@@ -1,6 +1,7 @@
 # variants: 128M 1G 5G
 # Memory, and CPUs: 1, 2, 4. Of 5 GiB, 2 lie above 4 GiB: the hole from 3 to 4 GiB moves them there. Only a part of them is
 # touched.
+BOOT=$KERNEL # which is told of memory in another way than vmlinux
 case $VARIANT in
 128M) cpus=1 parameters='want=128 fill=32 high=0' ;;
 1G) cpus=2 parameters='want=1024 fill=256 high=0' ;;

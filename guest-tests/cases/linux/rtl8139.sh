@@ -1,6 +1,6 @@
 # The cards from before virtio by Linux's two drivers, which only the generic kernel has: traffic, reload, link, and what
 # they miss.
-KERNEL=$GENERIC/bzImage INITRD=$GENERIC/initrd
+BOOT=$GENERIC/vmlinux INITRD=$GENERIC/initrd
 tap 1
 tap 2
 background crr server
