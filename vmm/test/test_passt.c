@@ -147,12 +147,12 @@ static void it_lives_as_long_as_its_socket(void **state)
 		int fd;
 		char *arrow = strstr(line, " -> ");
 
-		if (!arrow)
+		if (!arrow || strstr(arrow, dir)) /* the shell has its script open */
 			continue;
 		for (*arrow = '\0'; arrow > line && arrow[-1] != ' '; arrow--)
 			;
 		fd = atoi(arrow);
-		assert_true(fd <= 3 || fd == 10 || fd == 255); /* the shell has its script open */
+		assert_in_range(fd, 0, 3);
 	}
 	fclose(f);
 	snprintf(path, sizeof(path), "%s/mask", dir);

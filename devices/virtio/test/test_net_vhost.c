@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
 #include <stdio.h>
@@ -97,7 +98,7 @@ static void no_vhost(void)
 static void a_closed_one(void)
 {
 	close(kernel[0].fd);
-	options.vhost.fds.fd[0] = 1000;
+	options.vhost.fds.fd[0] = INT_MAX;
 }
 
 static void by_mmio(void)

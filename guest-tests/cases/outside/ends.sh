@@ -230,7 +230,7 @@ on_terminal()
 	local input=$1
 	shift
 	command -v script >/dev/null || { why=skip; return 1; }
-	script -qec "$minivmm --kernel $small --mem 16M --timeout 20s $*; echo status \$?; stty -a | grep -o ' -*icanon'" /dev/null \
+	script -qec "'$minivmm' --kernel '$small' --mem 16M --timeout 20s $*; echo status \$?; stty -a | grep -o ' -*icanon'" /dev/null \
 		< <(while_it_runs printf "$input") >"$tmp/tty" 2>&1
 	grep -q 'status 7' "$tmp/tty" && grep -q ' icanon' "$tmp/tty"
 }
@@ -308,7 +308,7 @@ holds_sigterm() { grep -q '^SigBlk:.*[4567cdef]...$' /proc/$pid/status; }
 hung_on_a_terminal()
 {
 	command -v script >/dev/null || skip 'a program or a right is missing'
-	script -qec "$minivmm --kernel $small --mem 16M --append l --stats $tmp/hung/stats --timeout 1s; echo status \$?; stty -a" /dev/null \
+	script -qec "'$minivmm' --kernel '$small' --mem 16M --append l --stats '$tmp/hung/stats' --timeout 1s; echo status \$?; stty -a" /dev/null \
 		< <(while_it_runs stop_server; server_goes_on) >"$tmp/tty" 2>&1
 	grep -q 'status 124' "$tmp/tty" && grep -q ' icanon .* echo ' "$tmp/tty" || { why=$(tr -d '\r' <"$tmp/tty" | tail -n 5); return 1; }
 }
@@ -326,7 +326,7 @@ guest_signals_on_a_terminal()
 	local s
 	command -v script >/dev/null || skip 'a program or a right is missing'
 	for s in HUP INT QUIT ABRT SEGV USR2 ALRM TERM XCPU RTMIN; do
-		script -qec "ulimit -c 0; $minivmm --kernel $small --mem 16M --timeout 50s --append l; echo status \$?; stty -a" /dev/null \
+		script -qec "ulimit -c 0; '$minivmm' --kernel '$small' --mem 16M --timeout 50s --append l; echo status \$?; stty -a" /dev/null \
 			< <(while_it_runs signal_it $s) >"$tmp/tty" 2>&1
 		grep -q "status $((128 + $(kill -l $s)))" "$tmp/tty" && grep -q ' icanon .* echo ' "$tmp/tty" ||
 			fail "$s: $(tr -d '\r' <"$tmp/tty" | tail -n 5)"
@@ -346,14 +346,14 @@ guest_job_stopped_on_a_terminal()
 	{ LC_ALL=C sed 's/\x80\xf9c/\x80\xf9\xff/; s/\x80\xf9l/\x80\xf9c/' "$small"; printf 'Linux version 0.0-test '; } >"$tmp/halts"
 	cat >"$tmp/shell" <<-EOF
 		set -m
-		$minivmm run --root / --kernel $tmp/halts --mem 64M --tty -- x
+		'$minivmm' run --root / --kernel '$tmp/halts' --mem 64M --tty -- x
 		stty -a | grep -o ' -*icanon' | sed 's/^/stopped/'
-		: >$tmp/stopped
+		: >'$tmp/stopped'
 		fg
 		echo "status \$?"
 		stty -a
 	EOF
-	script -qec "bash $tmp/shell" /dev/null < <(while_it_runs stop_it) >"$tmp/tty" 2>&1
+	script -qec "bash '$tmp/shell'" /dev/null < <(while_it_runs stop_it) >"$tmp/tty" 2>&1
 	grep -q 'stopped icanon' "$tmp/tty" && grep -q 'status 143' "$tmp/tty" && grep -q ' icanon .* echo ' "$tmp/tty" ||
 		fail "$(tr -d '\r' <"$tmp/tty" | tail -n 8)"
 }
