@@ -51,7 +51,7 @@ GK_HOST_CFLAGS := -I. -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-strict-aliasing \
 GK_STACK_OBJS := $(GK_STACK:%.c=$(BUILD)/%.host.o)
 $(BUILD)/$(GK)/test/%.host.o: GK_HOST_CFLAGS += -Wno-unused-parameter
 
-$(BUILD)/$(GK)/%.host.o: $(GK)/%.c
+$(BUILD)/%.host.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(GK_HOST_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -60,7 +60,7 @@ $(BUILD)/guest-stack: $(GK_STACK_OBJS) $(BUILD)/$(GK)/test/stack.host.o
 
 GK_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard $(GK)/test/test_*.c))
 $(filter %/test_tcp %/test_tcp_loss,$(GK_TESTS)): $(BUILD)/$(GK)/test/tcp_peer.host.o
-$(GK_TESTS): %: %.host.o $(GK_STACK_OBJS) $(BUILD)/vmm/base/test/parent.o
+$(GK_TESTS): %: %.host.o $(GK_STACK_OBJS) $(BUILD)/vmm/base/test/parent.host.o
 	$(CC) $(GK_HOST_CFLAGS) -o $@ $^ -lcmocka
 UNIT_TESTS += $(GK_TESTS)
 
