@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/base/test/parent.h"
+
 const void *body(const struct fixture *f)
 {
 	return f->reply + sizeof(struct fuse_out_header);
@@ -171,6 +173,7 @@ void few_descriptors(void)
 {
 	const rlim_t most = open_descriptors() + FEW_DESCRIPTORS;
 
+	need_descriptors((unsigned int)most);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ most, most }), 0);
 }
 
