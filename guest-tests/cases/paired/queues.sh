@@ -1,5 +1,8 @@
 # variants: minivmm-pci
 # Two queue pairs, each with a processor of its own in the guest: all connections are served, on both, and nothing is lost.
+# By a hash (rss): where the tap learns flows it forgets them after three seconds, and a port that is used again then may
+# have its connection on one side and the next frame on the other.
+keys=rss
 tap 0 multi_queue vnet_hdr
 ip link set tap0 txqueuelen 100000 2>/dev/null || :
 stats=$TMP/stats
@@ -12,7 +15,22 @@ row()
 
 many() # many CONNECTIONS OPTION...: none fails
 {
-	"$crr" client $address --connections "$1" --count $(($1 * 3 + 1000)) --timeout 60 "${@:2}" >"$TMP/text"
+	"$crr" client $address --connections "$1" --count $(($1 * 3 + 1000)) --timeout 60 "${@:2}" 2>&1 | tee "$TMP/text" | grep -a fail >&2
+	[ "${PIPESTATUS[0]}" = 0 ]
+}
+
+counted() # counted NAME: in the guest's counters while it runs
+{
+	sed -n "s/^$1=//p" "$TMP/counters"
+}
+
+settled() # asks for both's accounts: the guest has taken all that it was given
+{
+	"$crr" counters $address >"$TMP/counters" || return
+	: >"$stats"
+	kill -USR1 $guest_pid
+	until grep -q '}$' "$stats"; do sleep 0.1; done
+	[ $(($(counted rx_packets) + $(counted rx_bad_device))) = "$(row to_guest delivered)" ]
 }
 
 for mode in irq poll; do
@@ -28,11 +46,10 @@ for mode in irq poll; do
 		check "$name, $queues pairs: streams" "$crr" client $address --port 9 --test stream --connections 4 --seconds 0.5 --warmup 0
 		check "$name, $queues pairs: streams from the guest" "$crr" client $address --port 19 --test maerts --connections 4 --seconds 0.5 --warmup 0
 		check "$name, $queues pairs: pings" ping -q -c 20 -i 0.01 -W 5 $address
-		"$crr" counters $address >"$TMP/counters"
-		kill -USR1 $guest_pid
-		await "the accounts" grep -q '}$' "$stats"
+		check "$name, $queues pairs: what the guest has is what it was given" await 'the guest takes all that it was given' settled
 		is "$name, $queues pairs: pairs that receive" "$(row ctrl pairs)" 2
-		is "$name, $queues pairs: no answer found the ring full" "$(sed -n 's/^tx_lost=//p' "$TMP/counters")" 0
+		is "$name, $queues pairs: by a hash" "$(row ctrl rss)" 1
+		is "$name, $queues pairs: no answer found the ring full" "$(counted tx_lost)" 0
 		guest_stop "$name, $queues pairs"
 		is "$name, $queues pairs: no bad checksums" "$(counter rx_bad_checksum)" 0
 		# 1003, 1096 and 4000 of them, and each of the others'.
@@ -45,8 +62,6 @@ for mode in irq poll; do
 		for way in to from; do
 			is "$name, $queues pairs: ${way}_guest: unexplained" "$(row ${way}_guest unexplained)" 0
 		done
-		is "$name, $queues pairs: what the guest has is what it was given" \
-			$(($(counter rx_packets) + $(counter rx_bad_device))) "$(row to_guest delivered)"
 	done
 done
 

@@ -20,6 +20,7 @@
 #define F_MRG_RXBUF  15
 #define F_CTRL_VQ    17
 #define F_MQ	     22
+#define F_RSS	     60
 
 #define CONFIG_MAX_PAIRS 8
 #define QUEUE_RX	 ((uint16_t)(2 * machine.cpu))
@@ -28,8 +29,14 @@
 /* Of the control queue (5.1.6.5.6). */
 #define CONTROL_MQ    4
 #define CONTROL_PAIRS 0
+#define CONTROL_RSS   1
 #define CONTROL_OK    0
 #define CONTROL_US    1000000
+
+#define RSS_TABLE 16
+#define RSS_KEY	  40
+#define RSS_IPV4  1
+#define RSS_TCPV4 2
 
 /* struct virtio_net_hdr */
 struct net_header {
@@ -98,7 +105,7 @@ static bool start_device(void)
 	uint64_t offered = device.transport->features(&device);
 
 	if (smp_processors() > 1)
-		wanted |= 1ull << F_MQ | 1ull << F_CTRL_VQ;
+		wanted |= 1ull << F_MQ | 1ull << F_CTRL_VQ | 1ull << F_RSS;
 	/* Large frames need a checksum left open, and as many buffers as it takes. */
 	if (!(offered >> F_MRG_RXBUF & 1) || !(offered >> F_GUEST_CSUM & 1))
 		wanted &= ~(1ull << F_GUEST_TSO4);
@@ -143,17 +150,15 @@ static void ring(const struct irq_write *doorbell)
 	counters.kicks++;
 }
 
-/* So many pairs receive. */
-static bool set_pairs(uint32_t count)
+/* A command of the control queue, its class first. */
+static bool command(const void *request, uint32_t length)
 {
-	static uint8_t request[4] = { CONTROL_MQ, CONTROL_PAIRS }, answer;
+	static uint8_t answer;
 	uint64_t deadline = clock_us() + CONTROL_US;
 	struct virtq_used_elem elem;
 
-	request[2] = (uint8_t)count;
 	answer = CONTROL_OK + 1;
-	control.desc[0] =
-		(struct virtq_desc){ (uint64_t)request, sizeof(request), VIRTQ_DESC_NEXT, 1 };
+	control.desc[0] = (struct virtq_desc){ (uint64_t)request, length, VIRTQ_DESC_NEXT, 1 };
 	control.desc[1] = (struct virtq_desc){ (uint64_t)&answer, 1, VIRTQ_DESC_WRITE, 0 };
 	virtq_add(&control, 0);
 	if (virtq_publish(&control))
@@ -162,6 +167,35 @@ static bool set_pairs(uint32_t count)
 		if (clock_us() > deadline)
 			return false;
 	return *(volatile uint8_t *)&answer == CONTROL_OK;
+}
+
+/*
+ * So many pairs receive. A connection lives on one processor, so its frames must stay on one pair: by a hash, where the
+ * device can; else by where the guest sends it from, which the host may forget between two frames.
+ */
+static bool set_pairs(uint32_t count)
+{
+	static uint8_t pairs_request[4] = { CONTROL_MQ, CONTROL_PAIRS };
+	static struct {
+		uint8_t class, command;
+		uint32_t types;
+		uint16_t mask, unclassified, table[RSS_TABLE], max_send;
+		uint8_t key_length, key[RSS_KEY];
+	} __attribute__((packed)) rss_request = { CONTROL_MQ, CONTROL_RSS };
+
+	if (!has(F_RSS)) {
+		pairs_request[2] = (uint8_t)count;
+		return command(pairs_request, sizeof(pairs_request));
+	}
+	rss_request.types = RSS_IPV4 | RSS_TCPV4;
+	rss_request.mask = RSS_TABLE - 1;
+	for (uint32_t i = 0; i < RSS_TABLE; i++)
+		rss_request.table[i] = (uint16_t)(i % count);
+	rss_request.max_send = (uint16_t)count;
+	rss_request.key_length = RSS_KEY;
+	for (uint32_t i = 0; i < RSS_KEY; i++) /* any will do that has no pattern */
+		rss_request.key[i] = (uint8_t)((i + 1) * 0x9e3779b97f4a7c15ull >> 56);
+	return command(&rss_request, sizeof(rss_request));
 }
 
 static void fill_queues(void)
