@@ -381,3 +381,18 @@ int config_parse(struct config *config, const struct option_group *const *device
 		return log_fail(-EINVAL, "no kernel given (say --kernel FILE; see --help)");
 	return 0;
 }
+
+bool config_wants_mmio(const struct config *config)
+{
+	bool wanted = config->transport == TRANSPORT_MMIO;
+
+	for (unsigned int i = 0; i < config->nr_devices; i++) {
+		const struct config_device *d = &config->device[i];
+		size_t base;
+		const struct option *o = options_find(d->group, "transport", &base);
+
+		wanted |= o && *(unsigned int *)((char *)d->options + base + o->offset) ==
+				       TRANSPORT_MMIO;
+	}
+	return wanted;
+}

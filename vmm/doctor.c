@@ -98,7 +98,7 @@ static int native(int fd)
 		close(fd);
 		return ret;
 	}
-	ret = kvm_create(&kvm, fd, &mem); /* it closes fd */
+	ret = kvm_create(&kvm, fd, &mem, NULL); /* it closes fd */
 	if (!ret) {
 		ret = arch_kernel_mode_native(&kvm, &mem);
 		kvm_destroy(&kvm);

@@ -6,6 +6,7 @@
 #include <linux/kvm.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "vmm/arch.h"
@@ -91,27 +92,54 @@ static int open_node(struct kvm *kvm, int fd)
 	return 0;
 }
 
-static int add_memory(struct kvm *kvm, const struct guestmem *mem)
+static int add_slot(const struct kvm *kvm, struct kvm_userspace_memory_region slot)
 {
-	for (unsigned int i = 0; i < mem->nr_regions; i++) {
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.guest_phys_addr = mem->region[i].gpa,
-			.memory_size = mem->region[i].len,
-			.userspace_addr = (uint64_t)mem->region[i].host,
-		};
-
-		if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
-			return kvm_fail("KVM_SET_USER_MEMORY_REGION");
-	}
+	if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+		return kvm_fail("KVM_SET_USER_MEMORY_REGION");
 	return 0;
 }
 
-int kvm_create(struct kvm *kvm, int fd, const struct guestmem *mem)
+static int add_window(struct kvm *kvm, unsigned int slot)
+{
+	struct kvm_window *w = &kvm->window;
+
+	if (!w->len || ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0)
+		return 0;
+	w->host = mmap(NULL, w->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (w->host == MAP_FAILED) {
+		w->host = NULL;
+		return kvm_fail("memory for device registers");
+	}
+	return add_slot(kvm, (struct kvm_userspace_memory_region){
+				     .slot = slot,
+				     .flags = KVM_MEM_READONLY,
+				     .guest_phys_addr = w->gpa,
+				     .memory_size = w->len,
+				     .userspace_addr = (uint64_t)w->host,
+			     });
+}
+
+static int add_memory(struct kvm *kvm, const struct guestmem *mem)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < mem->nr_regions; i++)
+		ret = add_slot(kvm, (struct kvm_userspace_memory_region){
+					    .slot = i,
+					    .guest_phys_addr = mem->region[i].gpa,
+					    .memory_size = mem->region[i].len,
+					    .userspace_addr = (uint64_t)mem->region[i].host,
+				    });
+	return ret ? ret : add_window(kvm, mem->nr_regions);
+}
+
+int kvm_create(struct kvm *kvm, int fd, const struct guestmem *mem, const struct kvm_window *window)
 {
 	int ret;
 
 	*kvm = (struct kvm){ .fd = -1, .vm_fd = -1 };
+	if (window)
+		kvm->window = *window;
 	ret = open_node(kvm, fd);
 	if (ret)
 		goto fail;
@@ -147,6 +175,9 @@ void kvm_destroy(struct kvm *kvm)
 	arch_vm_destroy(kvm);
 	close_fd(kvm->vm_fd);
 	kvm->vm_fd = -1;
+	if (kvm->window.host)
+		munmap(kvm->window.host, kvm->window.len);
+	kvm->window.host = NULL;
 	kvm_close_node(kvm);
 }
 

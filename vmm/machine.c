@@ -223,20 +223,17 @@ static unsigned int queue_vectors(const struct machine *m, const struct virtio_d
 static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 {
 	struct machine *m = arg;
-	int ret;
+	const uint64_t base = memmap_virtio_mmio_base(m->nr_mmio);
 
-	if ((wish ? wish : m->config->transport) == TRANSPORT_MMIO) {
-		if (m->nr_mmio >= MEMMAP_VIRTIO_MMIO_MAX)
-			return log_fail(
-				-ENOSPC,
-				"too many virtio-mmio devices: at most %u (use transport=pci for the rest)",
-				MEMMAP_VIRTIO_MMIO_MAX);
-		ret = virtio_mmio_create(dev, memmap_virtio_mmio_base(m->nr_mmio),
-					 memmap_virtio_mmio_gsi(m->nr_mmio), &m->mmio, m->irqchip);
-		m->nr_mmio += !ret;
-		return ret;
-	}
-	return need_pci(m) ?: virtio_pci_create(dev, m->pci, queue_vectors(m, dev));
+	if ((wish ? wish : m->config->transport) == TRANSPORT_PCI)
+		return need_pci(m) ?: virtio_pci_create(dev, m->pci, queue_vectors(m, dev));
+	if (m->nr_mmio >= MEMMAP_VIRTIO_MMIO_MAX)
+		return log_fail(
+			-ENOSPC,
+			"too many virtio-mmio devices: at most %u (use transport=pci for the rest)",
+			MEMMAP_VIRTIO_MMIO_MAX);
+	return virtio_mmio_create(dev, base, memmap_virtio_mmio_gsi(m->nr_mmio++),
+				  kvm_window_at(&m->kvm, base), &m->mmio, m->irqchip);
 }
 
 static struct device_env device_env(struct machine *m, const char *name)
@@ -447,6 +444,7 @@ static void begin_outputs(struct machine *m)
 static int build(struct machine *m, uint64_t start_ns, void (*give_up)(int status))
 {
 	static const struct guestmem_hole hole = MEMMAP_HOLE;
+	static const struct kvm_window window = MEMMAP_VIRTIO_MMIO;
 	struct boot_entry entry;
 	struct files files = { .nr = 0 };
 	int ret;
@@ -461,7 +459,8 @@ static int build(struct machine *m, uint64_t start_ns, void (*give_up)(int statu
 		ret = guestmem_init(&m->mem, m->config->mem, &hole);
 	stats_phase(m->stats, PHASE_MEMORY);
 	if (!ret)
-		ret = kvm_create(&m->kvm, m->config->kvm_fd, &m->mem);
+		ret = kvm_create(&m->kvm, m->config->kvm_fd, &m->mem,
+				 config_wants_mmio(m->config) ? &window : NULL);
 	m->sandbox.vm_fd = m->kvm.vm_fd;
 	if (!ret)
 		ret = irqchip_create(&m->irqchip, m->kvm.vm_fd) ?: arch_irq_pins(m->irqchip) ?:

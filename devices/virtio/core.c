@@ -163,6 +163,12 @@ int virtio_plug(struct device **out, struct virtio_dev *dev, const struct device
 
 /* ---- for devices ---- */
 
+static void changed(struct virtio_dev *dev)
+{
+	if (dev->transport_ops && dev->transport_ops->changed)
+		dev->transport_ops->changed(dev->transport);
+}
+
 void virtio_interrupt(struct virtio_dev *dev, unsigned int queue)
 {
 	if (dev->transport_ops)
@@ -188,15 +194,18 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 		return;
 	if (log_due(&dev->counters.needs_resets))
 		log_warn("%s: %s; the device waits for its driver to reset it", dev->name, why);
+	changed(dev);
 	if (status(dev) & VIRTIO_CONFIG_S_DRIVER_OK && dev->transport_ops)
 		dev->transport_ops->config_interrupt(dev->transport);
 }
 
 void virtio_config_set(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len)
 {
-	hold(&dev->config_lock);
+	pthread_mutex_lock(&dev->config_lock);
 	memcpy((uint8_t *)dev->config + offset, src, len);
 	__atomic_fetch_add(&dev->config_generation, 1, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&dev->config_lock);
+	changed(dev);
 }
 
 void virtio_config_update(struct virtio_dev *dev, uint32_t offset, const void *src, uint32_t len)

@@ -61,6 +61,9 @@ struct virtio_transport_ops {
 	void (*queue_interrupt)(void *transport, unsigned int queue);
 	void (*config_interrupt)(void *transport);
 
+	/* The status or the config space is another than before, not by the transport's doing. From any thread; optional. */
+	void (*changed)(void *transport);
+
 	/* See virtio_queue_event(); optional. */
 	int (*queue_event)(void *transport, unsigned int queue);
 

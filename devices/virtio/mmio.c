@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <linux/virtio_mmio.h>
 
@@ -12,7 +14,7 @@
 #define MAGIC	0x74726976 /* "virt" */
 #define VERSION 2
 #define VENDOR	0x4d564d4d
-#define PAGE	0x1000
+#define PAGE	0x1000u
 
 struct virtio_mmio {
 	struct virtio_dev *dev;
@@ -21,8 +23,13 @@ struct virtio_mmio {
 	struct irq irq;
 	pthread_mutex_t lock; /* for the selectors */
 	uint32_t device_features_sel, driver_features_sel, queue_sel;
-	uint32_t interrupt_status; /* atomic */
-	unsigned int doorbells;	   /* added so far */
+	unsigned int doorbells; /* added so far */
+	int ack_fd;		/* rung by acknowledgements, for nobody; or -1 */
+	/* What reads of the registers give: written when that changes, by atomic stores, for the guest may read it itself. */
+	uint8_t *page;
+	pthread_mutex_t
+		page_lock; /* for what any thread may change; a leaf but for the config space's lock */
+	uint64_t own[PAGE / 8]; /* where nobody gave a page */
 };
 
 /* The register behind an offset, for those that are a queue's; else -1. */
@@ -46,37 +53,52 @@ static int queue_reg(uint64_t offset)
 	return reg;
 }
 
-static uint32_t read_register(struct virtio_mmio *m, uint64_t offset)
+static uint32_t *shown(struct virtio_mmio *m, uint64_t offset)
 {
-	struct virtio_dev *dev = m->dev;
+	return (uint32_t *)(m->page + offset);
+}
 
-	switch (offset) {
-	case VIRTIO_MMIO_MAGIC_VALUE:
-		return MAGIC;
-	case VIRTIO_MMIO_VERSION:
-		return VERSION;
-	case VIRTIO_MMIO_DEVICE_ID:
-		return dev->device_id;
-	case VIRTIO_MMIO_VENDOR_ID:
-		return VENDOR;
-	case VIRTIO_MMIO_DEVICE_FEATURES:
-		return virtio_get_device_features(dev, m->device_features_sel);
-	case VIRTIO_MMIO_QUEUE_NUM_MAX:
-	case VIRTIO_MMIO_QUEUE_READY:
-		return virtio_get_queue(dev, m->queue_sel,
-					(enum virtio_queue_reg)queue_reg(offset));
-	case VIRTIO_MMIO_INTERRUPT_STATUS:
-		return __atomic_load_n(&m->interrupt_status, __ATOMIC_ACQUIRE);
-	case VIRTIO_MMIO_STATUS:
-		return virtio_get_status(dev);
-	case VIRTIO_MMIO_SHM_LEN_LOW:
-	case VIRTIO_MMIO_SHM_LEN_HIGH:
-		return ~0u; /* no shared memory region (4.2.2.1) */
-	case VIRTIO_MMIO_CONFIG_GENERATION:
-		return virtio_get_config_generation(dev);
-	default:
-		return 0;
-	}
+static void show(struct virtio_mmio *m, uint64_t offset, uint32_t value)
+{
+	__atomic_store_n(shown(m, offset), value, __ATOMIC_RELEASE);
+}
+
+/* What the selectors select. */
+static void show_selected(struct virtio_mmio *m)
+{
+	show(m, VIRTIO_MMIO_DEVICE_FEATURES,
+	     virtio_get_device_features(m->dev, m->device_features_sel));
+	show(m, VIRTIO_MMIO_QUEUE_NUM_MAX,
+	     virtio_get_queue(m->dev, m->queue_sel, VIRTIO_QUEUE_SIZE_MAX));
+	show(m, VIRTIO_MMIO_QUEUE_READY,
+	     virtio_get_queue(m->dev, m->queue_sel, VIRTIO_QUEUE_READY));
+}
+
+/* What may change at any time. */
+static void changed(void *transport)
+{
+	struct virtio_mmio *m = transport;
+	const uint32_t len = MIN(m->dev->config_len, PAGE - VIRTIO_MMIO_CONFIG);
+
+	hold(&m->page_lock);
+	show(m, VIRTIO_MMIO_STATUS, virtio_get_status(m->dev));
+	show(m, VIRTIO_MMIO_CONFIG_GENERATION, virtio_get_config_generation(m->dev));
+	for (uint32_t i = 0; i < len; i += 8)
+		__atomic_store_n((uint64_t *)(m->page + VIRTIO_MMIO_CONFIG + i),
+				 virtio_read_config(m->dev, i, 8), __ATOMIC_RELEASE);
+}
+
+static void show_all(struct virtio_mmio *m)
+{
+	show(m, VIRTIO_MMIO_MAGIC_VALUE, MAGIC);
+	show(m, VIRTIO_MMIO_VERSION, VERSION);
+	show(m, VIRTIO_MMIO_DEVICE_ID, m->dev->device_id);
+	show(m, VIRTIO_MMIO_VENDOR_ID, VENDOR);
+	/* No shared memory region (4.2.2.1). */
+	show(m, VIRTIO_MMIO_SHM_LEN_LOW, ~0u);
+	show(m, VIRTIO_MMIO_SHM_LEN_HIGH, ~0u);
+	show_selected(m);
+	changed(m);
 }
 
 static void write_register(struct virtio_mmio *m, uint64_t offset, uint32_t value)
@@ -102,12 +124,13 @@ static void write_register(struct virtio_mmio *m, uint64_t offset, uint32_t valu
 		m->queue_sel = value;
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
-		__atomic_fetch_and(&m->interrupt_status, ~value, __ATOMIC_ACQ_REL);
+		__atomic_fetch_and(shown(m, VIRTIO_MMIO_INTERRUPT_STATUS), ~value,
+				   __ATOMIC_ACQ_REL);
 		break;
 	case VIRTIO_MMIO_STATUS:
 		virtio_set_status(dev, (uint8_t)value);
 		if (!(uint8_t)value)
-			__atomic_store_n(&m->interrupt_status, 0, __ATOMIC_RELEASE);
+			show(m, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
 		break;
 	default: /* a notification of a queue that does not exist ends here too */
 		break;
@@ -119,11 +142,10 @@ static uint64_t mmio_read(void *arg, uint64_t offset, unsigned int size)
 	struct virtio_mmio *m = arg;
 	uint64_t v = 0;
 
-	if (offset >= VIRTIO_MMIO_CONFIG)
-		return virtio_read_config(m->dev, offset - VIRTIO_MMIO_CONFIG, size);
-	hold(&m->lock);
 	if (size == 4 && offset % 4 == 0)
-		v = read_register(m, offset);
+		return __atomic_load_n(shown(m, offset), __ATOMIC_ACQUIRE);
+	if (offset >= VIRTIO_MMIO_CONFIG)
+		memcpy(&v, m->page + offset, size);
 	return v;
 }
 
@@ -131,20 +153,20 @@ static void mmio_write(void *arg, uint64_t offset, unsigned int size, uint64_t v
 {
 	struct virtio_mmio *m = arg;
 
-	if (offset >= VIRTIO_MMIO_CONFIG) {
-		virtio_write_config(m->dev, offset - VIRTIO_MMIO_CONFIG, size, value);
-		return;
-	}
 	hold(&m->lock);
-	if (size == 4 && offset % 4 == 0)
+	if (offset >= VIRTIO_MMIO_CONFIG)
+		virtio_write_config(m->dev, offset - VIRTIO_MMIO_CONFIG, size, value);
+	else if (size == 4 && offset % 4 == 0)
 		write_register(m, offset, (uint32_t)value);
+	show_selected(m);
+	changed(m);
 }
 
 static const struct bus_ops mmio_ops = { .read = mmio_read, .write = mmio_write };
 
 static void interrupt(struct virtio_mmio *m, uint32_t why)
 {
-	__atomic_fetch_or(&m->interrupt_status, why, __ATOMIC_ACQ_REL);
+	__atomic_fetch_or(shown(m, VIRTIO_MMIO_INTERRUPT_STATUS), why, __ATOMIC_ACQ_REL);
 	irq_raise(&m->irq);
 }
 
@@ -166,9 +188,15 @@ static void destroy(void *transport)
 	while (m->doorbells > 0)
 		bus_doorbell_remove(m->bus, m->range.base + VIRTIO_MMIO_QUEUE_NOTIFY,
 				    --m->doorbells);
+	if (m->ack_fd >= 0) {
+		bus_doorbell_remove(m->bus, m->range.base + VIRTIO_MMIO_INTERRUPT_ACK,
+				    VIRTIO_MMIO_INT_VRING);
+		close(m->ack_fd);
+	}
 	bus_remove(m->bus, &m->range);
 	if (m->irq.fd >= 0)
 		irq_destroy(&m->irq);
+	pthread_mutex_destroy(&m->page_lock);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
@@ -176,11 +204,28 @@ static void destroy(void *transport)
 static const struct virtio_transport_ops transport_ops = {
 	.queue_interrupt = queue_interrupt,
 	.config_interrupt = config_interrupt,
+	.changed = changed,
 	.destroy = destroy,
 };
 
-int virtio_mmio_create(struct virtio_dev *dev, uint64_t base, unsigned int gsi, struct bus *mmio,
-		       struct irqchip *irqchip)
+/* Acknowledgements of the interrupt for queues, which come with each, then end in the kernel. */
+static int add_ack(struct virtio_mmio *m)
+{
+	const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int ret = fd < 0 ? -errno : 0;
+
+	if (!ret)
+		ret = bus_doorbell_add(m->bus, m->range.base + VIRTIO_MMIO_INTERRUPT_ACK,
+				       VIRTIO_MMIO_INT_VRING, fd);
+	if (ret)
+		close_fd(fd);
+	else
+		m->ack_fd = fd;
+	return ret;
+}
+
+int virtio_mmio_create(struct virtio_dev *dev, uint64_t base, unsigned int gsi, uint8_t *page,
+		       struct bus *mmio, struct irqchip *irqchip)
 {
 	struct virtio_mmio *m = calloc(1, sizeof(*m));
 	int ret;
@@ -190,7 +235,10 @@ int virtio_mmio_create(struct virtio_dev *dev, uint64_t base, unsigned int gsi, 
 	m->dev = dev;
 	m->bus = mmio;
 	m->irq.fd = -1;
+	m->ack_fd = -1;
+	m->page = page ? page : (uint8_t *)m->own;
 	pthread_mutex_init(&m->lock, NULL);
+	pthread_mutex_init(&m->page_lock, NULL);
 	m->range = (struct bus_range){
 		.name = dev->name,
 		.base = base,
@@ -211,8 +259,11 @@ int virtio_mmio_create(struct virtio_dev *dev, uint64_t base, unsigned int gsi, 
 		if (!ret)
 			m->doorbells++;
 	}
+	if (!ret && page)
+		ret = add_ack(m);
 	if (ret)
 		goto fail;
+	show_all(m);
 	virtio_attach(dev, &transport_ops, m);
 	return 0;
 fail:

@@ -17,7 +17,7 @@ void fuzz_one(struct fuzz *f)
 	fuzz_check(!irqchip_create(&irqchip, -1));
 	fuzz_check(!fuzz_driver_create(&d, &virtio_rng_kind, &options));
 	fuzz_check(!virtio_mmio_create(d.dev, MEMMAP_VIRTIO_MMIO_BASE, memmap_virtio_mmio_gsi(0),
-				       &mmio, irqchip));
+				       NULL, &mmio, irqchip));
 	while (f->left) {
 		if (fuzz_below(f, 2))
 			fuzz_access(f, &mmio, MEMMAP_VIRTIO_MMIO_BASE, MEMMAP_VIRTIO_MMIO_STRIDE);

@@ -39,6 +39,12 @@
 #define MEMMAP_VIRTIO_MMIO_STRIDE 0x1000ull /* one page each */
 #define MEMMAP_VIRTIO_MMIO_MAX	  15u	    /* one interrupt each */
 
+#define MEMMAP_VIRTIO_MMIO                                                 \
+	{                                                                  \
+		.gpa = MEMMAP_VIRTIO_MMIO_BASE,                            \
+		.len = MEMMAP_VIRTIO_MMIO_MAX * MEMMAP_VIRTIO_MMIO_STRIDE, \
+	} /* a struct kvm_window */
+
 #define MEMMAP_IOAPIC_BASE	0xfec00000ull
 #define MEMMAP_LAPIC_BASE	0xfee00000ull
 #define MEMMAP_KVM_IDENTITY_MAP 0xfffbc000ull

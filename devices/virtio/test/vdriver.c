@@ -173,8 +173,9 @@ static int queue_event(void *transport, unsigned int queue)
 	return d->no_events ? -ENOTSUP : d->queue[queue].irq_fd;
 }
 
-static const struct virtio_transport_ops transport_ops = { queue_interrupt, config_interrupt,
-							   queue_event };
+static const struct virtio_transport_ops transport_ops = { .queue_interrupt = queue_interrupt,
+							   .config_interrupt = config_interrupt,
+							   .queue_event = queue_event };
 
 void vdriver_attach(struct vdriver *d, struct virtio_dev *dev)
 {
