@@ -20,6 +20,7 @@
 #include "vmm/base/log.h"
 #include "vmm/host_kernel.h"
 #include "vmm/kvm.h"
+#include "vmm/run_internal.h"
 #include "vmm/sandbox.h"
 #include "vmm/status.h"
 
@@ -278,9 +279,11 @@ static int check_tap(struct doctor *d)
 	const bool wanted = strcmp(d->net, "none") && strcmp(d->net, "passt");
 	char *list = NULL;
 	const char *name = wanted ? tap_in(d->net, &list) : "";
-	const int ret =
-		name ? check_named_tap(d, name) : found(d, "not needed: --net %s is none", d->net);
+	int ret = run_net_check(d->net);
 
+	if (!ret)
+		ret = name ? check_named_tap(d, name)
+			   : found(d, "not needed: --net %s is none", d->net);
 	free(list);
 	return ret;
 }

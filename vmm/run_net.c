@@ -94,8 +94,7 @@ static int add_passt(struct config *config, const struct option_group *const *de
 	return config_add_device(config, devices, "net", list);
 }
 
-int run_net_add(struct config *config, const struct option_group *const *devices, const char *net,
-		FILE *job)
+int run_net_check(const char *net)
 {
 	static const char *const words[] = { "none", "passt" };
 	const size_t n = strcspn(net, ",");
@@ -105,6 +104,16 @@ int run_net_add(struct config *config, const struct option_group *const *devices
 			return log_fail(-EINVAL,
 					"--net %s: %s has no keys (for a tap of that name: tap=%s)",
 					net, words[i], words[i]);
+	return 0;
+}
+
+int run_net_add(struct config *config, const struct option_group *const *devices, const char *net,
+		FILE *job)
+{
+	const int ret = run_net_check(net);
+
+	if (ret)
+		return ret;
 	if (!strcmp(net, "none"))
 		return 0;
 	return strcmp(net, "passt") ? add_tap(config, devices, net, job)

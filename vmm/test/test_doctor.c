@@ -279,6 +279,8 @@ static void the_tap_is_named_as_for_run(void **state)
 		{ "--net fd=3", "ok not needed: --net fd=3 is none" },
 		{ "--net macvtap=eth0", "ok not needed" },
 		{ "--net a234567890123456", "FAIL bad value 'a234567890123456' for tap: expected" },
+		{ "--net passt,ip=10.0.0.2/24", "FAIL --net passt,ip=10.0.0.2/24: passt has no" },
+		{ "--net none,", "FAIL --net none,: none has no keys" },
 		{ "--net tap=a/b", "FAIL bad value 'a/b' for tap: expected" },
 	};
 
