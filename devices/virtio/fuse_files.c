@@ -293,7 +293,32 @@ FUSE_VERB(setattr)
 	return ret ? ret : reply_attr(c);
 }
 
-/* ---- extended attributes: of regular files and directories, those that can be opened ---- */
+/*
+ * ---- extended attributes: user.*, of regular files and directories that can be opened ----
+ *
+ * The others give rights on the host, or are the host's own. -EOPNOTSUPP, not -ENODATA: ls asks for two of each file
+ * until it hears that there are none.
+ */
+
+static bool is_users(const char *name)
+{
+	return !strncmp(name, "user.", 5);
+}
+
+/* Those of @list that are shown, at its start; their length. */
+static size_t keep_users(char *list, size_t len)
+{
+	size_t kept = 0, n;
+
+	for (size_t at = 0; at < len; at += n) {
+		n = strlen(list + at) + 1;
+		if (!is_users(list + at))
+			continue;
+		memmove(list + kept, list + at, n);
+		kept += n;
+	}
+	return kept;
+}
 
 /* For reading. What may not be opened has no attributes for the guest, as a link or a device has none. */
 static int open_attributes(struct fuse_call *c)
@@ -320,7 +345,7 @@ FUSE_VERB(getxattr)
 {
 	const struct fuse_getxattr_in *in = c->arg;
 	const size_t room = MIN((size_t)in->size, (size_t)FUSE_REPLY_MAX);
-	const int fd = open_attributes(c);
+	const int fd = is_users(c->name[0]) ? open_attributes(c) : -EOPNOTSUPP;
 	int ret;
 
 	if (fd < 0)
@@ -333,25 +358,27 @@ FUSE_VERB(getxattr)
 FUSE_VERB(listxattr)
 {
 	const struct fuse_getxattr_in *in = c->arg;
-	const size_t room = MIN((size_t)in->size, (size_t)FUSE_REPLY_MAX);
 	const int fd = open_attributes(c);
+	ssize_t n;
 	int ret;
 
 	if (fd == -ENODATA)
 		return reply_attributes(c, in->size, 0);
 	if (fd < 0)
 		return fd;
-	ret = reply_attributes(c, in->size, flistxattr(fd, (char *)c->reply, room));
+	n = flistxattr(fd, (char *)c->reply, FUSE_REPLY_MAX);
+	if (n > 0)
+		n = (ssize_t)keep_users((char *)c->reply, (size_t)n);
+	ret = in->size && n > (ssize_t)in->size ? -ERANGE : reply_attributes(c, in->size, n);
 	close(fd);
 	return ret;
 }
 
-/* user.* only: the others give rights on the host, or are the host's own. */
 static int change_attribute(struct fuse_call *c, const void *value, size_t len, int flags)
 {
 	int fd, ret;
 
-	if (strncmp(c->name[0], "user.", 5))
+	if (!is_users(c->name[0]))
 		return -EOPNOTSUPP;
 	fd = open_to_change(c);
 	if (fd < 0)

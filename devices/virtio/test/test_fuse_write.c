@@ -269,7 +269,7 @@ static void what_is_ours_has_an_owner_of_the_guests(void **state)
 	assert_int_equal(a.uid, may ? 99 : 1234);
 }
 
-static void extended_attributes_of_the_user_alone_are_changed(void **state)
+static void extended_attributes_are_those_of_the_user_alone(void **state)
 {
 	struct fixture *f = *state;
 	static const char *const others[] = { "security.capability", "trusted.overlay.opaque",
@@ -283,6 +283,9 @@ static void extended_attributes_of_the_user_alone_are_changed(void **state)
 	if (setxattr("file", "user.probe", "x", 1, 0) < 0)
 		skip(); /* a file system without them */
 	removexattr("file", "user.probe");
+	/* The host's own, where the test may set them. */
+	setxattr("file", "trusted.a", "x", 1, 0);
+	setxattr("file", "security.z", "x", 1, 0);
 	id = node(f, FUSE_ROOT_ID, "file");
 	assert_int_equal(call_with(f, FUSE_SETXATTR, id, &set, len, "user.a", NULL, "value", 5), 0);
 	assert_int_equal(call(f, FUSE_GETXATTR, id, &get, "user.a"), 0);
@@ -295,15 +298,26 @@ static void extended_attributes_of_the_user_alone_are_changed(void **state)
 	assert_int_equal(call(f, FUSE_LISTXATTR, id, &get, NULL), -ERANGE);
 	get.size = 100;
 	assert_int_equal(call(f, FUSE_LISTXATTR, id, &get, NULL), 0);
+	assert_int_equal(f->len, 7);
 	assert_memory_equal(body(f), "user.a", 7);
+	get.size = 0;
+	assert_int_equal(call(f, FUSE_LISTXATTR, id, &get, NULL), 0);
+	assert_int_equal(((const struct fuse_getxattr_out *)body(f))->size, 7);
+	get.size = 6;
+	assert_int_equal(call(f, FUSE_LISTXATTR, id, &get, NULL), -ERANGE);
+	get.size = 100;
+	assert_int_equal(call(f, FUSE_GETXATTR, id, &get, "trusted.a"), -EOPNOTSUPP);
+	assert_int_equal(call(f, FUSE_GETXATTR, id, &get, "security.z"), -EOPNOTSUPP);
 	set.size = 6; /* more than there is */
 	assert_int_equal(call_with(f, FUSE_SETXATTR, id, &set, len, "user.a", NULL, "value", 5),
 			 -EPROTO);
 	set.size = 1;
-	for (unsigned int i = 0; i < ARRAY_SIZE(others); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(others); i++) {
 		assert_int_equal(
 			call_with(f, FUSE_SETXATTR, id, &set, len, others[i], NULL, "x", 1),
 			-EOPNOTSUPP);
+		assert_int_equal(call(f, FUSE_GETXATTR, id, &get, others[i]), -EOPNOTSUPP);
+	}
 	assert_int_equal(call_with(f, FUSE_REMOVEXATTR, id, NULL, 0, "user.a", NULL, NULL, 0), 0);
 	assert_int_equal(call(f, FUSE_GETXATTR, id, &get, "user.a"), -ENODATA);
 }
@@ -461,7 +475,7 @@ int main(void)
 		test(devices_are_not_made),
 		test(attributes_change),
 		test(what_is_ours_has_an_owner_of_the_guests),
-		test(extended_attributes_of_the_user_alone_are_changed),
+		test(extended_attributes_are_those_of_the_user_alone),
 		test(names_are_moved_linked_and_removed),
 		test(an_open_file_outlives_its_name),
 		test(a_file_of_two_names_is_found_by_the_one_that_is_left),

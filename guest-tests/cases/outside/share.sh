@@ -156,6 +156,17 @@ user_frozen()
 		few LOOKUP=$((files + 10)) READ=$((files + 10)) GETATTR=10 OPEN=1 OPENDIR=1 RELEASE=0 RELEASEDIR=0 GETXATTR=1 LISTXATTR=1
 }
 
+# ls -l hears once that a share has neither labels nor lists of rights.
+user_listed()
+{
+	local i
+	fresh
+	for ((i = 0; i < 200; i++)); do : >"$dir/$i"; done
+	shared || return
+	why="$(ls -l "$mnt" | grep -c '^-') files"
+	[[ $why == '200 files' ]] && unshared && few GETXATTR=4
+}
+
 user_errors_of_the_host()
 {
 	fresh
