@@ -51,7 +51,7 @@ struct thread {
 	pthread_t id;
 	bool started;
 	int error;
-	sem_t guarded;
+	sem_t guarded, done;
 	void (*work)(void *arg);
 	void *arg;
 };

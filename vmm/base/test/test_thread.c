@@ -63,11 +63,36 @@ static void test_unguarded(void **state)
 	assert_int_equal(worked, 6);
 }
 
+static void held(void *arg)
+{
+	sem_wait(arg);
+	worked = 7;
+}
+
+static void test_join_within(void **state)
+{
+	struct thread t = { .kind = THREAD_NET, .name = "net0" };
+	sem_t hold;
+
+	assert_true(thread_join_within(&t, 1)); /* nothing to wait for */
+	sem_init(&hold, 0, 0);
+	worked = 0;
+	assert_int_equal(thread_start(&t, held, &hold), 0);
+	assert_false(thread_join_within(&t, 1));
+	assert_true(t.started);
+	sem_post(&hold);
+	while (!thread_join_within(&t, 1000))
+		;
+	assert_false(t.started);
+	assert_int_equal(worked, 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_guard),
 		cmocka_unit_test(test_unguarded),
+		cmocka_unit_test(test_join_within),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
