@@ -126,6 +126,15 @@ positive() # positive NAME COUNTER...: an assertion each
 	done
 }
 
+# many N COMMAND...: a command that opens so many connections, if it may.
+many()
+{
+	local limit
+	limit=$(ulimit -Hn)
+	[[ $limit == unlimited || $limit -gt $(($1 + 20)) ]] || skip "$1 connections take more than $limit descriptors (ulimit -Hn)"
+	"${@:2}"
+}
+
 # transfer: what the guest echoes is what was sent, $TMP/random.
 transfer()
 {

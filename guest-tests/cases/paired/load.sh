@@ -27,12 +27,12 @@ for mode in irq poll; do
 	name="$VARIANT $mode"
 	guest_start "mode=$mode"
 	for n in 1 32 150 1000 4000; do
-		check "$name: $n connections, nothing is lost" rates $n
+		check "$name: $n connections, nothing is lost" many $n rates $n
 	done
 	check "$name: ab" load
 	check "$name: ab, keep-alive" load -k
 	check "$name: 3000 connections at once" \
-		"$crr" client $address --port 7 --test rr --connections 3000 --count 9000
+		many 3000 "$crr" client $address --port 7 --test rr --connections 3000 --count 9000
 	guest_stop "$name"
 	is "$name: no bad checksums" "$(counter rx_bad_checksum)" 0
 done

@@ -63,6 +63,6 @@ flood() {
 }
 stack
 check "SYN flood" flood
-check "2000 connections at once" "$crr" client $address --port 7 --test rr --connections 2000 --count 6000
+check "2000 connections at once" many 2000 "$crr" client $address --port 7 --test rr --connections 2000 --count 6000
 stack_end "SYN flood"
 positive "SYN flood" tcp_cookies_sent tcp_cookies_good
