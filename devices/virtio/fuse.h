@@ -8,7 +8,7 @@
  * host's proc, sysfs and their like mount below the directory looks empty.
  *
  * Files belong to whoever runs minivmm, with that user's rights; set-user-id, set-group-id and privileged
- * attributes (security.*, trusted.*) are never given to a file of the host. Locks stay within the guest. A host before
+ * attributes (security.*, trusted.*) are never given to a file of the host, nor are its own shown. Locks stay within the guest. A host before
  * Linux 6.6 changes no mode of what cannot be opened: of a FIFO or a socket (-EOPNOTSUPP).
  */
 #ifndef DEVICES_VIRTIO_FUSE_H
