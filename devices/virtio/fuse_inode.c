@@ -145,7 +145,7 @@ static void drop_fd(struct inode_table *t, struct node *n)
 
 	close(n->inode.fd);
 	close_fd(n->inode.reader);
-	n->inode.fd = n->inode.reader = -1;
+	n->inode.reader = n->inode.fd = -1;
 	t->nr_fds -= nr;
 	nr_all_fds -= nr;
 }
@@ -255,7 +255,7 @@ static int add(struct inode_table *t, int fd, const struct statx *st, struct nod
 
 	if (!n)
 		return -ENOMEM;
-	n->inode.fd = n->inode.reader = -1;
+	n->inode.reader = n->inode.fd = -1;
 	n->inode.type = st->stx_mode & S_IFMT;
 	n->identity = host_identity(st);
 	/* What is mounted there by the host's kernel; a share that is itself such a directory was asked for. */
@@ -505,7 +505,8 @@ int inode_reader(struct inode_table *t, struct inode *inode)
 		return inode->reader;
 	}
 	/* The root has it to the end. */
-	return inode->reader = inode == &t->root->inode ? fd : keep_fd(t, fd);
+	inode->reader = fd = inode == &t->root->inode ? fd : keep_fd(t, fd);
+	return fd;
 }
 
 int inode_link(struct inode_table *t, struct inode *inode, struct inode *to, const char *to_name)
