@@ -81,7 +81,7 @@ RELEASE_MAX := 1600000
 dist: force
 	@command -v musl-gcc >/dev/null || { echo 'make dist: this host has no musl-gcc (sudo apt-get install musl-tools)' >&2; exit 1; }
 	rm -rf $(BUILD)/dist/root
-	$(MAKE) BUILD=$(BUILD)/dist STATIC=1 SANITIZE= CFLAGS='-O2 -Wdate-time -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=.' \
+	$(MAKE) BUILD=$(BUILD)/dist STATIC=1 SANITIZE= CFLAGS='-O2 -Wdate-time -ffunction-sections -fdata-sections -ffile-prefix-map="$(CURDIR)=."' \
 		LDFLAGS='-Wl,--gc-sections -Wl,--build-id=none -s' DESTDIR=$(BUILD)/dist/root PREFIX=/$(RELEASE) install
 	cp -r README.md LICENSE configs $(BUILD)/dist/root/$(RELEASE)
 	@size=$$(stat -c %s $(BUILD)/dist/minivmm); echo "minivmm: $$size bytes, with an agent of $$(stat -c %s $(BUILD)/dist/agent)"; \

@@ -4,7 +4,11 @@ user_readme()
 {
 	local what
 	for what in $(grep -oE '\]\([^)]*\)' "$top/README.md" | tr -d '()]'); do
-		[ -e "$top/$what" ] || { why="README links to $what"; return 1; }
+		if [[ $what == \#* ]]; then # a heading of its own
+			sed -n 's/^##* //p' "$top/README.md" | tr 'A-Z ' 'a-z-' | grep -qxF -- "${what#\#}"
+		else
+			[ -e "$top/$what" ]
+		fi || { why="README links to $what"; return 1; }
 	done
 	for what in $(grep -oE '(^    |`)make [a-z-]+' "$top/README.md" | sed 's/.*make //' | sort -u); do
 		make -C "$top" -n "$what" >/dev/null 2>"$tmp/err" || { why="README has make $what"; return 1; }
