@@ -139,8 +139,8 @@ static void test_a_frame_that_waits_is_dropped_by_turning_off(void **state)
 	put(R_TSD, 4, 60);
 	wait_count("tx", "blocked", 1);
 	put(R_CR, 1, RE);
-	netbe_pair_fail(&chip_pair.send_fault, EAGAIN, 0);
 	wait_count("tx", "drop_reset", 1);
+	netbe_pair_fail(&chip_pair.send_fault, EAGAIN, 0); /* not before: it may be about to send */
 	assert_int_equal(count_of("tx", "packets"), 0);
 	check_alive();
 }
