@@ -128,7 +128,7 @@ static const struct rule rules[] = {
 	{ SYS_fchmod, FS, {}, "rare: the same before Linux 6.6" },
 	{ SYS_fchownat, FS, { IS(4, AT_EMPTY_PATH) }, "rare: the guest changes an owner" },
 	{ SYS_utimensat, FS, { IS(3, AT_EMPTY_PATH) }, "the guest changes times" },
-	{ SYS_fgetxattr, FS, {}, "the guest reads an attribute" },
+	{ SYS_fgetxattr, FS, {}, "rare: the guest reads an attribute" },
 	{ SYS_flistxattr, FS, {}, "rare: the guest lists attributes" },
 	{ SYS_fsetxattr, FS, {}, "rare: the guest sets an attribute" },
 	{ SYS_fremovexattr, FS, {}, "rare: the guest removes an attribute" },
