@@ -222,6 +222,26 @@ static void test_options(void **state)
 	assert_int_equal(action, CONFIG_VERSION);
 }
 
+static void test_wants_mmio(void **state)
+{
+	static const struct {
+		const char *words;
+		bool wanted;
+	} cases[] = {
+		{ "--kernel k", false },
+		{ "--kernel k --net a --rng", false }, /* one kind has no such key */
+		{ "--kernel k --transport pci --net a,transport=pci", false },
+		{ "--kernel k --transport mmio", true }, /* a job's port has none either */
+		{ "--kernel k --transport mmio --net a,transport=pci", true },
+		{ "--kernel k --rng --net a --net b,transport=mmio --net c", true },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(parse(cases[i].words), 0);
+		assert_int_equal(config_wants_mmio(&config), cases[i].wanted);
+	}
+}
+
 static void test_devices(void **state)
 {
 	static const uint8_t mac[6] = { 0x52, 0x54, 0, 0xab, 0xCD, 0xef };
@@ -246,6 +266,7 @@ static void test_devices(void **state)
 	assert_int_equal(card(1)->queue_size, 1024);
 	assert_int_equal(card(1)->poll_us, 0);
 	assert_int_equal(card(1)->transport, TRANSPORT_MMIO);
+	assert_true(config_wants_mmio(&config));
 	assert_true(card(2)->inner.bridge && !card(2)->inner.tap && card(2)->mergeable);
 	assert_string_equal(card(3)->inner.bridge, "br0");
 	assert_string_equal(card(3)->inner.tap, "a23456789012345");
@@ -555,11 +576,11 @@ static void test_bad_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_options),
-		cmocka_unit_test(test_devices),	   cmocka_unit_test(test_bad_lines),
-		cmocka_unit_test(test_long_words), cmocka_unit_test(test_file),
-		cmocka_unit_test(test_bad_files),  cmocka_unit_test(test_commas),
-		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_options),
+		cmocka_unit_test(test_devices),	  cmocka_unit_test(test_wants_mmio),
+		cmocka_unit_test(test_bad_lines), cmocka_unit_test(test_long_words),
+		cmocka_unit_test(test_file),	  cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_commas),	  cmocka_unit_test(test_help),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
