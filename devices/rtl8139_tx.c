@@ -25,12 +25,18 @@ static enum rtl8139_fetch fetch(struct rtl8139 *d)
 	return got;
 }
 
+/* What the backend does for us; what loops back never gets to it. */
+static uint64_t offloads(const struct rtl8139 *d)
+{
+	return d->out.loopback ? 0 : d->features;
+}
+
 /* Whether the backend cuts it; it would need another offload where the sender has answered a congestion mark. */
 static bool cut_by_backend(const struct rtl8139 *d)
 {
 	const uint64_t needs = NET_F(CSUM) | NET_F(HOST_TSO4);
 
-	return (d->features & needs) == needs && !net_packet_has_cwr(&d->out.packet, d->out.frame);
+	return (offloads(d) & needs) == needs && !net_packet_has_cwr(&d->out.packet, d->out.frame);
 }
 
 /* What is to be done before it goes: its checksums, by the backend where it can, and how it is cut. */
@@ -65,8 +71,8 @@ static void prepare(struct rtl8139 *d)
 		net_packet_set_ip_checksum(p, o->frame);
 	if (!o->sum || !p->checksum)
 		return;
-	net_packet_set_checksum(p, o->frame, !(d->features & NET_F(CSUM)));
-	if (d->features & NET_F(CSUM)) {
+	net_packet_set_checksum(p, o->frame, !(offloads(d) & NET_F(CSUM)));
+	if (offloads(d) & NET_F(CSUM)) {
 		o->hdr.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 		o->hdr.csum_start = (uint16_t)p->transport;
 		o->hdr.csum_offset = (uint16_t)(p->checksum - p->transport);

@@ -404,6 +404,26 @@ static void test_a_large_send_of_what_cannot_be_cut_goes_whole(void **state)
 	assert_false(host_has());
 }
 
+/* Where no backend does it: the card is on its own. */
+static void test_what_loops_back_is_finished_here(void **state)
+{
+	const size_t headers = ETH_IP + 20 + 20, len = headers + 2 * 1000 + 500;
+
+	start_cplus(0);
+	put(R_TCR, 4, 3 << 17);
+	guest_send(make_ip(NET_IP_TCP, 20, len, 1), LGSEN | 1000 << 16, 0);
+	guest_send(make_ip(NET_IP_UDP, 8, 300, 1), IPCS | UDPCS, 0);
+	for (unsigned int n = 0; n < 4; n++) {
+		const size_t part = n == 3 ? 300 : headers + (n < 2 ? 1000 : 500);
+
+		wait_given_back(RX_RING, n);
+		assert_int_equal(opts1_of(RX_RING, n) & 0x1fff, part + 4);
+		memcpy(received + HDR, at(RX_BUFFER + n * 2048), part);
+		assert_sums_good(part);
+	}
+	assert_false(host_has());
+}
+
 static void test_a_large_send_goes_on_where_the_backend_took_no_more(void **state)
 {
 	start_cplus(0);
@@ -455,6 +475,7 @@ int main(void)
 		TEST(test_a_large_send_is_cut_here),
 		WITH_OFFLOAD(test_a_large_send_is_left_to_a_backend_that_cuts),
 		TEST(test_a_large_send_of_what_cannot_be_cut_goes_whole),
+		WITH_OFFLOAD(test_what_loops_back_is_finished_here),
 		TEST(test_a_large_send_goes_on_where_the_backend_took_no_more),
 		TEST(test_a_tag_is_put_in),
 	};
