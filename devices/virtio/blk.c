@@ -285,7 +285,7 @@ static void describe(struct virtio_blk *blk)
 		.blk_size = DISK_SECTOR,
 		.max_discard_sectors = RANGE_MAX_SECTORS,
 		.max_discard_seg = DISCARD_MAX_SEGS,
-		.discard_sector_alignment = 1,
+		.discard_sector_alignment = blk->disk.block / DISK_SECTOR,
 		.max_write_zeroes_sectors = RANGE_MAX_SECTORS,
 		.max_write_zeroes_seg = 1,
 		.write_zeroes_may_unmap = 1,

@@ -20,23 +20,25 @@
 #define ZEROES_SIZE (64 * KIB)
 #define ZEROES_IOVS 16
 
-/* The size of the open file in bytes; -errno with a message. */
-static int get_size(int fd, const char *path, uint64_t *size)
+/* The size of the open file in bytes, and of its blocks; -errno with a message. */
+static int get_size(struct disk *disk, int fd, const char *path)
 {
 	struct stat st;
+	int block = DISK_SECTOR;
 
 	if (fstat(fd, &st) < 0)
 		goto fail;
 	if (S_ISBLK(st.st_mode)) {
-		if (ioctl(fd, BLKGETSIZE64, size) < 0)
+		if (ioctl(fd, BLKGETSIZE64, &disk->size) < 0 || ioctl(fd, BLKSSZGET, &block) < 0)
 			goto fail;
 	} else if (S_ISREG(st.st_mode)) {
-		*size = (uint64_t)st.st_size;
+		disk->size = (uint64_t)st.st_size;
 	} else {
 		return log_fail(
 			-EINVAL,
 			"cannot use '%s' as a disk: it is neither a file nor a block device", path);
 	}
+	disk->block = (uint32_t)block;
 	return 0;
 fail:
 	return log_fail(-errno, "cannot find the size of disk '%s': %s", path, strerror(errno));
@@ -87,26 +89,31 @@ static int adopt(int fd, bool readonly)
 
 	if (flags < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return log_fail(-errno, "cannot use disk fd=%d: %s", fd, strerror(errno));
-	if (flags & (O_PATH | O_APPEND) || (flags & O_ACCMODE) == O_WRONLY ||
+	if (flags & (O_PATH | O_APPEND | O_DIRECT) || (flags & O_ACCMODE) == O_WRONLY ||
 	    (!readonly && (flags & O_ACCMODE) != O_RDWR))
 		return log_fail(
 			-EACCES,
-			"cannot use disk fd=%d: it is not open for reading%s (O_APPEND and O_PATH will not do)",
+			"cannot use disk fd=%d: it is not open for reading%s (O_APPEND, O_DIRECT and O_PATH will not do)",
 			fd, readonly ? "" : " and writing (',ro' only reads)");
 	return fd;
 }
 
+static const char *disk_path(const struct disk *disk)
+{
+	return disk->path ? disk->path : disk->name;
+}
+
 int disk_open(struct disk *disk, const char *path, int fd, bool readonly, bool raw)
 {
-	char name[16];
 	int err;
 
+	*disk = (struct disk){ .path = path };
 	fd = path ? open_path(path, readonly) : adopt(fd, readonly);
 	if (fd < 0)
 		return fd;
-	snprintf(name, sizeof(name), "fd=%d", fd);
-	path = path ? path : name;
-	err = get_size(fd, path, &disk->size);
+	snprintf(disk->name, sizeof(disk->name), "fd=%d", fd);
+	path = disk_path(disk);
+	err = get_size(disk, fd, path);
 	if (!err && !readonly)
 		err = image_check_writable(fd, path);
 	if (!err && !raw)
@@ -132,56 +139,77 @@ void disk_close(struct disk *disk)
 	close(disk->fd);
 }
 
-static int transfer(const struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset,
+/* The guest is told of an error, and no more; whoever can mend it is told here. */
+static int failed(struct disk *disk, const char *what, int err)
+{
+	if (log_due(&disk->errors))
+		log_warn("cannot %s disk '%s': %s (the guest sees an error of its own disk)", what,
+			 disk_path(disk), strerror(err));
+	return -err;
+}
+
+static int transfer(struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset,
 		    bool write)
 {
+	const char *what = write ? "write to" : "read";
+
 	while (n) {
 		const ssize_t done =
 			TEMP_FAILURE_RETRY(write ? pwritev(disk->fd, iov, (int)n, (off_t)offset)
 						 : preadv(disk->fd, iov, (int)n, (off_t)offset));
 
 		if (done < 0)
-			return -errno;
+			return failed(disk, what, errno);
 		if (done == 0)
-			return -EIO; /* the file has shrunk */
+			return failed(disk, what, EIO); /* the file has shrunk */
 		offset += (uint64_t)done;
 		iov_skip(&iov, &n, (size_t)done);
 	}
 	return 0;
 }
 
-int disk_read(const struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset)
+int disk_read(struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset)
 {
 	return transfer(disk, iov, n, offset, false);
 }
 
-int disk_write(const struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset)
+int disk_write(struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset)
 {
 	return transfer(disk, iov, n, offset, true);
 }
 
-int disk_flush(const struct disk *disk)
+int disk_flush(struct disk *disk)
 {
-	return fdatasync(disk->fd) < 0 ? -errno : 0;
+	return fdatasync(disk->fd) < 0 ? failed(disk, "flush", errno) : 0;
 }
 
-static int change_range(const struct disk *disk, int mode, uint64_t offset, uint64_t len)
+static int change_range(struct disk *disk, const char *what, int mode, uint64_t offset,
+			uint64_t len)
 {
+	/* A device takes its blocks as a whole. */
+	if (offset % disk->block || len % disk->block)
+		return -EOPNOTSUPP;
 	mode |= FALLOC_FL_KEEP_SIZE;
-	return TEMP_FAILURE_RETRY(fallocate(disk->fd, mode, (off_t)offset, (off_t)len)) < 0 ? -errno
-											    : 0;
+	if (TEMP_FAILURE_RETRY(fallocate(disk->fd, mode, (off_t)offset, (off_t)len)) == 0)
+		return 0;
+	return errno == EOPNOTSUPP ? -EOPNOTSUPP : failed(disk, what, errno);
 }
 
-int disk_discard(const struct disk *disk, uint64_t offset, uint64_t len)
+int disk_discard(struct disk *disk, uint64_t offset, uint64_t len)
 {
-	return change_range(disk, FALLOC_FL_PUNCH_HOLE, offset, len);
+	const uint64_t start = ALIGN_UP(offset, (uint64_t)disk->block);
+	const uint64_t end = ALIGN_DOWN(offset + len, (uint64_t)disk->block);
+
+	/* Of a block in part nothing can be given back, nor need be. */
+	return start < end ? change_range(disk, "discard", FALLOC_FL_PUNCH_HOLE, start, end - start)
+			   : 0;
 }
 
-int disk_write_zeroes(const struct disk *disk, uint64_t offset, uint64_t len, bool unmap)
+int disk_write_zeroes(struct disk *disk, uint64_t offset, uint64_t len, bool unmap)
 {
 	static uint8_t zeroes[ZEROES_SIZE]; /* only ever read */
-	int err = change_range(disk, unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE, offset,
-			       len);
+	int err = change_range(disk, "zero", unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE,
+			       offset, len);
 
 	if (err != -EOPNOTSUPP)
 		return err;

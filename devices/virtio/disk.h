@@ -3,7 +3,7 @@
  *
  * Reads and writes go through the host's page cache. Functions may be called from several threads at
  * once. Ranges are in bytes and lie within the disk, which the caller has checked; iovecs are used up
- * (changed). They return 0 or -errno, without a message.
+ * (changed). They return 0 or -errno; what the host refuses is told, too, now and then.
  */
 #ifndef DEVICES_VIRTIO_DISK_H
 #define DEVICES_VIRTIO_DISK_H
@@ -18,7 +18,11 @@
 
 struct disk {
 	int fd;
-	uint64_t size; /* bytes */
+	uint64_t size;	 /* bytes */
+	uint32_t block;	 /* what a device takes as a whole, in bytes; of a file, a sector */
+	uint64_t errors; /* of the host's file */
+	const char *path;
+	char name[16]; /* where there is no path */
 };
 
 /*
@@ -31,21 +35,18 @@ int must_check disk_open(struct disk *disk, const char *path, int fd, bool reado
 void disk_close(struct disk *disk);
 
 /* Fill the whole iovec; -EIO where the file has become too short for that. */
-int must_check disk_read(const struct disk *disk, struct iovec *iov, unsigned int n,
-			 uint64_t offset);
+int must_check disk_read(struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset);
 
 /* Write the whole iovec. */
-int must_check disk_write(const struct disk *disk, struct iovec *iov, unsigned int n,
-			  uint64_t offset);
+int must_check disk_write(struct disk *disk, struct iovec *iov, unsigned int n, uint64_t offset);
 
 /* What was written is on stable storage. */
-int must_check disk_flush(const struct disk *disk);
+int must_check disk_flush(struct disk *disk);
 
-/* Give storage back. -EOPNOTSUPP where the file system or device cannot. */
-int must_check disk_discard(const struct disk *disk, uint64_t offset, uint64_t len);
+/* Give storage back, of whole blocks. -EOPNOTSUPP where the file system or device cannot. */
+int must_check disk_discard(struct disk *disk, uint64_t offset, uint64_t len);
 
 /* The range reads as zeroes; @unmap: its storage may be given back. */
-int must_check disk_write_zeroes(const struct disk *disk, uint64_t offset, uint64_t len,
-				 bool unmap);
+int must_check disk_write_zeroes(struct disk *disk, uint64_t offset, uint64_t len, bool unmap);
 
 #endif

@@ -6,10 +6,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "devices/virtio/test/blk_rig.h"
+#include "vmm/base/test/messages.h"
 
 /* ---- requests that are refused ---- */
 
@@ -137,6 +140,7 @@ static void test_bad_ranges(void **state)
 	};
 
 	vdriver_start(&driver, USUAL);
+	messages_begin();
 	for (unsigned int t = 0; t < ARRAY_SIZE(types); t++)
 		for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
 			assert_int_equal(
@@ -144,6 +148,7 @@ static void test_bad_ranges(void **state)
 				bad[i].status);
 	assert_int_equal(run_range(VIRTIO_BLK_T_DISCARD, 0, 1, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
 			 VIRTIO_BLK_S_UNSUPP);
+	assert_string_equal(messages_end(), ""); /* those are the driver's own */
 	assert_file_untouched();
 	assert_works();
 }
@@ -194,16 +199,35 @@ static void test_readonly(void **state)
 
 /* ---- the file fails ---- */
 
+/* The user is told, in @lines like this one. */
+static void assert_told(const char *what, int err, unsigned int lines)
+{
+	char line[160];
+	const char *said = messages_end();
+
+	snprintf(line, sizeof(line),
+		 "minivmm: cannot %s disk '%s': %s (the guest sees an error of its own disk)\n",
+		 what, blk_path, strerror(err));
+	for (unsigned int i = 0; i < lines; i++) {
+		if (strncmp(said, line, strlen(line)))
+			fail_msg("it says '%s'", said);
+		said += strlen(line);
+	}
+	assert_string_equal(said, "");
+}
+
 static void test_file_truncated(void **state)
 {
 	struct req r = new_req(VIRTIO_BLK_T_IN, 0, 16 * SECTOR);
 
 	vdriver_start(&driver, USUAL);
 	assert_int_equal(ftruncate(blk_file, 8 * SECTOR), 0);
+	messages_begin();
 	assert_int_equal(run_req(&r, false), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(r.used_len, 1);
 	assert_int_equal(run_read(8, SECTOR), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(run_read(SECTORS - 1, SECTOR), VIRTIO_BLK_S_IOERR);
+	assert_told("read", EIO, 2); /* the 1st and the 2nd time, then the 4th */
 	assert_works();
 }
 
@@ -218,9 +242,11 @@ static void test_no_space(void **state)
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	limit = (struct rlimit){ 32 * SECTOR, old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	messages_begin();
 	uint8_t half = run_write(30, 4 * SECTOR, 1), none = run_write(64, SECTOR, 1);
 	uint8_t good = run_write(16, SECTOR, 0x77);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_told("write to", EFBIG, 2);
 	assert_int_equal(half, VIRTIO_BLK_S_IOERR);
 	assert_int_equal(none, VIRTIO_BLK_S_IOERR);
 	assert_int_equal(good, VIRTIO_BLK_S_OK);

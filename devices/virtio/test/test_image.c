@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <linux/loop.h>
 
 #include <cmocka.h>
 
@@ -161,15 +164,95 @@ static void test_sealed_file(void **state)
 	close(fd);
 }
 
+/* A device on @file with blocks of @size bytes, gone when it is closed: its descriptor, or -1. */
+static int loop_device(char name[32], uint32_t size)
+{
+	struct loop_config config = { .fd = (uint32_t)file,
+				      .block_size = size,
+				      .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	const int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	const int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+	int fd = -1;
+
+	close_fd(control);
+	snprintf(name, 32, "/dev/loop%d", number);
+	if (number >= 0)
+		fd = open(name, O_RDWR | O_CLOEXEC);
+	if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static void assert_bytes(const struct disk *disk, uint64_t from, uint64_t to, uint8_t value)
+{
+	uint8_t byte;
+
+	for (; from < to; from++) {
+		assert_int_equal(pread(disk->fd, &byte, 1, (off_t)from), 1);
+		assert_int_equal(byte, value);
+	}
+}
+
+/* What is not made of whole blocks is zeroed, too, and given back as far as it goes. */
+static void test_large_blocks(void **state)
+{
+	static uint8_t ones[SIZE];
+	struct iovec iov = { ones, SIZE };
+	struct disk disk;
+	char name[32];
+	const int fd = loop_device(name, 4096);
+
+	if (fd < 0)
+		skip(); /* no right to one, or a Linux before 5.8 */
+	memset(ones, 1, SIZE);
+	assert_int_equal(disk_open(&disk, name, -1, false, true), 0);
+	assert_int_equal(disk.block, 4096);
+	assert_int_equal(disk_write(&disk, &iov, 1, 0), 0);
+	assert_int_equal(disk_write_zeroes(&disk, 512, 1024, true), 0);
+	assert_int_equal(disk_write_zeroes(&disk, 8192, 4608, false), 0);
+	assert_bytes(&disk, 0, 512, 1);
+	assert_bytes(&disk, 512, 1536, 0);
+	assert_bytes(&disk, 1536, 8192, 1);
+	assert_bytes(&disk, 8192, 12800, 0);
+	assert_bytes(&disk, 12800, SIZE, 1);
+	assert_int_equal(disk_discard(&disk, 16384 + 512, 7168), 0);
+	assert_bytes(&disk, 12800, SIZE, 1);
+	assert_int_equal(disk_discard(&disk, 16384 + 512, 8192), 0);
+	assert_bytes(&disk, 12800, 20480, 1);
+	assert_bytes(&disk, 24576, SIZE, 1);
+	assert_int_equal(disk.errors, 0);
+	disk_close(&disk);
+	close(fd);
+}
+
+/* What the guest's buffers are aligned to is not in our hands. */
+static void test_unfit_descriptors(void **state)
+{
+	static const int flags[] = { O_RDWR | O_DIRECT, O_RDWR | O_APPEND, O_PATH, O_WRONLY,
+				     O_RDONLY };
+	struct disk disk;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(flags); i++) {
+		const int fd = open(path, flags[i] | O_CLOEXEC);
+
+		if (fd < 0)
+			continue; /* a file system without O_DIRECT */
+		assert_int_equal(disk_open(&disk, NULL, fd, false, false), -EACCES);
+		assert_true(fcntl(fd, F_GETFD) >= 0); /* still the user's */
+		close(fd);
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_formats_are_refused),
-		TEST(test_raw_disks_are_taken),
-		TEST(test_odd_sizes),
-		TEST(test_sealed_file),
+		TEST(test_formats_are_refused), TEST(test_raw_disks_are_taken),
+		TEST(test_odd_sizes),		TEST(test_sealed_file),
+		TEST(test_large_blocks),	TEST(test_unfit_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
