@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "devices/virtio/fuse_host.h"
 #include "devices/virtio/fuse_internal.h"
 #include "vmm/base/iov.h"
 #include "vmm/base/log.h"
@@ -412,6 +413,20 @@ static int take_privileges_away(void)
 	return syscall(SYS_capset, &head, set) < 0 ? -errno : 0;
 }
 
+/* By this call alone is a guest's name looked up: a kernel before Linux 5.6 has it not, and a container may forbid it. */
+static int check_lookup(int root_fd, const char *dir)
+{
+	const int fd = host_openat(root_fd, ".", O_PATH, 0);
+
+	close_fd(fd);
+	return fd == -ENOSYS || fd == -EPERM
+		       ? log_fail(
+				 fd,
+				 "cannot share directory '%s': openat2: %s (it takes Linux 5.6, and in a container a seccomp profile with that call)",
+				 dir, strerror(-fd))
+		       : 0;
+}
+
 int fuse_create(struct fuse **out, const char *dir, enum fuse_access access)
 {
 	struct fuse *f = calloc(1, sizeof(*f));
@@ -427,7 +442,9 @@ int fuse_create(struct fuse **out, const char *dir, enum fuse_access access)
 	ret = access == FUSE_READ_WRITE ? take_privileges_away() : 0;
 	if (!ret) {
 		f->root_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		ret = f->root_fd < 0 ? -errno : 0;
+		ret = f->root_fd < 0 ? -errno : check_lookup(f->root_fd, dir);
+		if (ret)
+			close_fd(f->root_fd);
 	}
 	if (!ret) {
 		/* Those below are taken already. A quarter of the others is left for what is not a share's. */
@@ -437,7 +454,7 @@ int fuse_create(struct fuse **out, const char *dir, enum fuse_access access)
 			      ?: handle_table_create(&f->handles, fds / 8 * 3, handle_is_gone, f);
 	}
 	if (ret) {
-		log_error("cannot share directory '%s': %s", dir, strerror(-ret));
+		log_otherwise("cannot share directory '%s': %s", dir, strerror(-ret));
 		fuse_destroy(f);
 		return ret;
 	}
