@@ -76,10 +76,10 @@ int must_check config_add_device(struct config *config, const struct option_grou
 extern const struct option_group config_options;
 extern const char config_exit_status[];
 
-/* The text of --help. */
 /* Whether a device of it is to be behind virtio-mmio. */
 bool config_wants_mmio(const struct config *config);
 
+/* The text of --help. */
 void config_help(FILE *f, const struct option_group *const *devices);
 
 #endif
