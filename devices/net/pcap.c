@@ -347,8 +347,8 @@ void pcap_finish(struct pcap *p)
 	event_signal(p->wake_fd);
 	thread_join(&p->thread);
 	/* A block in part would make all of it doubtful; not to be had in a pipe. */
-	if (p->output.sink.own_fd >= 0 && p->failed &&
-	    ftruncate(p->output.sink.own_fd, (off_t)p->written) < 0)
+	if (p->output.sink.plain && p->failed &&
+	    ftruncate(p->output.sink.fd, (off_t)p->written) < 0)
 		p->written = 0;
 	refresh(&p->group);
 	unread = sink_finish(&p->output.sink);

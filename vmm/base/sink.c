@@ -44,6 +44,22 @@ void sink_init(struct sink *s, int fd)
 		s->piece = s->terminal ? 1 : PIPE_BUF;
 }
 
+/*
+ * Is the file behind @fd, by whatever name (/dev/stdout), one of our standard outputs? Then @fd becomes that: it goes on
+ * where others have written, and what they wrote stays.
+ */
+static bool is_standard_output(int fd, const struct stat *st)
+{
+	for (int own = STDOUT_FILENO; own <= STDERR_FILENO; own++) {
+		struct stat its;
+
+		if (fstat(own, &its) == 0 && its.st_dev == st->st_dev && its.st_ino == st->st_ino &&
+		    (fcntl(own, F_GETFL) & O_ACCMODE) != O_RDONLY)
+			return dup3(own, fd, O_CLOEXEC) == fd;
+	}
+	return false;
+}
+
 int sink_open(struct sink *s, const char *path)
 {
 	struct stat st;
@@ -63,15 +79,15 @@ int sink_open(struct sink *s, const char *path)
 	}
 	s->own_fd = s->fd;
 	s->terminal = isatty(s->fd);
-	s->plain = !fstat(s->fd, &st) && S_ISREG(st.st_mode);
+	s->plain = !fstat(s->fd, &st) && S_ISREG(st.st_mode) && !is_standard_output(s->fd, &st);
 	s->piece = INT_MAX;
 	return 0;
 }
 
 void sink_begin(struct sink *s)
 {
-	if (s->own_fd >= 0 && ftruncate(s->own_fd, 0) < 0)
-		return; /* no plain file */
+	if (s->plain && ftruncate(s->fd, 0) < 0)
+		return; /* it is written over, then */
 }
 
 int sink_wait(const struct sink *s, unsigned int ms)

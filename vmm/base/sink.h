@@ -48,11 +48,12 @@ void sink_init(struct sink *sink, int fd);
 
 /*
  * Write to a file, made if need be, that is left as it is until it is written to. A FIFO need not have a
- * reader yet: it keeps what it can hold for one that comes. -errno without a message.
+ * reader yet: it keeps what it can hold for one that comes. What is a standard output of ours as well (/dev/stdout) is
+ * appended to. -errno without a message.
  */
 int must_check sink_open(struct sink *sink, const char *path);
 
-/* Begin: a file that was opened is emptied. */
+/* Begin: a plain file is emptied. */
 void sink_begin(struct sink *sink);
 
 /* How many of the bytes were taken, within @ms milliseconds or until a signal comes. */

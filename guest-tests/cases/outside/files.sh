@@ -133,6 +133,20 @@ user_outputs_kept()
 		[ "$(cat "$tmp/log" "$tmp/accounts")" = "$(printf 'old\nold')" ]
 }
 
+# A standard output by its name: what stands there already, and what others write, stays.
+guest_output_by_its_name()
+{
+	local name
+	for name in /dev/stdout /proc/self/fd/1 "$tmp/both"; do
+		echo before >"$tmp/both"
+		{ timeout 60 "$minivmm" --kernel "$small" --mem 16M --append s --console "$name"; echo "$?"; } >>"$tmp/both" 2>"$tmp/err" </dev/null
+		[ "$(tr '\n' ' ' <"$tmp/both")" = 'before hello from a small guest 42 ' ] || { why="$name: $(cat "$tmp/both")"; return 1; }
+		{ echo first; timeout 60 "$minivmm" --kernel "$small" --mem 16M --append s --console none --stats "$name"; echo last; } >"$tmp/both" 2>"$tmp/err" </dev/null
+		[ "$(sed -n '1p;$p' "$tmp/both" | tr '\n' ' ')" = 'first last ' ] && grep -q '"outcome":"guest"\|"status":42' "$tmp/both" ||
+			{ why="$name: $(cat "$tmp/both")"; return 1; }
+	done
+}
+
 # Captures: outputs like the others.
 user_capture_elsewhere()
 {
