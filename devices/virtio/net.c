@@ -471,7 +471,7 @@ static void describe(struct net *n, const struct virtio_net_options *options)
 	memcpy(n->mac, net_options_mac(options) ?: n->be->mac, sizeof(n->mac));
 	memcpy(n->config.mac, n->mac, sizeof(n->mac));
 	n->config.status = VIRTIO_NET_S_LINK_UP;
-	n->config.mtu = (uint16_t)n->be->mtu;
+	n->config.mtu = (uint16_t)MIN(n->be->mtu, 65535u); /* more is none to a driver */
 	n->config.rss_max_key_size = STEERING_KEY_MAX;
 	n->config.rss_max_indirection_table_length = STEERING_TABLE_MAX;
 	n->config.supported_hash_types = STEERING_TYPES;

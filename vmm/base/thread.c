@@ -49,7 +49,11 @@ int thread_start(struct thread *t, void (*work)(void *arg), void *arg)
 	sem_init(&t->done, 0, 0);
 	err = pthread_create(&t->id, NULL, begin, t);
 	if (err)
-		return log_fail(-err, "cannot start thread %s: %s", t->name, strerror(err));
+		return log_fail(
+			-err, "cannot start thread %s: %s%s", t->name, strerror(err),
+			err == EAGAIN
+				? " (raise the limit of processes: ulimit -u, or the cgroup's pids.max)"
+				: "");
 	t->started = true;
 	while (sem_wait(&t->guarded) < 0)
 		; /* a signal came */
