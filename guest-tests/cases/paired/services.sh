@@ -8,25 +8,25 @@ echo_udp() { # echo_udp LENGTH
 	text=$(head -c "$1" /dev/zero | tr '\0' x)
 	exec 8<>/dev/udp/$address/7
 	printf %s "$text" >&8
-	[ "$(timeout 5 dd bs=65536 count=1 status=none <&8)" = "$text" ]
+	[ "$(timeout 60 dd bs=65536 count=1 status=none <&8)" = "$text" ]
 }
 
 chargen() { # 5000 lines, each one the last one turned by a character
-	timeout 20 head -c $((74 * 5000)) </dev/tcp/$address/19 | awk '
+	timeout 120 head -c $((74 * 5000)) </dev/tcp/$address/19 | awk '
 		length($0) != 73 || (NR > 1 && substr($0, 1, 71) != substr(last, 2, 71)) { bad++ }
 		{ last = $0 }
 		END { exit NR != 5000 || bad }'
 }
 
 discard() {
-	timeout 20 bash -c 'cat "$1" >/dev/tcp/'$address'/9' - "$TMP/random"
+	timeout 120 bash -c 'cat "$1" >/dev/tcp/'$address'/9' - "$TMP/random"
 }
 
 http() { # http REQUEST PATTERN: the answer's first line, from one connection that it closes
 	local answer
 	exec 8<>/dev/tcp/$address/80
 	printf "$1" >&8
-	answer=$(timeout 5 cat <&8) || return 1
+	answer=$(timeout 60 cat <&8) || return 1
 	grep -q "$2" <<<"$answer" || { echo "$answer"; return 1; }
 }
 
@@ -36,7 +36,7 @@ http_pieces() { # a request that comes byte by byte
 	for ((i = 0; i < ${#request}; i++)); do
 		printf %s "${request:i:1}" >&8
 	done
-	timeout 5 cat <&8 | grep -q '^OK'
+	timeout 60 cat <&8 | grep -q '^OK'
 }
 
 http_pipeline() { # 100 requests at once, 100 answers
@@ -44,11 +44,11 @@ http_pipeline() { # 100 requests at once, 100 answers
 	for i in {1..99}; do printf 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'; done >"$TMP/requests"
 	printf 'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n' >>"$TMP/requests"
 	cat "$TMP/requests" >&8
-	[ "$(timeout 5 grep -c '^OK' <&8)" = 100 ]
+	[ "$(timeout 60 grep -c '^OK' <&8)" = 100 ]
 }
 
 refused() { # nothing listens there
-	! timeout 5 bash -c "exec 8<>/dev/tcp/$address/81" 2>"$TMP/refused" && grep -q refused "$TMP/refused"
+	! timeout 60 bash -c "exec 8<>/dev/tcp/$address/81" 2>"$TMP/refused" && grep -q refused "$TMP/refused"
 }
 
 for mode in irq poll; do

@@ -12,7 +12,7 @@ echo_udp()
 	text=$(head -c 1472 /dev/zero | tr '\0' x)
 	exec 8<>/dev/udp/$address/7
 	printf %s "$text" >&8
-	[ "$(timeout 5 dd bs=65536 count=1 status=none <&8)" = "$text" ]
+	[ "$(timeout 60 dd bs=65536 count=1 status=none <&8)" = "$text" ]
 }
 
 gone()
