@@ -160,6 +160,17 @@ static void on_backend(void *arg, uint32_t events)
 		d->tx_wait = false;
 }
 
+static void on_link(void *arg, uint32_t events)
+{
+	struct rtl8139 *d = arg;
+
+	(void)events;
+	if (!d->be->ops->is_gone(d->be))
+		return;
+	loop_watch(d->loop, &d->link, 0);
+	rtl8139_lose_backend(d, -EBADFD);
+}
+
 static void on_pause_over(void *arg)
 {
 	struct rtl8139 *d = arg;
@@ -285,6 +296,7 @@ static int create_loop(struct rtl8139 *d)
 
 	d->kick = (struct loop_watch){ .fd = event_create(), .ready = on_kick, .arg = d };
 	d->backend = (struct loop_watch){ .fd = d->be->fd[0], .ready = on_backend, .arg = d };
+	d->link = (struct loop_watch){ .fd = d->be->link_fd, .ready = on_link, .arg = d };
 	d->pause = (struct loop_timer){ .expired = on_pause_over, .arg = d };
 	d->timer = (struct loop_timer){ .expired = on_timer, .arg = d };
 	if (!ret)
@@ -295,6 +307,8 @@ static int create_loop(struct rtl8139 *d)
 		ret = loop_timer_init(d->loop, &d->timer);
 	if (!ret)
 		ret = loop_watch(d->loop, &d->kick, EPOLLIN);
+	if (!ret && d->be->link_fd)
+		ret = loop_watch(d->loop, &d->link, EPOLLIN);
 	return ret;
 }
 

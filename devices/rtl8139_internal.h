@@ -190,6 +190,7 @@ struct rtl8139 {
 	/* The thread's own. */
 	struct loop *loop;
 	struct loop_watch kick, backend;
+	struct loop_watch link;	 /* what becomes of the backend without a frame */
 	struct loop_timer pause; /* ends rx_pause */
 	bool rx_ready;		 /* the backend may have a frame */
 	bool rx_pause;		 /* it failed: leave it alone until the timer */

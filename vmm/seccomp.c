@@ -144,6 +144,7 @@ static const struct rule rules[] = {
 	{ SYS_ftruncate, MAIN | FS, {}, "accounts are rewritten in place" },
 	{ SYS_pread64, MAIN, {}, "KVM's own statistics, the tap's" },
 	{ SYS_pread64, NET, {}, "rare: the tap's, where the guest has no buffers" },
+	{ SYS_ioctl, NET, { IS(1, TUNGETIFF) }, "rare: an interface is gone, and it may be this macvtap" },
 	{ SYS_ioctl, MAIN | NET, { IS(1, SIOCGIFNAME) }, "rare: the tap's name, which may have changed" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCSETS) }, "a terminal is put back" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TCGETS) }, "a terminal is put back" },

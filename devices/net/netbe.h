@@ -91,6 +91,9 @@ struct netbe_ops {
 	 */
 	int (*host)(struct netbe *be, struct netbe_host *out, bool qdisc);
 
+	/* Asked where link_fd is readable, by one thread: is it gone, without recv() or send() telling? */
+	bool (*is_gone)(struct netbe *be);
+
 	void (*close)(struct netbe *be);
 };
 
@@ -104,6 +107,7 @@ struct netbe {
 	bool is_tap;		 /* its descriptors are a tap's, which vhost-net takes (vhost.h) */
 	bool inherited;		 /* others may go on with what it has not delivered at the end */
 	int fd[NETBE_MAX_PAIRS]; /* EPOLLIN: recv() has something; EPOLLOUT: send() can go on */
+	int link_fd;		 /* EPOLLIN: is_gone() is to be asked; 0: never */
 	atomic_bool gone;	 /* carries no more frames */
 };
 

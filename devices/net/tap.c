@@ -113,11 +113,24 @@ static int tap_host(struct netbe *be, struct netbe_host *out, bool qdisc)
 	return 0;
 }
 
+/* A macvtap whose interface is gone takes all frames and has none, without a word. */
+static bool tap_is_gone(struct netbe *be)
+{
+	struct ifreq ifr = { 0 };
+	char news[4096];
+
+	while (read(be->link_fd, news, sizeof(news)) > 0 || errno == ENOBUFS)
+		; /* whatever happened to whichever interface */
+	return ioctl(be->fd[0], TUNGETIFF, &ifr) < 0;
+}
+
 static void tap_close(struct netbe *be)
 {
 	struct tap *tap = container_of(be, struct tap, be);
 	char byte;
 
+	if (be->link_fd)
+		close(be->link_fd);
 	ifstats_close(&tap->stats);
 	if (tap->steering) { /* a tap may outlive us */
 		tap_steer(be, NULL);
@@ -141,6 +154,7 @@ static const struct netbe_ops tap_ops = {
 	.steer = tap_steer,
 	.set_header = tap_set_header,
 	.host = tap_host,
+	.is_gone = tap_is_gone,
 	.close = tap_close,
 };
 
@@ -366,6 +380,8 @@ static int open_tap(struct netbe **out, const struct netbe_tap_options *config,
 		prepare_steering(tap);
 	if (!ret)
 		ret = tap_link_configure(tap, config, made);
+	if (!ret && given)
+		ret = tap_link_watch(tap);
 	if (ret) {
 		tap_close(&tap->be);
 		return ret;

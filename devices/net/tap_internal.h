@@ -21,6 +21,9 @@ struct tap {
 	int life[2];		   /* of a macvtap, or -1 */
 };
 
+/* Have be.link_fd readable whenever an interface changes, in whatever way. -errno with a message. */
+int must_check tap_link_watch(struct tap *tap);
+
 /*
  * Have the interface as the options say, @made: it is new; and know its MTU and its counters. -errno with a message.
  */

@@ -181,6 +181,17 @@ static int bring_up(const struct tap *tap, int sock, bool made)
 	return ioctl(sock, SIOCSIFFLAGS, &ifr) < 0 ? cannot(tap, "bring it up", NULL) : 0;
 }
 
+int tap_link_watch(struct tap *tap)
+{
+	const struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	tap->be.link_fd = MAX(fd, 0);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return log_fail(-errno, "cannot watch %s: %s", tap->be.name, strerror(errno));
+	return 0;
+}
+
 int tap_link_configure(struct tap *tap, const struct netbe_tap_options *config, bool made)
 {
 	const int sock = socket_beside(tap, config->fds.nr > 0);

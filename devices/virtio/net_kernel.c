@@ -239,7 +239,7 @@ static void on_look(void *arg)
 		if (!vhost_next(n->p.vhost, way, &next))
 			count(n, way, next);
 	loop_timer_set(&k->timer, LOOK);
-	if (!(tap_events(n) & (POLLERR | POLLHUP)))
+	if (!netbe_is_gone(n->p.be) && !(tap_events(n) & (POLLERR | POLLHUP)))
 		return;
 	net_kernel_return(n);
 	net_pair_lose_backend(n, -EBADFD);

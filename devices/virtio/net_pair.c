@@ -193,6 +193,18 @@ static void on_backend(void *arg, uint32_t events)
 	}
 }
 
+static void on_link(void *arg, uint32_t events)
+{
+	struct net_pair *n = arg;
+
+	(void)events;
+	if (!n->p.be->ops->is_gone(n->p.be))
+		return;
+	loop_watch(n->loop, &n->link, 0);
+	net_kernel_return(n);
+	net_pair_lose_backend(n, -EBADFD);
+}
+
 /* ---- life ---- */
 
 int net_pair_enter(struct net_pair *n)
@@ -364,12 +376,15 @@ int net_pair_create(struct net_pair **out, const struct device_env *env,
 	n->txq = &params->dev->vq[n->tx_queue];
 	n->rx_kick = (struct loop_watch){ .fd = n->rxq->kick_fd, .ready = on_rx_kick, .arg = n };
 	n->tx_kick = (struct loop_watch){ .fd = n->txq->kick_fd, .ready = on_tx_kick, .arg = n };
+	n->link = (struct loop_watch){ .fd = params->be->link_fd, .ready = on_link, .arg = n };
 	n->rx_timer = (struct loop_timer){ .expired = net_rx_expired, .arg = n };
 	snprintf(name, sizeof(name), params->index ? "%s.%u" : "%s", env->name, params->index);
 	ret = create_sources(n) ?:
 	      loop_create(&n->loop, name) ?:
 	      loop_timer_init(n->loop, &n->rx_timer) ?:
 	      net_kernel_init(n, env);
+	if (!ret && params->be->link_fd && !params->index)
+		ret = loop_watch(n->loop, &n->link, EPOLLIN);
 	if (ret)
 		log_otherwise("cannot create a queue pair of %s: %s", env->name, strerror(-ret));
 	else

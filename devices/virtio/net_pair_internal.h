@@ -49,6 +49,7 @@ struct net_pair {
 	/* The I/O thread and what is its own while it runs. */
 	struct loop *loop;
 	struct loop_watch rx_kick, tx_kick;
+	struct loop_watch link; /* the first pair's, of the backend as a whole */
 	/* Of each of the backend's queues: to read those that are ours, to write to that of our index. */
 	struct backend_queue {
 		struct loop_watch watch;

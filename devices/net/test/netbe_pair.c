@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "vmm/base/counters.h"
+#include "vmm/base/event.h"
 
 #define SOCKET_BUFFER 212992 /* three frames of the largest kind, and what any user may ask for */
 
@@ -87,10 +88,17 @@ static int pair_set_header(struct netbe *be, unsigned int len)
 	return 0;
 }
 
+static bool pair_is_gone(struct netbe *be)
+{
+	event_clear(be->link_fd);
+	return atomic_load(&to_pair(be)->gone);
+}
+
 static void pair_close(struct netbe *be)
 {
 	assert_false(to_pair(be)->closed);
 	to_pair(be)->closed = true;
+	close(be->link_fd);
 	for (unsigned int i = 0; i < be->pairs; i++)
 		close(be->fd[i]);
 }
@@ -115,6 +123,7 @@ static const struct netbe_ops pair_ops = { .recv = pair_recv,
 					   .steer = pair_steer,
 					   .set_header = pair_set_header,
 					   .host = pair_host,
+					   .is_gone = pair_is_gone,
 					   .close = pair_close };
 
 static void add_queue(struct netbe_pair *pair)
@@ -135,6 +144,8 @@ void netbe_pair_init_queues(struct netbe_pair *pair, unsigned int queues)
 	memset(pair, 0, sizeof(*pair));
 	pair->be.ops = &pair_ops;
 	pair->be.is_tap = true;
+	pair->be.link_fd = event_create();
+	assert_true(pair->be.link_fd > 0);
 	snprintf(pair->be.name, sizeof(pair->be.name), "the test's peer");
 	while (pair->be.pairs < queues)
 		add_queue(pair);

@@ -28,6 +28,7 @@ struct netbe_pair {
 	/* What its host counts: the first two by itself, the others are the test's. */
 	_Atomic uint64_t passed, taken, queue_full, qdisc, discarded;
 	atomic_bool no_host; /* and it does not tell */
+	atomic_bool gone;    /* without a frame: tell by an event on be.link_fd */
 	atomic_bool closed;
 };
 

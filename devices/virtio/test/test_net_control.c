@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/test/net_rig.h"
+#include "vmm/base/event.h"
 #include "vmm/base/test/messages.h"
 
 static void test_features(void **state)
@@ -309,6 +310,32 @@ static void test_gone_before_the_driver(void **state)
 	assert_int_equal(counter("device", "needs_resets"), 0);
 }
 
+/* A macvtap's interface is gone: it takes frames as ever. */
+static void test_gone_without_a_word(void **state)
+{
+	const size_t status = offsetof(struct virtio_net_config, status);
+
+	start(USUAL);
+	messages_begin();
+	event_signal(pair.be.link_fd); /* another one's */
+	transmit_plain(make_frame(60, 0));
+	vdriver_kick(&d, TX);
+	vdriver_wait(&d, TX);
+	assert_int_equal(virtio_read_config(dev, status, 2), VIRTIO_NET_S_LINK_UP);
+	pair.gone = true;
+	event_signal(pair.be.link_fd);
+	vdriver_wait_config(&d);
+	assert_int_equal(virtio_read_config(dev, status, 2), 0);
+	transmit_plain(make_frame(60, 1));
+	vdriver_kick(&d, TX);
+	vdriver_wait(&d, TX);
+	assert_int_equal(counter("tx", "drop_down"), 1);
+	event_signal(pair.be.link_fd);
+	vdriver_reset(&d);
+	start(USUAL);
+	assert_int_equal(lines(messages_end()), 1);
+}
+
 /* However often a driver tries, a line is said the 1st, 2nd, 4th, 8th ... time. */
 static void test_few_words(void **state)
 {
@@ -349,6 +376,8 @@ int main(void)
 		TEST(test_address_changes_at_once, setup),
 		TEST(test_long_lists, setup),
 		TEST(test_gone_before_the_driver, setup),
+		TEST(test_gone_without_a_word, setup),
+		TEST(test_gone_without_a_word, setup_queues),
 		TEST(test_few_words, setup),
 	};
 

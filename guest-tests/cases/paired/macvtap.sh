@@ -27,6 +27,21 @@ wait "$guest_pid"
 is 'ended by a signal' $? 143
 gone && passed 'gone after a signal' || failed 'gone after a signal' "$(ip -o link | grep ' mvt')"
 
+# Without its interface a macvtap takes frames for nowhere: that is told, and the guest's link goes down.
+told() { grep -q "minivmm: net0: macvtap 'mvt.*' is gone; the guest" "$TMP/console"; }
+for model in virtio rtl8139; do
+	ip link add lower2 type veth peer name peer2 && ip link set lower2 up && ip link set peer2 up
+	guest_run run --net "macvtap=lower2,model=$model"
+	ip link add other type veth peer name other2 && ip link del other
+	! told || failed "$model: another interface is gone" "$(cat "$TMP/console")"
+	ip link del lower2
+	await 'it is told' told
+	is "$model: in one line" "$(grep -c minivmm: "$TMP/console")" 1
+	kill "$guest_pid"
+	wait "$guest_pid"
+	is "$model: it ends as ever" $? 143
+done
+
 # cannot TEXT KEYS: minivmm says so in one line, and leaves no interface.
 cannot()
 {
