@@ -158,6 +158,51 @@ guest_parent_ignores_children()
 	[ $? -eq 42 ]
 }
 
+# Parents that leave nothing as it usually is; and a host of which parts are missing.
+guest_odd_parents()
+{
+	local odd
+	while read -r odd; do
+		eval "timeout -s KILL 50 $odd \"\$minivmm\" --kernel '$small' --mem 16M --cpus 2 --rng --append s --stats '$tmp/stats'" \
+			>"$tmp/out" 2>"$tmp/err" </dev/null
+		case $? in
+		42) [ ! -s "$tmp/err" ] && grep -q hello "$tmp/out" || fail "$odd: $(cat "$tmp/err")" ;;
+		*) fail "$odd: status $?: $(cat "$tmp/err")" ;;
+		esac
+	done <<-'EOF'
+		env -i
+		env --block-signal
+		env --ignore-signal
+		bash -c 'exec -a "" "$@"' -
+		env LC_ALL=tr_TR.UTF-8 TZ=:/nowhere MALLOC_PERTURB_=165
+		setpriv --no-new-privs
+		unshare -pf
+		unshare -m sh -c 'mount -t tmpfs none /sys && exec "$@"' -
+		env tmp="$tmp" unshare -m sh -c 'mount --bind "$tmp" "$tmp" && mount -o remount,bind,ro / && exec "$@"' -
+		bash -c 'ulimit -c 0 -l 0 -i 0 -q 0 -x 0 && exec "$@"' -
+	EOF
+}
+# The first process of its namespace, to which the kernel sends no signal that it does not want.
+guest_first_process()
+{
+	local outer
+	unshare -pf env --default-signal "$minivmm" --kernel "$small" --mem 16M --timeout 50s --append l 2>"$tmp/err" </dev/null &
+	outer=$!
+	pid=$outer
+	soon is_child || return 1
+	soon runs && kill -TSTP $pid && kill -CONT $pid && kill -TERM $pid
+	wait $outer
+	[ $? -eq 143 ]
+}
+is_child() # $pid becomes that of the machine whose parent it was
+{
+	local p
+	for p in /proc/[0-9]*; do
+		! grep -qs "^PPid:[[:space:]]*$outer$" $p/status || { pid=${p#/proc/}; return; }
+	done
+	return 1
+}
+
 # Whatever cannot be had: one line says what, and where all can be had there is none.
 guest_limits()
 {
