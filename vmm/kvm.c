@@ -72,6 +72,9 @@ static int open_node(struct kvm *kvm, int fd)
 	if (kvm->fd < 0)
 		return kvm->fd;
 	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+	if (version < 0 && fd < 0)
+		return log_fail(-EINVAL, "%s is no KVM: KVM_GET_API_VERSION: %s", KVM_NODE,
+				strerror(errno));
 	if (version < 0)
 		return log_fail(-EINVAL, "fd=%d is not an open %s: %s", fd, KVM_NODE,
 				strerror(errno));

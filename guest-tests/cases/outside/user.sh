@@ -128,6 +128,14 @@ user_no_kvm()
 	chmod +x "$minivmm"
 	cannot '/dev/kvm: No such file or directory (the host has no KVM' --kernel "$small"
 }
+user_kvm_is_none()
+{
+	minivmm=$tmp/no-kvm
+	printf '#!/bin/sh\nexec unshare -m sh -c "mount --bind /dev/null /dev/kvm && exec \\"\\$0\\" \\"\\$@\\"" "%s" "$@"\n' "$real" >"$minivmm"
+	chmod +x "$minivmm"
+	[ -e /dev/kvm ] || skip 'no /dev/kvm to stand in for'
+	cannot '/dev/kvm is no KVM: KVM_GET_API_VERSION: Inappropriate ioctl' --kernel "$small"
+}
 user_kvm_forbidden()
 {
 	setpriv --reuid 65534 true 2>/dev/null || skip 'no right to become another user'
