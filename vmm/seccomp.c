@@ -156,6 +156,7 @@ static const struct rule rules[] = {
 	{ SYS_tgkill, MAIN, { IS(0, OWN_PID), IS(2, SIGTSTP) }, "rare: stopped, with the terminal put back" },
 	{ SYS_ioctl, MAIN, { IS(0, STDIN_FILENO), IS(1, TIOCGWINSZ) }, "rare: the terminal's new size, for a job's" },
 	{ SYS_ioctl, MAIN, { IS(1, FIONREAD) }, "rare: what is left in a FIFO that nobody reads" },
+	{ SYS_fcntl, MAIN, { IS(1, F_OFD_SETLK) }, "the end of a disk, whose locks the parent may have as well" },
 	{ SYS_flock, MAIN, { IS(1, LOCK_UN) }, "rare: the end of a disk, whose lock the parent may have as well" },
 	{ SYS_close, MAIN | FS, {}, "the end" },
 	{ SYS_close, NET, { IS(0, OWN_FD) }, "rare: vhost that does not give rings back" },

@@ -54,18 +54,66 @@ static int check_size(const char *path, uint64_t size)
 			size ? " (truncate -s %512 rounds it up)" : " above 0");
 }
 
+/*
+ * Locks as QEMU has them: of an open file one byte for each permission that its user makes use of, and one for each that he
+ * shares with nobody, both from read to resize.
+ */
+#define USED	 100
+#define UNSHARED 200
+enum { READ, WRITE, WRITE_SAME, RESIZE, NR_PERMISSIONS };
+
+static struct flock bytes(short type, off_t first, off_t nr)
+{
+	return (struct flock){
+		.l_type = type, .l_whence = SEEK_SET, .l_start = first, .l_len = nr
+	};
+}
+
+static bool is_locked(int fd, off_t first, off_t nr)
+{
+	struct flock lock = bytes(F_WRLCK, first, nr);
+
+	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* Two readers are no clash. A file system without such locks has no others who hold them. */
+static bool clashes_with_qemu(int fd, bool readonly)
+{
+	const off_t first = readonly ? WRITE : READ;
+	const struct flock used = bytes(F_RDLCK, USED, readonly ? WRITE : RESIZE),
+			   unshared = bytes(F_RDLCK, UNSHARED + first, NR_PERMISSIONS - first);
+
+	if (fcntl(fd, F_OFD_SETLK, &used) < 0 || fcntl(fd, F_OFD_SETLK, &unshared) < 0)
+		return false;
+	return is_locked(fd, UNSHARED, used.l_len) || is_locked(fd, USED + first, unshared.l_len);
+}
+
+static void unlock_file(int fd)
+{
+	const struct flock all = bytes(F_UNLCK, 0, 0);
+
+	fcntl(fd, F_OFD_SETLK, &all);
+	flock(fd, LOCK_UN);
+}
+
 static int lock_file(int fd, const char *path, bool readonly)
 {
-	if (flock(fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+	bool taken = flock(fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0;
+
+	if (taken && errno != EWOULDBLOCK) {
+		/* A file system without locks is no reason not to work. */
+		log_warn("cannot lock disk '%s': %s", path, strerror(errno));
 		return 0;
-	if (errno == EWOULDBLOCK)
-		return log_fail(
-			-EBUSY, "cannot use disk '%s': it is in use by another disk or program%s",
+	}
+	if (!taken && clashes_with_qemu(fd, readonly)) {
+		unlock_file(fd);
+		taken = true;
+	}
+	if (!taken)
+		return 0;
+	return log_fail(-EBUSY, "cannot use disk '%s': it is in use by another disk or program%s",
 			path,
 			readonly ? " that writes to it" : " (readers share a disk: all use ',ro')");
-	/* A file system without locks is no reason not to work. */
-	log_warn("cannot lock disk '%s': %s", path, strerror(errno));
-	return 0;
 }
 
 static int open_path(const char *path, bool readonly)
@@ -135,7 +183,7 @@ int disk_open(struct disk *disk, const char *path, int fd, bool readonly, bool r
 void disk_close(struct disk *disk)
 {
 	/* Closing alone would leave it locked where the parent has the same open. */
-	flock(disk->fd, LOCK_UN);
+	unlock_file(disk->fd);
 	close(disk->fd);
 }
 

@@ -26,7 +26,7 @@ struct disk {
 };
 
 /*
- * Open and lock (flock) @path, or take @fd where that is NULL: one writer or any number of readers. The lock is the
+ * Open and lock (flock, and as QEMU does) @path, or take @fd where that is NULL: one writer or any number of readers. The lock is the
  * open file's: of an inherited one it outlives a process that is killed, not one that comes to disk_close(). -errno
  * with a message, also where it is neither file nor block device, is empty or not a multiple of 512 bytes long, is in
  * use, is not to be written to, or is an image in a format and @raw does not say to take it as it is.

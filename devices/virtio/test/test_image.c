@@ -245,6 +245,47 @@ static void test_unfit_descriptors(void **state)
 	}
 }
 
+static bool byte_is_locked(int fd, off_t byte)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_start = byte, .l_len = 1 };
+
+	assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
+	return lock.l_type != F_UNLCK;
+}
+
+/* QEMU holds byte 100 + n for a permission that it uses, and 200 + n for one that it does not share. */
+static void test_qemu_has_it(void **state)
+{
+	static const struct {
+		off_t byte;
+		bool reads, writes; /* whether we may */
+	} locks[] = {
+		{ 100, true, false }, { 101, false, false }, { 103, false, false },
+		{ 104, true, true },  { 200, false, false }, { 201, true, false },
+		{ 203, true, true },  { 0, true, true },
+	};
+	struct disk disk;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(locks); i++) {
+		struct flock lock = { .l_type = F_RDLCK, .l_start = locks[i].byte, .l_len = 1 };
+
+		assert_int_equal(fcntl(file, F_OFD_SETLK, &lock), 0);
+		assert_int_equal(opens(true, true), locks[i].reads ? 0 : -EBUSY);
+		assert_int_equal(opens(false, true), locks[i].writes ? 0 : -EBUSY);
+		lock.l_type = F_UNLCK;
+		assert_int_equal(fcntl(file, F_OFD_SETLK, &lock), 0);
+	}
+	for (unsigned int readonly = 0; readonly < 2; readonly++) {
+		assert_int_equal(disk_open(&disk, path, -1, readonly, true), 0);
+		assert_true(byte_is_locked(file, 100));
+		assert_true(byte_is_locked(file, 101) == !readonly);
+		assert_true(byte_is_locked(file, 200) == !readonly);
+		assert_true(byte_is_locked(file, 201) && byte_is_locked(file, 203));
+		disk_close(&disk);
+		assert_false(byte_is_locked(file, 100) || byte_is_locked(file, 201));
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -253,6 +294,7 @@ int main(void)
 		TEST(test_formats_are_refused), TEST(test_raw_disks_are_taken),
 		TEST(test_odd_sizes),		TEST(test_sealed_file),
 		TEST(test_large_blocks),	TEST(test_unfit_descriptors),
+		TEST(test_qemu_has_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
