@@ -139,8 +139,11 @@ static void on_signal(void *arg, int signo)
 	struct machine *m = arg;
 
 	switch (signo) {
-	case SIGUSR1:
-		stats_write(m->stats, "running", 0, 0);
+	case SIGUSR1: /* who has no accounts means the command */
+		if (m->supervisor && !m->config->stats)
+			supervisor_signal(m->supervisor, SIGUSR1);
+		else
+			stats_write(m->stats, "running", 0, 0);
 		break;
 	case SIGTSTP:
 		console_pause(m->console);

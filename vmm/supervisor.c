@@ -82,6 +82,13 @@ static void on_wrote(void *arg, uint32_t stream, const void *bytes, size_t len)
 	junit_output(s->config->junit, bytes, len);
 }
 
+static void on_halt(void *arg)
+{
+	struct supervisor *s = arg;
+
+	s->ops->end(s->arg, "halt", supervisor_no_word(s, "halt"));
+}
+
 /* ---- the terminal ---- */
 
 static void restore_terminal(struct supervisor *s)
@@ -154,7 +161,7 @@ int supervisor_create(struct supervisor **out, const struct config_job *config, 
 	s->arg = arg;
 	s->stream[0].terminal = s->stream[1].terminal = SINK_NOWHERE;
 	s->log = (struct output){ .what = "log", .path = config->log, .sink = SINK_NOWHERE };
-	ret = tail_create(&s->tail, loop, config->log ? &s->log.sink : NULL);
+	ret = tail_create(&s->tail, loop, config->log ? &s->log.sink : NULL, on_halt, s);
 	if (!ret)
 		ret = job_create(&s->job, loop, env, config->in, config->out, config->err, &job_ops,
 				 s);
@@ -189,9 +196,12 @@ size_t supervisor_input(void *supervisor, void *buf, size_t len)
 
 bool supervisor_signal(struct supervisor *s, uint32_t signo)
 {
-	if (s->told || !job_started(s->job))
+	const bool user_defined =
+		signo == SIGUSR1 || signo == SIGUSR2; /* does not ask for the end */
+
+	if (!job_started(s->job) || (s->told && !user_defined))
 		return false;
-	s->told = true;
+	s->told |= !user_defined;
 	job_signal(s->job, signo);
 	return true;
 }

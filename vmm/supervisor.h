@@ -35,7 +35,10 @@ int supervisor_console(const struct supervisor *s);
 size_t supervisor_output(void *supervisor, const struct iovec *iov, unsigned int n);
 size_t supervisor_input(void *supervisor, void *buf, size_t len);
 
-/* A signal for minivmm: true if the command is to have it. It has one, if it runs; the next is the machine's. */
+/*
+ * A signal for minivmm: true if the command has it. If it runs it has one, and the next is the machine's; of SIGUSR1 and
+ * SIGUSR2, which ask nobody to end, it has all.
+ */
 bool supervisor_signal(struct supervisor *s, uint32_t signo);
 
 /* Its time is over: it is asked to end, and has so many milliseconds more; 0: none. */

@@ -12,6 +12,8 @@
 #include "vmm/base/log.h"
 #include "vmm/base/recent.h"
 
+#define TAKE_MAX ((size_t)4096) /* at once */
+
 struct tail {
 	struct loop *loop;
 	struct loop_watch watch; /* the pipe's end that is read */
@@ -19,6 +21,8 @@ struct tail {
 	struct sink *log; /* or NULL; and how many bytes it did not take */
 	uint64_t lost;
 	struct recent kept;
+	void (*halted)(void *arg);
+	void *arg;
 };
 
 /* A log that does not keep up, or takes no more, is said once: the job goes on. */
@@ -34,7 +38,7 @@ static void log_all(struct tail *t, const char *buf, size_t n)
 /* False when there is nothing. */
 static bool take(struct tail *t)
 {
-	char buf[4096];
+	char buf[TAKE_MAX];
 	const ssize_t n = read(t->watch.fd, buf, sizeof(buf));
 
 	if (n <= 0)
@@ -44,13 +48,29 @@ static bool take(struct tail *t)
 	return true;
 }
 
-static void on_output(void *arg, uint32_t events)
+/* The last word of a kernel that reboot(2) has halted. */
+static bool says_halted(const struct tail *t)
 {
-	(void)events;
-	take(arg);
+	static const char last[] = "reboot: System halted";
+	char text[RECENT_MAX];
+	const size_t len = recent_copy(&t->kept, text), new = MIN(len, TAKE_MAX + sizeof(last));
+
+	return memmem(text + len - new, new, last, sizeof(last) - 1);
 }
 
-int tail_create(struct tail **out, struct loop *loop, struct sink *log)
+static void on_output(void *arg, uint32_t events)
+{
+	struct tail *t = arg;
+
+	(void)events;
+	if (!take(t) || !t->halted || !says_halted(t))
+		return;
+	t->halted(t->arg);
+	t->halted = NULL;
+}
+
+int tail_create(struct tail **out, struct loop *loop, struct sink *log, void (*halted)(void *arg),
+		void *arg)
 {
 	struct tail *t = calloc(1, sizeof(*t));
 	int fd[2], ret = t ? 0 : -ENOMEM;
@@ -61,6 +81,8 @@ int tail_create(struct tail **out, struct loop *loop, struct sink *log)
 		t->loop = loop;
 		t->write_fd = fd[1];
 		t->log = log;
+		t->halted = halted;
+		t->arg = arg;
 		t->watch = (struct loop_watch){ .fd = fd[0], .ready = on_output, .arg = t };
 		ret = loop_watch(loop, &t->watch, EPOLLIN);
 		if (ret)

@@ -11,8 +11,12 @@
 
 struct tail;
 
-/* @log: where all of it goes, or NULL; it stays the caller's. -errno with a message. */
-int must_check tail_create(struct tail **out, struct loop *loop, struct sink *log);
+/*
+ * @log: where all of it goes, or NULL; it stays the caller's. @halted(@arg), on the loop's thread, or NULL: the kernel has
+ * said that it halts. Its CPUs stand still then, and nothing else tells of that. -errno with a message.
+ */
+int must_check tail_create(struct tail **out, struct loop *loop, struct sink *log,
+			   void (*halted)(void *arg), void *arg);
 
 /* The pipe's other end, which does not block. It stays the tail's. */
 int tail_fd(const struct tail *t);

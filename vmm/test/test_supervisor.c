@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -156,6 +157,34 @@ static const char *on_terminal(void (*child)(struct fixture *f))
 	return shown;
 }
 
+/* Which of the signals the command gets, once it runs; SIGTERM asks it to end, once. */
+static void signals_reach_the_command(struct fixture *f)
+{
+	struct {
+		struct job_frame header;
+		struct job_started started;
+	} started = { { JOB_STARTED, sizeof(started.started) }, { 1, 2, 3 } };
+	const struct iovec iov = { &started, sizeof(started) };
+
+	f->no_tty = true;
+	start(f);
+	assert_false(supervisor_signal(f->supervisor, SIGTERM));
+	assert_false(supervisor_signal(f->supervisor, SIGUSR2));
+	supervisor_output(f->supervisor, &iov, 1);
+	while (!supervisor_signal(f->supervisor, SIGUSR1)) /* a thread takes it */
+		usleep(1000);
+	assert_true(supervisor_signal(f->supervisor, SIGUSR2));
+	assert_true(supervisor_signal(f->supervisor, SIGTERM));
+	assert_true(supervisor_signal(f->supervisor, SIGUSR1));
+	assert_false(supervisor_signal(f->supervisor, SIGHUP));
+	stop(f);
+}
+
+static void one_signal_is_the_command_s_and_of_the_user_defined_all(void **state)
+{
+	on_terminal(signals_reach_the_command);
+}
+
 static void the_terminal_is_put_back_while_others_have_it(void **state)
 {
 	on_terminal(stopped_and_continued);
@@ -181,6 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_terminal_is_put_back_while_others_have_it),
 		cmocka_unit_test(controls_are_undone_at_the_end),
+		cmocka_unit_test(one_signal_is_the_command_s_and_of_the_user_defined_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

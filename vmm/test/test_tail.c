@@ -26,7 +26,7 @@ static int setup(void **state)
 	assert_true(log_fd >= 0);
 	assert_int_equal(loop_create(&loop, "test"), 0);
 	sink_init(&sink, log_fd);
-	assert_int_equal(tail_create(&tail, loop, &sink), 0);
+	assert_int_equal(tail_create(&tail, loop, &sink, NULL, NULL), 0);
 	return 0;
 }
 
@@ -41,6 +41,18 @@ static int teardown(void **state)
 static void kernel_says(const char *text)
 {
 	assert_int_equal(write(tail_fd(tail), text, strlen(text)), strlen(text));
+}
+
+static bool end_round(void *arg)
+{
+	loop_stop(loop);
+	return false;
+}
+
+static void one_round(void)
+{
+	loop_set_work(loop, end_round, NULL);
+	loop_run(loop);
 }
 
 static void the_last_lines_are_told_without_what_upsets_a_terminal(void **state)
@@ -106,7 +118,7 @@ static void what_nobody_has_looked_at_is_in_the_log_at_the_end(void **state)
 	tail_destroy(tail);
 	assert_int_equal(pread(log_fd, text, sizeof(text) - 1, 0), 19);
 	assert_string_equal(text, "reboot: Power down\n");
-	assert_int_equal(tail_create(&tail, loop, &sink), 0);
+	assert_int_equal(tail_create(&tail, loop, &sink, NULL, NULL), 0);
 }
 
 static void a_log_that_is_not_read_is_told_of_with_what_is_lost(void **state)
@@ -121,7 +133,7 @@ static void a_log_that_is_not_read_is_told_of_with_what_is_lost(void **state)
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(sink_open(&fifo, path), 0);
 	assert_int_equal(fcntl(fifo.fd, F_SETPIPE_SZ, 4096), 4096);
-	assert_int_equal(tail_create(&tail, loop, &fifo), 0);
+	assert_int_equal(tail_create(&tail, loop, &fifo, NULL, NULL), 0);
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	messages_begin();
@@ -140,7 +152,29 @@ static void a_log_that_is_not_read_is_told_of_with_what_is_lost(void **state)
 	sink_close(&fifo);
 	unlink(path);
 	rmdir(dir);
-	assert_int_equal(tail_create(&tail, loop, &sink), 0);
+	assert_int_equal(tail_create(&tail, loop, &sink, NULL, NULL), 0);
+}
+
+static void count(void *arg)
+{
+	++*(int *)arg;
+}
+
+/* In whatever pieces it comes; a program's own words about halting are none. */
+static void a_kernel_that_halts_is_heard(void **state)
+{
+	static const char *const said[] = { "reboot: Restarting system\r\nSystem halted\r\n",
+					    "[    4.000000] reboot: Sys", "tem halted", "\r\n",
+					    "more" };
+	int halted = 0;
+
+	tail_destroy(tail);
+	assert_int_equal(tail_create(&tail, loop, &sink, count, &halted), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+		kernel_says(said[i]);
+		one_round();
+		assert_int_equal(halted, i >= 2);
+	}
 }
 
 static void nothing_said_is_nothing_told(void **state)
@@ -160,6 +194,7 @@ int main(void)
 		test(more_than_is_kept_goes_into_the_log_whole),
 		test(what_nobody_has_looked_at_is_in_the_log_at_the_end),
 		test(a_log_that_is_not_read_is_told_of_with_what_is_lost),
+		test(a_kernel_that_halts_is_heard),
 		test(nothing_said_is_nothing_told),
 	};
 
