@@ -464,8 +464,8 @@ int fuse_create(struct fuse **out, const char *dir, enum fuse_access access)
 
 void fuse_set_owner(struct fuse *f, uint32_t uid, uint32_t gid)
 {
-	f->uid = (struct id_pair){ geteuid(), uid };
-	f->gid = (struct id_pair){ getegid(), gid };
+	f->uid = (struct id_pair){ geteuid(), uid, f->access == FUSE_FROZEN };
+	f->gid = (struct id_pair){ getegid(), gid, f->access == FUSE_FROZEN };
 }
 
 void fuse_reset(struct fuse *f)

@@ -46,7 +46,8 @@ void fuse_destroy(struct fuse *f);
 
 /*
  * Before it serves: what belongs to the user and the group of this process belongs to @uid and @gid in the guest, and the
- * other way round. So a guest's user can have a directory of its own, who is not the one here.
+ * other way round - but in a frozen share, where nobody is given anything, what is @uid's here stays @uid's. So a guest's
+ * user can have a directory of its own, who is not the one here.
  */
 void fuse_set_owner(struct fuse *f, uint32_t uid, uint32_t gid);
 

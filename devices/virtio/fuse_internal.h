@@ -19,13 +19,16 @@ struct fuse {
 	pthread_mutex_t positions; /* of directories that are read by number */
 	struct id_pair {
 		uint32_t here, there;
+		bool one_way; /* of a guest that changes none: whose are @there's stay @there's */
 	} uid, gid;
 };
 
 /* A file's owner on one side, as the other side has it. */
 static inline uint32_t fuse_id(const struct id_pair *p, uint32_t id)
 {
-	return id == p->here ? p->there : id == p->there ? p->here : id;
+	if (id == p->here)
+		return p->there;
+	return id == p->there && !p->one_way ? p->here : id;
 }
 
 /* One request, judged as far as its kind allows, and its answer. */

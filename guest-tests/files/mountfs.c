@@ -1,5 +1,5 @@
 /*
- * mountfs DIR MOUNTPOINT [ro | frozen | owner=UID:GID]: what a guest's share is, without a guest: the FUSE server
+ * mountfs DIR MOUNTPOINT [ro | frozen] [owner=UID:GID]: what a guest's share is, without a guest: the FUSE server
  * (devices/virtio/fuse.h) for DIR behind this host's own FUSE client. Until it is unmounted; then it says what the server
  * has had to do, how often each kind of request came, and what it still holds. As root.
  */
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
 	enum fuse_access access = FUSE_READ_WRITE;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: mountfs DIR MOUNTPOINT [ro | frozen | owner=UID:GID]\n");
+		fprintf(stderr, "usage: mountfs DIR MOUNTPOINT [ro | frozen] [owner=UID:GID]\n");
 		return 2;
 	}
 	if (argc > 3 && !strcmp(argv[3], "ro"))
@@ -140,7 +140,7 @@ int main(int argc, char **argv)
 		perror("mountfs");
 		return 1;
 	}
-	if (argc > 3 && sscanf(argv[3], "owner=%u:%u", &uid, &gid) == 2)
+	if (argc > 3 && sscanf(argv[argc - 1], "owner=%u:%u", &uid, &gid) == 2)
 		fuse_set_owner(fuse, uid, gid);
 	for (int i = 0; i < THREADS; i++)
 		pthread_create(&thread[i], NULL, serve, NULL);

@@ -81,6 +81,20 @@ user_operations_of_another_user()
 	cmp "$TMP/want" "$TMP/got" || { why=$(diff "$TMP/want" "$TMP/got" | head -n 20); return 1; }
 }
 
+# Where nothing can be given away, others' files stay theirs: a root that an ordinary user has unpacked is root's there, and
+# the host's own stays root's as well.
+user_owners()
+{
+	fresh
+	touch "$dir/ours" "$dir/theirs"
+	chown 1000:100 "$dir/theirs"
+	shared owner=1000:100 || return
+	why=$(stat -c %u:%g "$mnt/ours" "$mnt/theirs" | tr '\n' ' ')
+	[[ $why == '1000:100 0:0 ' ]] && unshared && shared frozen owner=1000:100 || return
+	why=$(stat -c %u:%g "$mnt/ours" "$mnt/theirs" | tr '\n' ' ')
+	[[ $why == '1000:100 1000:100 ' ]] && unshared
+}
+
 # Many more files than descriptors: walked, read, walked again from a cold cache.
 user_many_files()
 {
