@@ -293,7 +293,8 @@ struct shares {
 	struct list places; /* taken */
 };
 
-static int share(struct shares *s, const char *host, char *guest, bool writable)
+/* @text is how the user named it. */
+static int share(struct shares *s, const char *text, const char *host, char *guest, bool writable)
 {
 	const char *mode = writable ? "rw" : "ro";
 	char tag[16];
@@ -302,8 +303,8 @@ static int share(struct shares *s, const char *host, char *guest, bool writable)
 	if (!tidy(guest) || strlen(guest) >= PATH_MAX)
 		return log_fail(
 			-EINVAL,
-			"cannot share directory '%s': its place in the guest must be an absolute path below /, without . and .., of at most 4095 bytes",
-			host);
+			"cannot share '%s': its place in the guest must be an absolute path below /, without . and .., of at most 4095 bytes (HOST:GUEST, HOST:GUEST:rw)",
+			text);
 	ret = check_place(&s->places, guest) ?: push(&s->places, guest);
 	if (ret)
 		return ret;
@@ -329,7 +330,9 @@ static int share_text(struct shares *s, const char *text)
 	guest = strrchr(host, ':');
 	if (guest)
 		*guest++ = '\0';
-	return share(s, host, guest ? guest : host, writable);
+	else
+		guest = strdup(host); /* it will be tidied */
+	return guest ? share(s, text, host, guest, writable) : -ENOMEM;
 }
 
 /* With the root there are at most as many as --fs takes. */
@@ -349,7 +352,8 @@ static int share_all(struct config *config, const struct option_group *const *de
 	struct shares s = { .config = config, .devices = devices, .job = job, .owner = &run->user };
 	static char out[] = OUT_DIR;
 	int ret = check_number(devices, run->shares.nr + !!run->out)
-			  ?: add_fs(config, devices, run->root, "root", "frozen", NULL);
+			  ?: add_fs(config, devices, run->root, "root", "frozen",
+				    geteuid() ? &run->user : NULL);
 
 	run_put(job, "fs=root:ro:/");
 	for (unsigned int i = 0; !ret && i < run->shares.nr; i++)
@@ -359,7 +363,7 @@ static int share_all(struct config *config, const struct option_group *const *de
 			ret = -errno;
 			log_error("cannot make directory '%s': %s", run->out, strerror(-ret));
 		} else {
-			ret = share(&s, run->out, out, true);
+			ret = share(&s, run->out, run->out, out, true);
 		}
 	}
 	return ret;
@@ -426,6 +430,15 @@ static int open_report(const struct run *run, struct junit *junit)
 	return ret ?: junit_open(junit, run->junit, run->command ? run->command : none, &files);
 }
 
+/* As `2>&1` and a terminal have it. */
+static bool is_same_file(int a, int b)
+{
+	struct stat st[2];
+
+	return !fstat(a, &st[0]) && !fstat(b, &st[1]) && st[0].st_dev == st[1].st_dev &&
+	       st[0].st_ino == st[1].st_ino;
+}
+
 /* What the job's file says, but for its directories and network. */
 static void put_command(FILE *job, const struct run *run)
 {
@@ -436,6 +449,8 @@ static void put_command(FILE *job, const struct run *run)
 	put_env(job, run);
 	if (run->tty)
 		put_tty(job);
+	else if (is_same_file(STDOUT_FILENO, STDERR_FILENO))
+		run_put(job, "err=out");
 }
 
 static int make_job(struct config *config, const struct option_group *const *devices,

@@ -89,7 +89,8 @@ static void end_machine(void)
 void fail(const char *what, const char *on, int err)
 {
 	char text[512];
-	const int n = snprintf(text, sizeof(text), "cannot %s '%s' in the guest: %s", what, on,
+	/* A name may be as long as a path; why it failed stands at the end. */
+	const int n = snprintf(text, sizeof(text), "cannot %s '%.300s' in the guest: %s", what, on,
 			       strerror(err));
 
 	if (port < 0) {
@@ -276,10 +277,15 @@ static int run(int signals)
 	return status;
 }
 
-/* What was written to the command's streams, all of it; those that it left behind write no more. */
+/*
+ * What was written to the command's streams, all of it; those that it left behind write no more. As they end the kernel
+ * writes what they have mapped of files: the host has all of it then. A sync() would wait for the host's disk, too.
+ */
 static void drain_rest(void)
 {
 	kill(-1, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
 	do
 		flush();
 	while (drain(&child.err, JOB_ERR) || drain(&child.out, JOB_OUT));
@@ -294,10 +300,39 @@ static uint64_t since_boot(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Whether a file system on a disk is mounted: on a file of a share, as there are no others. */
+static bool has_disk(void)
+{
+	FILE *f = fopen("/proc/mounts", "re");
+	char line[4096];
+	bool found = !f;
+
+	while (!found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, "/dev/", 5);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* How many processes the kernel has killed for want of memory. */
+static uint32_t oom_kills(void)
+{
+	FILE *f = fopen("/proc/vmstat", "re");
+	unsigned int kills = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "oom_kill %u", &kills) != 1)
+		;
+	if (f)
+		fclose(f);
+	return kills;
+}
+
 static void told_exit(const struct job *job, int status, int exec_error)
 {
 	struct job_exit e = { .signal = WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0,
-			      .status = WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 0 };
+			      .status = WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 0,
+			      .oom_kills = oom_kills() };
 	char text[300];
 
 	if (exec_error) {
@@ -340,6 +375,7 @@ int main(void)
 	if (!err)
 		status = run(signals);
 	drain_rest();
-	sync(); /* what it wrote is on the host before it is told to have ended */
+	if (has_disk())
+		sync();
 	told_exit(&job, status, err);
 }

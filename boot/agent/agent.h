@@ -13,7 +13,7 @@ struct job {
 	const char *cwd;
 	uid_t uid;
 	gid_t gid;
-	bool tty;
+	bool tty, err_is_out;
 	uint16_t rows, cols;
 	const char *net;
 	const char **fs; /* NULL-terminated */

@@ -60,6 +60,8 @@ void read_job(struct job *job)
 			job->net = v;
 		else if ((v = value(s, "user")))
 			sscanf(v, "%u:%u", &job->uid, &job->gid);
+		else if ((v = value(s, "err")))
+			job->err_is_out = !strcmp(v, "out");
 		else if ((v = value(s, "tty")))
 			job->tty = sscanf(v, "%hux%hu", &job->rows, &job->cols) == 2;
 		else

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 #include "boot/agent/agent.h"
+
+#define HOST_NAME "minivmm"
 
 static void make_dir(const char *path)
 {
@@ -151,6 +154,44 @@ static void mount_system(void)
 	symlink("pts/ptmx", "/dev/ptmx");
 }
 
+/* Whether a line of hosts(5) has @name. */
+static bool has_host(FILE *f, const char *name)
+{
+	char *line = NULL;
+	size_t room = 0;
+	bool found = false;
+
+	rewind(f);
+	while (!found && getline(&line, &room, f) > 0) {
+		char *rest = line, *word;
+
+		line[strcspn(line, "#\n")] = '\0';
+		while (!found && (word = strsep(&rest, " \t")))
+			found = !strcmp(word, name);
+	}
+	free(line);
+	return found;
+}
+
+/* Images leave it to whoever runs them that localhost and the machine's own name are known. */
+static void name_hosts(void)
+{
+	static const struct {
+		const char *name, *lines;
+	} hosts[] = {
+		{ "localhost",
+		  "\n127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n" },
+		{ HOST_NAME, "\n127.0.1.1 " HOST_NAME "\n" },
+	};
+	FILE *f = fopen("/etc/hosts", "a+e");
+
+	for (size_t i = 0; f && i < sizeof(hosts) / sizeof(hosts[0]); i++)
+		if (!has_host(f, hosts[i].name))
+			fputs(hosts[i].lines, f);
+	if (f)
+		fclose(f);
+}
+
 void mount_root(const struct job *job)
 {
 	mount_share(job->fs[0], true);
@@ -163,7 +204,8 @@ void mount_root(const struct job *job)
 	    chdir("/") < 0)
 		fail("change to", "the root", errno);
 	mount_system();
-	sethostname("minivmm", 7);
+	sethostname(HOST_NAME, strlen(HOST_NAME));
+	name_hosts();
 }
 
 void mount_shares(const struct job *job)

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,21 +16,31 @@ enum spawn_step { SPAWN_USER, SPAWN_CWD, SPAWN_EXEC };
 
 #define SCRATCH 16 /* descriptors below are the command's */
 
+/* As systemd has it: who needs many asks for them, and the others close a thousand, not a million. */
+static const struct rlimit descriptors = { 1024, 524288 };
+
 /* Our end and the command's of each stream. */
 struct ends {
 	int ours[3], theirs[3];
 };
 
-static void make_pipes(struct ends *e)
+/* The command's own, so that it can open /dev/stdout. */
+static void make_pipes(const struct job *job, struct ends *e)
 {
-	for (int i = 0; i < 3; i++) {
+	const int nr = job->err_is_out ? 2 : 3;
+
+	for (int i = 0; i < nr; i++) {
 		int fd[2];
 
-		if (pipe2(fd, O_CLOEXEC) < 0)
+		if (pipe2(fd, O_CLOEXEC) < 0 || fchown(fd[0], job->uid, job->gid) < 0)
 			fail("make", "a pipe", errno);
 		e->ours[i] = fd[i == 0];
 		e->theirs[i] = fcntl(fd[i != 0], F_DUPFD_CLOEXEC, SCRATCH);
 		close(fd[i != 0]);
+	}
+	if (job->err_is_out) {
+		e->ours[2] = -1;
+		e->theirs[2] = fcntl(e->theirs[1], F_DUPFD_CLOEXEC, SCRATCH);
 	}
 }
 
@@ -72,6 +83,7 @@ static enum spawn_step become(const struct job *job, const struct ends *e)
 			return SPAWN_USER;
 	if (job->tty)
 		ioctl(0, TIOCSCTTY, 0);
+	setrlimit(RLIMIT_NOFILE, &descriptors);
 	if (job->uid || job->gid)
 		if (setgroups(0, NULL) < 0 || setgid(job->gid) < 0 || setuid(job->uid) < 0)
 			return SPAWN_USER;
@@ -94,7 +106,7 @@ int spawn(const struct job *job, struct child *child)
 	if (job->tty)
 		make_tty(job, &e);
 	else
-		make_pipes(&e);
+		make_pipes(job, &e);
 	if (pipe2(report, O_CLOEXEC) < 0)
 		fail("make", "a pipe", errno);
 	child->pid = fork();

@@ -9,6 +9,7 @@
  *   cwd=DIR           where it starts; "/" without
  *   user=UID:GID      as whom; 0:0 without
  *   tty=ROWSxCOLS     on a terminal of its own
+ *   err=out           its standard error is its standard output: what it writes to both stays in order
  *   fs=TAG:MODE:DIR   the virtio-fs TAG is mounted at DIR, MODE ro or rw. The first is the root (DIR "/"): read-only
  *                     below a throw-away layer in memory
  *   net=[ADDRESS/PREFIX]:[GATEWAY]:[RESOLVER]   there is a network card, which comes up with these (IPv4)
@@ -57,8 +58,9 @@ struct job_started {
 };
 
 struct job_exit {
-	uint32_t signal; /* that ended it, or 0 */
-	uint32_t status; /* else its exit status */
+	uint32_t signal;    /* that ended it, or 0 */
+	uint32_t status;    /* else its exit status */
+	uint32_t oom_kills; /* processes that the guest's kernel killed for want of memory */
 };
 
 #endif

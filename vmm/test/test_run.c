@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,36 @@ static void of_a_name_given_twice_the_last_value_counts(void **state)
 	assert_false(job_says("env=A=1") || job_says("env=PATH=/a") || job_says("env=WANTED=z"));
 }
 
+/* As `2>&1` has it, whatever is behind the two. */
+static void errors_that_go_where_the_output_goes_stay_in_order(void **state)
+{
+	const int null = open("/dev/null", O_WRONLY | O_CLOEXEC), out = dup(STDOUT_FILENO),
+		  err = dup(STDERR_FILENO);
+	int pipes[2];
+
+	assert_int_equal(pipe(pipes), 0);
+	dup2(null, STDERR_FILENO);
+	dup2(pipes[1], STDOUT_FILENO);
+	assert_int_equal(parse("--root / --kernel @/kernel -- x"), 0);
+	const bool apart = job_says("err=out");
+
+	dup2(pipes[1], STDERR_FILENO);
+	assert_int_equal(parse("--root / --kernel @/kernel -- x"), 0);
+	const bool same = job_says("err=out");
+
+	assert_int_equal(parse("--root / --kernel @/kernel --tty -- x"), 0);
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	assert_false(apart);
+	assert_true(same);
+	assert_false(job_says("err=out"));
+	close(null);
+	close(out);
+	close(err);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 static void a_place_is_no_longer_than_a_path(void **state)
 {
 	char line[6000] = "--root / --kernel @/kernel --share /tmp:/", *at = line + strlen(line);
@@ -134,7 +165,7 @@ static void a_place_is_no_longer_than_a_path(void **state)
 	messages_begin();
 	assert_int_equal(parse(line), -EINVAL);
 	said = messages_end();
-	assert_non_null(strstr(said, "of at most 4095 bytes\n"));
+	assert_non_null(strstr(said, "of at most 4095 bytes (HOST:GUEST"));
 	strcpy(at + 4094, " -- x");
 	assert_int_equal(parse(line), 0);
 }
@@ -215,7 +246,9 @@ static void what_is_wrong_is_one_line(void **state)
 		{ "--root / --kernel @/kernel --share /tmp:/proc/x -- x", "at '/proc/x'" },
 		{ "--root / --kernel @/kernel --share /tmp://sys//fs/x -- x", "at '/sys/fs/x'" },
 		{ "--root / --kernel @/kernel --share /tmp:/dev -- x", "at '/dev'" },
-		{ "--root / --kernel @/kernel --share /tmp:a -- x", "below /" },
+		{ "--root / --kernel @/kernel --share /tmp:a -- x", "share '/tmp:a': its place" },
+		{ "--root / --kernel @/kernel --share /tmp:/a:RW -- x", "share '/tmp:/a:RW': its" },
+		{ "--root / --kernel @/kernel --share /tmp//../x -- x", "share '/tmp//../x': its" },
 		{ "--root / --kernel @/kernel --share /nonexistent:/a -- x", "'/nonexistent'" },
 		{ "--root / --kernel @/kernel --out @/kernel/o -- x", "cannot make directory" },
 		{ "--root / --cwd here -- x", "an absolute path" },
@@ -272,6 +305,7 @@ int main(void)
 		cmocka_unit_test(a_command_becomes_a_machine),
 		cmocka_unit_test(only_what_is_asked_for_is_in_the_environment),
 		cmocka_unit_test(of_a_name_given_twice_the_last_value_counts),
+		cmocka_unit_test(errors_that_go_where_the_output_goes_stay_in_order),
 		cmocka_unit_test(a_place_is_no_longer_than_a_path),
 		cmocka_unit_test(a_network_is_a_card_and_addresses),
 		cmocka_unit_test(the_sandbox_is_the_machines),

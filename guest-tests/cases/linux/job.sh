@@ -73,11 +73,12 @@ stdio)
 $(printf '%s\n' "${megabyte[@]}" | sha256sum)" ] || fail "errors: $(cat "$TMP/err")"
 	[ "$(head -c 28 "$TMP/out")" = $'two\nlines||a b|$HOME||it\'s|0' ] || fail "arguments: $(head -n 2 "$TMP/out")"
 	[ "$(tail -n 1 "$TMP/out")" = 1999 ] || fail 'the last line is not the last'
-	# A slow reader gets all of it, and the status is the command's.
-	job -- /bin/busybox sh -c 'seq 20000; exit 5' | (sleep 20; cat >"$TMP/out")
+	# A slow reader gets all of it, and the status is the command's; where its errors are the output, too, in order.
+	job -- /bin/busybox sh -c 'i=0; while [ $i -lt 8000 ]; do echo $i; echo $((i + 1)) >&2; i=$((i + 2)); done; seq 8000 20000; exit 5' 2>&1 |
+		(sleep 20; cat >"$TMP/out")
 	status=${PIPESTATUS[0]}
 	[ "$status" = 5 ] || fail "with a slow reader the status is $status"
-	[ "$(wc -l <"$TMP/out")" = 20000 ] || fail "a slow reader gets $(wc -l <"$TMP/out") lines"
+	seq 0 20000 | cmp - "$TMP/out" || fail "a slow reader gets $(wc -l <"$TMP/out") lines: $(seq 0 20000 | diff - "$TMP/out" | head -n 4)"
 	status=0
 	job -- /bin/busybox echo lost 2>"$TMP/err" >/dev/full || status=$?
 	[ "$status" = 125 ] || fail "output that cannot be written gives $status"
@@ -148,6 +149,11 @@ user)
 		}
 		set -eu
 		[ "$(id -u):$(id -g)" = 1000:100 ]
+		echo one >/dev/stdout
+		echo two >/dev/stderr
+		[ ! "$(cat /dev/stdin)" ]
+		ulimit -n 10000
+		grep -qw '127.0.0.1 localhost' /etc/hosts && grep -qw minivmm /etc/hosts
 		[ "$(stat -c %u:%g /rw/file)" = 1000:100 ]
 		touch $OUT/own
 		chmod 600 $OUT/own
@@ -170,7 +176,7 @@ user)
 		fsops /rw/ops 1 3000 >$OUT/ops
 	EOF
 	job --user 1000:100 --share "$TMP/small:/small:rw" --share "$TMP/rw:/rw:rw" --share "$TMP/rw:/ro" --share "$TMP/frozen:/frozen:rw" \
-		--out "$TMP/o" --env PATH="$PATH" -- /bin/sh /rw/job >"$TMP/out" 2>&1 || fail "in the guest: $(tail -n 2 "$TMP/out")"
+		--out "$TMP/o" --env PATH="$PATH" -- /bin/sh /rw/job >"$TMP/out" 2>&1 </dev/null || fail "in the guest: $(tail -n 2 "$TMP/out")"
 	[ "$(stat -c %u:%g:%a "$TMP/o/own")" = 0:0:600 ] || fail 'what the job leaves is not the caller'"'"'s'
 	chown 1000:100 "$TMP/host"
 	chmod 755 "$TMP"
@@ -240,6 +246,10 @@ ends)
 	grep -q '<error type="134"' "$TMP/job.xml" && grep -q 'guest: .*Kernel panic' "$TMP/job.xml" || fail "$(cat "$TMP/job.xml")"
 	grep -q 'guest: .*Kernel panic' "$TMP/err" || fail "the kernel's reason is missing: $(cat "$TMP/err")"
 	gives 134 /bin/busybox reboot -f
+	gives 134 /bin/busybox halt -f
+	# A machine whose memory is full says so.
+	gives 137 /bin/busybox tail /dev/zero
+	grep -q 'ran out of memory: its kernel killed 1 of its processes (--mem' "$TMP/err" || fail "$(cat "$TMP/err")"
 	# The agent's own program gone from its memory.
 	gives 134 /bin/busybox sh -c 'set -- $(grep r-xp /proc/1/maps | head -n 1 | tr "-" " ")
 		dd if=/dev/zero of=/proc/1/mem bs=4096 seek=$((0x$1 / 4096)) count=$(((0x$2 - 0x$1) / 4096)) conv=notrunc
