@@ -183,8 +183,12 @@ static void name_hosts(void)
 		  "\n127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n" },
 		{ HOST_NAME, "\n127.0.1.1 " HOST_NAME "\n" },
 	};
-	FILE *f = fopen("/etc/hosts", "a+e");
+	FILE *f;
 
+	mkdir("/etc", 0755);
+	if (access("/etc/hosts", F_OK) < 0)
+		unlink("/etc/hosts"); /* a link to nowhere */
+	f = fopen("/etc/hosts", "a+e");
 	for (size_t i = 0; f && i < sizeof(hosts) / sizeof(hosts[0]); i++)
 		if (!has_host(f, hosts[i].name))
 			fputs(hosts[i].lines, f);
