@@ -209,10 +209,6 @@ static void take_frame(struct job *j)
 		j->window = MIN(j->window + u.taken, (size_t)JOB_WINDOW);
 		break;
 	case JOB_EXIT:
-		if (u.exit.oom_kills && (u.exit.signal || u.exit.status))
-			log_warn(
-				"the guest ran out of memory: its kernel killed %u of its processes (--mem gives it more)",
-				u.exit.oom_kills);
 		if (u.exit.signal)
 			finish(j, JOB_END_SIGNAL, u.exit.signal & 127);
 		else if (j->output_failed && !(u.exit.status & 255))

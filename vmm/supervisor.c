@@ -242,6 +242,9 @@ void supervisor_destroy(struct supervisor *s, int status)
 	fault_hook_remove(s);
 	sink_close(&s->stream[0].terminal);
 	sink_close(&s->stream[1].terminal);
+	if (s->tail && status && tail_ran_out_of_memory(s->tail))
+		log_warn(
+			"the guest ran out of memory, and its kernel killed for it (--mem gives it more)");
 	if (s->tail && status == STATUS_NO_WORD)
 		tail_print(s->tail, LAST_LINES);
 	tail_destroy(s->tail);

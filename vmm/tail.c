@@ -21,6 +21,7 @@ struct tail {
 	struct sink *log; /* or NULL; and how many bytes it did not take */
 	uint64_t lost;
 	struct recent kept;
+	bool ran_out_of_memory;
 	void (*halted)(void *arg);
 	void *arg;
 };
@@ -35,6 +36,15 @@ static void log_all(struct tail *t, const char *buf, size_t n)
 	t->lost += n - done;
 }
 
+/* Whether @text is in what came last, however it came. */
+static bool has_said(const struct tail *t, const char *text)
+{
+	char all[RECENT_MAX];
+	const size_t len = recent_copy(&t->kept, all), new = MIN(len, TAKE_MAX + strlen(text));
+
+	return memmem(all + len - new, new, text, strlen(text));
+}
+
 /* False when there is nothing. */
 static bool take(struct tail *t)
 {
@@ -45,17 +55,8 @@ static bool take(struct tail *t)
 		return false;
 	recent_add(&t->kept, buf, (size_t)n);
 	log_all(t, buf, (size_t)n);
+	t->ran_out_of_memory |= has_said(t, "Out of memory: Kill");
 	return true;
-}
-
-/* The last word of a kernel that reboot(2) has halted. */
-static bool says_halted(const struct tail *t)
-{
-	static const char last[] = "reboot: System halted";
-	char text[RECENT_MAX];
-	const size_t len = recent_copy(&t->kept, text), new = MIN(len, TAKE_MAX + sizeof(last));
-
-	return memmem(text + len - new, new, last, sizeof(last) - 1);
 }
 
 static void on_output(void *arg, uint32_t events)
@@ -63,7 +64,7 @@ static void on_output(void *arg, uint32_t events)
 	struct tail *t = arg;
 
 	(void)events;
-	if (!take(t) || !t->halted || !says_halted(t))
+	if (!take(t) || !t->halted || !has_said(t, "reboot: System halted"))
 		return;
 	t->halted(t->arg);
 	t->halted = NULL;
@@ -141,6 +142,13 @@ void tail_print(struct tail *t, unsigned int lines)
 			log_error("guest: %.*s", (int)len, at);
 		at += len + (at[len] == '\n');
 	}
+}
+
+bool tail_ran_out_of_memory(struct tail *t)
+{
+	while (take(t))
+		;
+	return t->ran_out_of_memory;
 }
 
 void tail_destroy(struct tail *t)

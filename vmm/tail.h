@@ -27,6 +27,9 @@ int tail_fd(const struct tail *t);
  */
 void tail_print(struct tail *t, unsigned int lines);
 
+/* Whether the kernel has killed for want of memory. The loop is not running. */
+bool tail_ran_out_of_memory(struct tail *t);
+
 /* Safe on NULL. */
 void tail_destroy(struct tail *t);
 

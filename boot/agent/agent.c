@@ -314,25 +314,10 @@ static bool has_disk(void)
 	return found;
 }
 
-/* How many processes the kernel has killed for want of memory. */
-static uint32_t oom_kills(void)
-{
-	FILE *f = fopen("/proc/vmstat", "re");
-	unsigned int kills = 0;
-	char line[128];
-
-	while (f && fgets(line, sizeof(line), f) && sscanf(line, "oom_kill %u", &kills) != 1)
-		;
-	if (f)
-		fclose(f);
-	return kills;
-}
-
 static void told_exit(const struct job *job, int status, int exec_error)
 {
 	struct job_exit e = { .signal = WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0,
-			      .status = WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 0,
-			      .oom_kills = oom_kills() };
+			      .status = WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 0 };
 	char text[300];
 
 	if (exec_error) {

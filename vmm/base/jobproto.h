@@ -58,9 +58,8 @@ struct job_started {
 };
 
 struct job_exit {
-	uint32_t signal;    /* that ended it, or 0 */
-	uint32_t status;    /* else its exit status */
-	uint32_t oom_kills; /* processes that the guest's kernel killed for want of memory */
+	uint32_t signal; /* that ended it, or 0 */
+	uint32_t status; /* else its exit status */
 };
 
 #endif

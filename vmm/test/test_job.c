@@ -193,33 +193,6 @@ static void a_signal_is_no_status(void **state)
 	assert_int_equal(value, 9);
 }
 
-/* Who does not fail may have done without those that were killed. */
-static void of_a_failure_the_want_of_memory_is_told(void **state)
-{
-	const struct job_exit bad = { 0, 1, 2 }, killed = { 9, 0, 1 }, good = { 0, 0, 3 };
-	const struct {
-		const struct job_exit *e;
-		const char *said;
-	} ends[] = { { &bad, "killed 2 of its processes (--mem" },
-		     { &killed, "killed 1 of its processes" },
-		     { &good, "" } };
-
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
-		struct fixture *f;
-		const char *said;
-		void *own = NULL;
-
-		assert_int_equal(setup(&own), 0);
-		f = own;
-		messages_begin();
-		from_agent(f, JOB_EXIT, ends[i].e, sizeof(*ends[i].e));
-		await_end(f);
-		said = messages_end();
-		assert_true(*ends[i].said ? strstr(said, ends[i].said) != NULL : !*said);
-		teardown(&own);
-	}
-}
-
 /* More than pipe and ring hold: the agent is made to wait, nothing is lost. */
 static void output_waits_for_its_reader(void **state)
 {
@@ -477,7 +450,6 @@ int main(void)
 		test(streams_stay_apart_and_the_end_comes_last),
 		test(the_accounts_say_how_it_started),
 		test(a_signal_is_no_status),
-		cmocka_unit_test(of_a_failure_the_want_of_memory_is_told),
 		test(output_waits_for_its_reader),
 		test(a_reader_that_went_away_is_told_to_the_agent),
 		test(output_that_cannot_be_written_is_no_success),

@@ -177,6 +177,19 @@ static void a_kernel_that_halts_is_heard(void **state)
 	}
 }
 
+/* A cgroup that is full is the job's own affair. */
+static void want_of_memory_is_heard(void **state)
+{
+	kernel_says("[ 3.9] Memory cgroup out of memory: Killed process 22 (x)\r\n");
+	assert_false(tail_ran_out_of_memory(tail));
+	kernel_says("[ 4.0] Out of mem");
+	assert_false(tail_ran_out_of_memory(tail));
+	kernel_says("ory: Killed process 23 (busybox) total-vm:116628kB\r\n");
+	assert_true(tail_ran_out_of_memory(tail));
+	kernel_says("more\r\n");
+	assert_true(tail_ran_out_of_memory(tail));
+}
+
 static void nothing_said_is_nothing_told(void **state)
 {
 	messages_begin();
@@ -195,6 +208,7 @@ int main(void)
 		test(what_nobody_has_looked_at_is_in_the_log_at_the_end),
 		test(a_log_that_is_not_read_is_told_of_with_what_is_lost),
 		test(a_kernel_that_halts_is_heard),
+		test(want_of_memory_is_heard),
 		test(nothing_said_is_nothing_told),
 	};
 

@@ -249,7 +249,7 @@ ends)
 	gives 134 /bin/busybox halt -f
 	# A machine whose memory is full says so.
 	gives 137 /bin/busybox tail /dev/zero
-	grep -q 'ran out of memory: its kernel killed 1 of its processes (--mem' "$TMP/err" || fail "$(cat "$TMP/err")"
+	grep -q 'the guest ran out of memory' "$TMP/err" || fail "$(cat "$TMP/err")"
 	# The agent's own program gone from its memory.
 	gives 134 /bin/busybox sh -c 'set -- $(grep r-xp /proc/1/maps | head -n 1 | tr "-" " ")
 		dd if=/dev/zero of=/proc/1/mem bs=4096 seek=$((0x$1 / 4096)) count=$(((0x$2 - 0x$1) / 4096)) conv=notrunc
