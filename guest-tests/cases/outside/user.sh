@@ -146,6 +146,20 @@ user_kvm_forbidden()
 	chmod 755 "$tmp" && cp "$real" "$small" "$tmp"
 	cannot '/dev/kvm: Permission denied (join the group of the node' --kernel "$tmp/small.elf"
 }
+# A container's filter refuses calls that all else rests on: said at once, not by a guest that finds nothing.
+user_forbidden_calls()
+{
+	local error
+	command -v strace >/dev/null && kvm_usable || skip 'no strace, or no /dev/kvm'
+	minivmm=$tmp/filtered
+	printf '#!/bin/sh\nexec strace -f -o /dev/null -e inject=$CALL:error=$ERROR "%s" "$@"\n' "$real" >"$minivmm"
+	chmod +x "$minivmm"
+	for error in ENOSYS EPERM; do
+		export ERROR=$error
+		CALL=openat2 cannot "cannot share directory '/usr': openat2: " --kernel "$small" --mem 16M --fs /usr,ro &&
+			CALL=getrandom cannot 'cannot create rng0: getrandom: ' --kernel "$small" --mem 16M --rng || return
+	done
+}
 user_missing_value() { cannot 'needs a value' --kernel; }
 user_stray_argument() { cannot "unexpected argument 'x'" x; }
 user_no_such_disk() { cannot "'$tmp/none'" --kernel "$small" --disk "$tmp/none"; }
