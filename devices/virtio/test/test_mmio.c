@@ -335,7 +335,9 @@ static void test_page_follows(void **state)
 			if (size == 4 && offset == VIRTIO_MMIO_QUEUE_SEL)
 				queue_sel = (uint32_t)value;
 		}
-		for (uint64_t at = 0; at < sizeof(page); at += 4)
+		/* The registers and the start of what is behind them; now and then all. */
+		for (uint64_t at = 0; at < (i % 64 ? VIRTIO_MMIO_CONFIG + 64 : sizeof(page));
+		     at += 4)
 			assert_int_equal(get(at), expected(at, feature_sel, queue_sel));
 	}
 	memcpy(config, before, sizeof(config));
