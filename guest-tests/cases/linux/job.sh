@@ -78,7 +78,8 @@ $(printf '%s\n' "${megabyte[@]}" | sha256sum)" ] || fail "errors: $(cat "$TMP/er
 		(sleep 20; cat >"$TMP/out")
 	status=${PIPESTATUS[0]}
 	[ "$status" = 5 ] || fail "with a slow reader the status is $status"
-	seq 0 20000 | cmp - "$TMP/out" || fail "a slow reader gets $(wc -l <"$TMP/out") lines: $(seq 0 20000 | diff - "$TMP/out" | head -n 4)"
+	grep -v '^minivmm: ' "$TMP/out" >"$TMP/lines" # as of a machine that is slow to stop
+	seq 0 20000 | cmp - "$TMP/lines" || fail "a slow reader gets: $(seq 0 20000 | diff - "$TMP/lines" | tail -n 3)"
 	status=0
 	job -- /bin/busybox echo lost 2>"$TMP/err" >/dev/full || status=$?
 	[ "$status" = 125 ] || fail "output that cannot be written gives $status"
