@@ -16,6 +16,11 @@ int must_check run_net_check(const char *net);
 int must_check run_net_add(struct config *config, const struct option_group *const *devices,
 			   const char *net, FILE *job);
 
+#define RUN_SEARCH_MAX 256
+
+/* The domains of a resolv.conf(5) in which names are looked for, parted by blanks; "": none. */
+void run_net_search(FILE *resolv_conf, char domains[RUN_SEARCH_MAX]);
+
 /* Wait until what was started for it carries frames. -errno with a message. */
 int must_check run_net_ready(void);
 

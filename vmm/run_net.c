@@ -1,6 +1,7 @@
 /* The network of `minivmm run`. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,41 @@ static int add_tap(struct config *config, const struct option_group *const *devi
 	return ret;
 }
 
+/* The last line of its kind counts, as for the C library; what is no list of domains is none. */
+void run_net_search(FILE *resolv_conf, char domains[RUN_SEARCH_MAX])
+{
+	char line[RUN_SEARCH_MAX + 16], *list;
+
+	*domains = '\0';
+	while (fgets(line, sizeof(line), resolv_conf)) {
+		const size_t word = strcspn(line, " \t\n");
+
+		if (word != 6 || (strncmp(line, "search", word) && strncmp(line, "domain", word)))
+			continue;
+		list = line + word + strspn(line + word, " \t");
+		list[strcspn(list, "\n")] = '\0';
+		if (strspn(list,
+			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_ \t") ==
+		    strlen(list))
+			snprintf(domains, RUN_SEARCH_MAX, "%.*s", RUN_SEARCH_MAX - 1, list);
+	}
+}
+
+static void put_passt(FILE *job)
+{
+	const int fd = open("/etc/resolv.conf", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	char domains[RUN_SEARCH_MAX] = "";
+
+	if (f) {
+		run_net_search(f, domains);
+		fclose(f);
+	}
+	run_put(job,
+		"net=" PASST_ADDRESS "/" PASST_PREFIX ":" PASST_GATEWAY ":" PASST_RESOLVER ":%s",
+		domains);
+}
+
 static int add_passt(struct config *config, const struct option_group *const *devices, FILE *job)
 {
 	char list[96];
@@ -89,7 +125,7 @@ static int add_passt(struct config *config, const struct option_group *const *de
 
 	if (ret)
 		return ret;
-	run_put(job, "net=" PASST_ADDRESS "/" PASST_PREFIX ":" PASST_GATEWAY ":" PASST_RESOLVER);
+	put_passt(job);
 	snprintf(list, sizeof(list), "stream=%d,mtu=" PASST_MTU ",host-loopback=off", passt.socket);
 	return config_add_device(config, devices, "net", list);
 }

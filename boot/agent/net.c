@@ -77,28 +77,29 @@ static void add_route(int s, const char *gateway)
 }
 
 /* Whatever stood there, a link elsewhere included, is replaced in the throw-away layer. */
-static void write_resolver(const char *resolver)
+static void write_resolver(const char *resolver, const char *domains)
 {
 	FILE *f;
 
 	mkdir("/etc", 0755);
 	unlink("/etc/resolv.conf");
 	f = fopen("/etc/resolv.conf", "we");
-	if (!f || fprintf(f, "nameserver %s\n", resolver) < 0 || fclose(f))
+	if (!f || fprintf(f, "nameserver %s\n", resolver) < 0 ||
+	    (*domains && fprintf(f, "search %s\n", domains) < 0) || fclose(f))
 		fail("write", "/etc/resolv.conf", errno);
 }
 
 void set_network(const char *net)
 {
 	const int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	char copy[128] = "", *rest = copy;
+	char copy[512] = "", *rest = copy;
 	struct ifreq r = { .ifr_name = "eth0" };
 
 	interface_up(s, "lo");
 	if (net) {
 		strncpy(copy, net, sizeof(copy) - 1);
 		const char *own = strsep(&rest, ":"), *gateway = strsep(&rest, ":"),
-			   *resolver = rest;
+			   *resolver = strsep(&rest, ":"), *domains = rest ? rest : "";
 		char *prefix = strchr(own, '/');
 
 		if (!resolver || (*own && !prefix))
@@ -114,7 +115,7 @@ void set_network(const char *net)
 		if (*gateway)
 			add_route(s, gateway);
 		if (*resolver)
-			write_resolver(resolver);
+			write_resolver(resolver, domains);
 	}
 	close(s);
 }

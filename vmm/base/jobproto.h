@@ -12,7 +12,8 @@
  *   err=out           its standard error is its standard output: what it writes to both stays in order
  *   fs=TAG:MODE:DIR   the virtio-fs TAG is mounted at DIR, MODE ro or rw. The first is the root (DIR "/"): read-only
  *                     below a throw-away layer in memory
- *   net=[ADDRESS/PREFIX]:[GATEWAY]:[RESOLVER]   there is a network card, which comes up with these (IPv4)
+ *   net=[ADDRESS/PREFIX]:[GATEWAY]:[RESOLVER][:DOMAIN ...]   there is a network card, which comes up with these (IPv4);
+ *                     names are looked for in these domains, too
  *
  * While it runs they exchange frames over the virtio-console port named JOB_PORT: a header, then `len` bytes. Numbers
  * are little-endian.

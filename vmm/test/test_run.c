@@ -15,6 +15,7 @@
 #include "vmm/base/test/messages.h"
 #include "vmm/machine.h"
 #include "vmm/run.h"
+#include "vmm/run_internal.h"
 #include "vmm/sandbox.h"
 
 #define MAX_ARGS 64
@@ -200,6 +201,32 @@ static void a_network_is_a_card_and_addresses(void **state)
 	assert_null(memmem(config.job->initramfs, config.job->initramfs_len, "net=:", 5));
 }
 
+static void names_are_looked_for_where_the_host_does(void **state)
+{
+	static const char *const files[][2] = {
+		{ "", "" },
+		{ "nameserver 1.1.1.1\noptions edns0\n", "" },
+		{ "search a.test b.test\nnameserver 1.1.1.1\n", "a.test b.test" },
+		{ "nameserver 1.1.1.1\ndomain a.test", "a.test" },
+		{ "search a\ndomain\tb-1_x.test\nsearching c\n#search d\n", "b-1_x.test" },
+		{ "search .\n", "." },
+		{ "search a;b\n", "" },
+		{ "search a:b\033[31m\n", "" },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(files); i++) {
+		char domains[RUN_SEARCH_MAX], text[100];
+		FILE *f;
+
+		snprintf(text, sizeof(text), "%s\n", files[i][0]);
+		f = fmemopen(text, strlen(text), "r");
+		assert_non_null(f);
+		run_net_search(f, domains);
+		fclose(f);
+		assert_string_equal(domains, files[i][1]);
+	}
+}
+
 static void the_sandbox_is_the_machines(void **state)
 {
 	assert_int_equal(parse("--root / --kernel @/kernel -- x"), 0);
@@ -308,6 +335,7 @@ int main(void)
 		cmocka_unit_test(errors_that_go_where_the_output_goes_stay_in_order),
 		cmocka_unit_test(a_place_is_no_longer_than_a_path),
 		cmocka_unit_test(a_network_is_a_card_and_addresses),
+		cmocka_unit_test(names_are_looked_for_where_the_host_does),
 		cmocka_unit_test(the_sandbox_is_the_machines),
 		cmocka_unit_test(what_is_wrong_is_one_line),
 		cmocka_unit_test(help_is_help),
