@@ -172,7 +172,7 @@ run_case()
 # end_case: nothing is left of it. What it started itself in the background ends here; all others are a fault.
 end_case()
 {
-	local status=$1 p i others
+	local status=$1 p i others words
 	trap - EXIT
 	set +e
 	jobs -p >"$TMP/jobs"
@@ -181,12 +181,12 @@ end_case()
 		for ((i = 0; i < 50; i++)); do
 			others=''
 			for p in /proc/[0-9]*; do
-				[[ $p == /proc/1 || ! -r $p/cmdline ]] || others+=$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null | head -c 60)
+				[[ $p == /proc/1 ]] || ! { mapfile -d '' -t words <"$p/cmdline"; } 2>/dev/null || others+="${words[*]} "
 			done
-			[[ $others ]] || break
-			sleep 0.1
+			[[ ${others// /} ]] || break
+			pause
 		done
-		[[ ! $others ]] || failed "$CASE${VARIANT:+-$VARIANT}" "left behind: $others"
+		[[ ! ${others// /} ]] || failed "$CASE${VARIANT:+-$VARIANT}" "left behind: $others"
 	fi
 	exit "$status"
 }
@@ -197,9 +197,16 @@ await()
 	echo "waiting: $1" >"$WORK/reason"
 	shift
 	until "$@" >"$TMP/await" 2>&1; do
-		sleep 0.1
+		pause
 	done
 	rm "$WORK/reason"
+}
+
+# A tenth of a second without a process: who looks again and again costs an emulated CPU more than what is looked at.
+pause()
+{
+	[[ -p $TMP/never ]] || mkfifo "$TMP/never"
+	read -rt 0.1 <>"$TMP/never" || :
 }
 
 # tap N [WORD...]: makes tapN with the host's address on it, 10.0.N.1; the guest has 10.0.N.2. Its queue holds frames of
