@@ -1,7 +1,7 @@
 # What people do in a machine of their own, in a Debian root: compile a part of this project, clone and diff a repository,
-# install a package. One machine; what is made in it is used here. LONG=1: all of this project, and a hundred times the
-# files.
-files=100 targets='/out/build/linux/fsops /out/build/agent /out/build/boot/initramfs.o'
+# install a package. One machine; what is made in it is used here. LONG=1: all of this project, and two hundred
+# times the files.
+files=50 targets='/out/build/linux/fsops /out/build/boot/initramfs.o'
 ((!${LONG:-0})) || files=10000 targets='/out/build/minivmm /out/build/linux/fsops'
 job()
 {

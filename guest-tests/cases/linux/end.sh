@@ -3,7 +3,7 @@
 how=${VARIANT%-*}
 case $VARIANT in
 *-*) APPEND=reboot=${VARIANT#*-} ;;
-*) BOOT=$KERNEL ;;
+reboot) BOOT=$KERNEL ;; # a vmlinux has no BIOS
 esac
 start "how=$how"
 ends 0

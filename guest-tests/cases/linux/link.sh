@@ -25,8 +25,8 @@ for round in 1 2 3; do
 	hear "FLOODED $round"
 	must ip link set "$nic" up
 	until ping -c 1 -W 1 10.0.1.1; do :; done # as long as the tap's queue is full of the flood, an answer has no room in it
-	must fetch 10.0.1.1 4M
-	must send 10.0.1.1 4M
+	must fetch 10.0.1.1 1M
+	must send 10.0.1.1 1M
 done
 
 # moved COUNTER BEFORE: whether half a megabyte has been counted since.
@@ -39,9 +39,9 @@ moved()
 for round in 1 2 3; do
 	rx=$(cat "/sys/class/net/$nic/statistics/rx_bytes")
 	tx=$(cat "/sys/class/net/$nic/statistics/tx_bytes")
-	send 10.0.1.1 8M &
+	send 10.0.1.1 4M &
 	sender=$!
-	fetch 10.0.1.1 8M &
+	fetch 10.0.1.1 4M &
 	fetcher=$!
 	until moved rx_bytes "$rx" && moved tx_bytes "$tx"; do
 		usleep 10000

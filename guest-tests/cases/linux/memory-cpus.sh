@@ -1,11 +1,10 @@
 # variants: 128M 1G 5G
 # Memory, and CPUs: 1, 2, 4. Of 5 GiB, 2 lie above 4 GiB: the hole from 3 to 4 GiB moves them there. Only a part of them is
-# touched.
-BOOT=$KERNEL # which is told of memory in another way than vmlinux
+# touched. A bzImage is told of it in another way than a vmlinux.
 case $VARIANT in
 128M) cpus=1 parameters='want=128 fill=32 high=0' ;;
-1G) cpus=2 parameters='want=1024 fill=256 high=0' ;;
-5G) cpus=4 parameters='want=5120 fill=768 high=512' ;;
+1G) cpus=2 parameters='want=1024 fill=64 high=0' ;;
+5G) cpus=4 parameters='want=5120 fill=256 high=128' BOOT=$KERNEL ;;
 esac
 available=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
 [ "$available" -ge 1500 ] || skip "this host has $available MiB of memory left, and 1500 may be needed"

@@ -1,9 +1,9 @@
 # variants: mmio pci
-# The transport's driver, then the card's alone. REBINDS times (3): `CASE_TIMEOUT=3000 REBINDS=200 run rebind-pci` looks for
+# The transport's driver, then the card's alone. REBINDS times (2): `CASE_TIMEOUT=3000 REBINDS=200 run rebind-pci` looks for
 # what is rare.
 tap 1
 background crr server
-start "rebinds=${REBINDS:-3}" --net "$(nic 1 transport="$VARIANT")"
+start "rebinds=${REBINDS:-2}" --net "$(nic 1 transport="$VARIANT")"
 ends 0
 
 # ---- guest ----

@@ -5,8 +5,8 @@ tap 1
 [[ $VARIANT != vmlinux-* ]] || cpus=2
 boot "${VARIANT%-*}" initramfs '' --cpus "${cpus:-1}" --net "$(nic 1 transport="${VARIANT#*-}")"
 console_has 'crr: serving'
-crr client 10.0.1.2 --count 1000 --connections 8 --timeout 60
-crr client 10.0.1.2 --test stream --count 8M --timeout 60
-crr client 10.0.1.2 --test maerts --count 8M --timeout 60
+crr client 10.0.1.2 --count 300 --connections 8 --timeout 60
+crr client 10.0.1.2 --test stream --count 2M --timeout 60
+crr client 10.0.1.2 --test maerts --count 2M --timeout 60
 kill "$vmm"
 ends "$STATUS_SIGTERM"
