@@ -205,8 +205,8 @@ await()
 # A tenth of a second without a process: who looks again and again costs an emulated CPU more than what is looked at.
 pause()
 {
-	[[ -p $TMP/never ]] || mkfifo "$TMP/never"
-	read -rt 0.1 <>"$TMP/never" || :
+	[[ -p $TMP/.pause ]] || mkfifo "$TMP/.pause"
+	read -rt 0.1 <>"$TMP/.pause" || :
 }
 
 # tap N [WORD...]: makes tapN with the host's address on it, 10.0.N.1; the guest has 10.0.N.2. Its queue holds frames of
