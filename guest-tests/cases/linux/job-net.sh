@@ -69,11 +69,11 @@ passt)
 	[ "$(head -n 1 "$TMP/resolv.conf")" = 'nameserver 10.9.0.2' ] || fail 'the resolver of the host was written to'
 	# A share over /etc is not written to either; without --net there is no card.
 	mkdir "$TMP/etc"
-	job --share "$TMP/etc:/etc:rw" --net passt -- /bin/sh -c 'ls /etc' >"$TMP/out" || fail 'with a share at /etc'
+	job --kernel "$QUICK" --share "$TMP/etc:/etc:rw" --net passt -- /bin/sh -c 'ls /etc' >"$TMP/out" || fail 'with a share at /etc'
 	[ ! -s "$TMP/out" ] && [ ! "$(ls "$TMP/etc")" ] || fail 'the share at /etc was written to'
 	# minivmm is killed: passt ends as its socket does.
 	mkfifo "$TMP/started"
-	background sh -c 'exec "$@" >"$0"' "$TMP/started" chroot "$root" "$MINIVMM" run --root / --kernel "$VMLINUX" --mem 256M --net passt -- \
+	background sh -c 'exec "$@" >"$0"' "$TMP/started" chroot "$root" "$MINIVMM" run --root / --kernel "$QUICK" --mem 256M --net passt -- \
 		/bin/sh -c 'ip addr show lo | grep -q 127.0.0.1 && echo started; sleep 1000'
 	vmm=$!
 	read -r word <"$TMP/started"
@@ -98,9 +98,9 @@ tap)
 	job --net tap1,ip=10.0.1.2/24,gw=10.0.1.1,dns=10.0.1.1 -- /bin/sh /job/job 2>"$TMP/err" ||
 		fail "with addresses: $(tail -n 4 "$TMP/err" | tr '\n' ';')"
 	# Without any: up, and what the command makes of it.
-	job --net tap1 -- /bin/sh -ec 'ip link show eth0 | grep -q ,UP; [ ! "$(ip -4 addr show eth0)" ]
+	job --kernel "$QUICK" --net tap1 -- /bin/sh -ec 'ip link show eth0 | grep -q ,UP; [ ! "$(ip -4 addr show eth0)" ]
 		ip addr add 10.0.1.2/24 dev eth0; /job/crr client 10.0.1.1 --test crr --count 5 --timeout 60' 2>"$TMP/err" ||
 		fail "without addresses: $(tail -n 4 "$TMP/err" | tr '\n' ';')"
-	job -- /bin/sh -ec '[ "$(ls /sys/class/net)" = lo ]; ip addr show lo | grep -q 127.0.0.1' || fail 'without a network'
+	job --kernel "$QUICK" -- /bin/sh -ec '[ "$(ls /sys/class/net)" = lo ]; ip addr show lo | grep -q 127.0.0.1' || fail 'without a network'
 	;;
 esac

@@ -1,8 +1,13 @@
 # variants: status stdio files user ends tty kernels
-# `minivmm run`: this host's own root, kernel and modules, one command in a machine of its own.
+# `minivmm run`: this host's own root, with its kernel and modules where those count, one command in a machine of its own.
+kernel=$QUICK
+case $VARIANT in
+files | user) kernel=$VMLINUX ;;
+esac
+
 job()
 {
-	"$MINIVMM" run --root / --kernel "$VMLINUX" --mem 256M --timeout 300s "$@"
+	"$MINIVMM" run --root / --kernel "$kernel" --mem 256M --timeout 300s "$@"
 }
 
 # many: arguments of a megabyte in all.
@@ -56,6 +61,7 @@ status)
 	status=0
 	job --cwd /nowhere -- /bin/busybox true 2>"$TMP/err" || status=$?
 	[ "$status $(wc -l <"$TMP/err")" = '125 1' ] || fail "no such directory gives $status: $(cat "$TMP/err")"
+	kernel=$VMLINUX
 	mount -t tmpfs none "$(readlink -f /lib/modules)"
 	gives 125 /bin/busybox true
 	grep -q 'no virtio drivers' "$TMP/err" || fail "a kernel without modules says: $(cat "$TMP/err")"
@@ -87,7 +93,7 @@ $(printf '%s\n' "${megabyte[@]}" | sha256sum)" ] || fail "errors: $(cat "$TMP/er
 	# A reader that goes away ends a writer, as in any pipe; a closed output is no hang.
 	job -- /bin/busybox yes 2>"$TMP/err" | head -c 100000 >"$TMP/out"
 	[ "$(wc -c <"$TMP/out")" = 100000 ] || fail 'the reader got too little'
-	job --stats "$TMP/stats" --verbose -- /bin/busybox echo lost >&- 2>"$TMP/err" <&- || fail 'with a closed output'
+	job --kernel "$VMLINUX" --stats "$TMP/stats" --verbose -- /bin/busybox echo lost >&- 2>"$TMP/err" <&- || fail 'with a closed output'
 	bytes=$(sed -n 's/^minivmm: initramfs of \([0-9]*\) bytes$/\1/p' "$TMP/err")
 	echo "initramfs: $bytes bytes"
 	[ "$bytes" -le 2000000 ] || fail "an initramfs of $bytes bytes"
@@ -190,7 +196,7 @@ tty)
 	cat >"$TMP/terminal" <<-EOF
 		stty rows 33 cols 99
 		tty >$TMP/tty
-		"$MINIVMM" run --root / --kernel "$VMLINUX" --mem 256M --timeout 300s --tty -- /bin/busybox sh -c 'stty size; tty
+		"$MINIVMM" run --root / --kernel "$kernel" --mem 256M --timeout 300s --tty -- /bin/busybox sh -c 'stty size; tty
 			trap "echo interrupted; exit 7" INT
 			trap "stty size" WINCH
 			echo errors >&2
@@ -241,7 +247,7 @@ kernels)
 	;;
 ends)
 	# A timeout, which passes beside the others.
-	background "$MINIVMM" run --root / --kernel "$VMLINUX" --mem 256M --timeout 60s --kill-after 1s -- \
+	background "$MINIVMM" run --root / --kernel "$kernel" --mem 256M --timeout 60s --kill-after 1s -- \
 		/bin/busybox sh -c 'trap "" TERM; while :; do sleep 1; done'
 	timed=$!
 	gives 134 /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'
@@ -257,7 +263,7 @@ ends)
 		dd if=/dev/zero of=/proc/1/mem bs=4096 seek=$((0x$1 / 4096)) count=$(((0x$2 - 0x$1) / 4096)) conv=notrunc
 		echo; sleep 5'
 	mkfifo "$TMP/started"
-	background sh -c 'exec "$@" >"$0"' "$TMP/started" "$MINIVMM" run --root / --kernel "$VMLINUX" --mem 256M -- \
+	background sh -c 'exec "$@" >"$0"' "$TMP/started" "$MINIVMM" run --root / --kernel "$kernel" --mem 256M -- \
 		/bin/busybox sh -c 'trap "exit 9" TERM; echo started; while :; do sleep 1; done'
 	vmm=$!
 	read -r word <"$TMP/started"
@@ -268,7 +274,7 @@ ends)
 	[ "$status" = 9 ] || fail "SIGTERM is the command's, which gives $status"
 	# One that does not listen: a second ends the machine. So does SIGKILL, and nothing is left of it.
 	for signal in TERM KILL; do
-		background sh -c 'exec "$@" >"$0"' "$TMP/started" "$MINIVMM" run --root / --kernel "$VMLINUX" --mem 256M -- \
+		background sh -c 'exec "$@" >"$0"' "$TMP/started" "$MINIVMM" run --root / --kernel "$kernel" --mem 256M -- \
 			/bin/busybox sh -c 'trap "" TERM; echo started; while :; do sleep 1; done'
 		vmm=$!
 		read -r word <"$TMP/started"
