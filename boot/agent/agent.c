@@ -278,14 +278,28 @@ static int run(int signals)
 }
 
 /*
- * What was written to the command's streams, all of it; those that it left behind write no more. As they end the kernel
- * writes what they have mapped of files: the host has all of it then. A sync() would wait for the host's disk, too.
+ * What the command left behind. As these end the kernel writes what they have mapped of files: the host has all of it then. A
+ * sync() would wait for the host's disk, too. One that waits for a host that does not answer cannot end, and the
+ * command's status is not kept back for it for ever.
  */
+static void end_others(void)
+{
+	const struct timespec limit = { .tv_sec = 10 };
+	sigset_t ended;
+	pid_t pid;
+
+	sigemptyset(&ended);
+	sigaddset(&ended, SIGCHLD);
+	kill(-1, SIGKILL);
+	while ((pid = waitpid(-1, NULL, WNOHANG)) >= 0)
+		if (!pid && sigtimedwait(&ended, NULL, &limit) < 0)
+			break;
+}
+
+/* What was written to the command's streams, all of it; those that it left behind write no more. */
 static void drain_rest(void)
 {
-	kill(-1, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		;
+	end_others();
 	do
 		flush();
 	while (drain(&child.err, JOB_ERR) || drain(&child.out, JOB_OUT));

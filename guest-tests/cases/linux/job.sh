@@ -272,6 +272,23 @@ ends)
 	status=0
 	wait $vmm || status=$?
 	[ "$status" = 9 ] || fail "SIGTERM is the command's, which gives $status"
+	# What it left waits for a file system of the host that does not answer: the status is the command's all the same.
+	modprobe fuse
+	mkdir "$TMP/dir" "$TMP/hung"
+	echo text >"$TMP/dir/file"
+	background mountfs "$TMP/dir" "$TMP/hung" >"$TMP/server"
+	server=$!
+	await 'a file system' grep -q ready "$TMP/server"
+	background sh -c 'exec "$@" >"$0"' "$TMP/started" "$MINIVMM" run --root / --kernel "$VMLINUX" --mem 256M --timeout 200s --share "$TMP/hung:/h" -- \
+		/bin/busybox sh -c 'echo started; sleep 3; cat /h/file & sleep 2; exit 3' 2>"$TMP/err"
+	vmm=$!
+	read -r word <"$TMP/started"
+	kill -STOP $server
+	status=0
+	wait $vmm || status=$?
+	kill -CONT $server
+	[ "$status" = 3 ] || fail "beside a file system that does not answer the status is $status: $(cat "$TMP/err")"
+	umount "$TMP/hung"
 	# One that does not listen: a second ends the machine. So does SIGKILL, and nothing is left of it.
 	for signal in TERM KILL; do
 		background sh -c 'exec "$@" >"$0"' "$TMP/started" "$MINIVMM" run --root / --kernel "$kernel" --mem 256M -- \
