@@ -128,7 +128,7 @@ static void fail(struct rtl8139 *d, int err)
 	d->rx_ready = false;
 	if (err == -EAGAIN)
 		return;
-	d->rx.backend_errors++;
+	d->rx.backend_errors += !netbe_is_end(err);
 	if (rtl8139_lose_backend(d, err))
 		return;
 	d->rx_pause = true;

@@ -81,7 +81,7 @@ bool netbe_lost(struct netbe *be, const char *card, int err)
 {
 	const bool broken = err == -EPROTO;
 
-	if ((err == -EBADFD || err == -EBADF || broken) && !atomic_exchange(&be->gone, true))
+	if ((netbe_is_end(err) || broken) && !atomic_exchange(&be->gone, true))
 		log_warn("%s: %s %s; the guest's frames are dropped from now on", card, be->name,
 			 broken ? "sends what is no frame" : "is gone");
 	return netbe_is_gone(be);

@@ -8,6 +8,7 @@
 #ifndef DEVICES_NET_NETBE_H
 #define DEVICES_NET_NETBE_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -114,6 +115,12 @@ struct netbe {
 static inline bool netbe_is_gone(const struct netbe *be)
 {
 	return atomic_load_explicit(&be->gone, memory_order_relaxed);
+}
+
+/* Whether what recv() said is the end: with it no frame was lost. */
+static inline bool netbe_is_end(int err)
+{
+	return err == -EBADFD || err == -EBADF;
 }
 
 /* What a card would have of its backend. */

@@ -55,8 +55,12 @@ static int fill(struct stream *s)
 	n = TEMP_FAILURE_RETRY(read(s->be.fd[0], s->in + s->in_end, sizeof(s->in) - s->in_end));
 	if (n > 0)
 		s->in_end += (size_t)n;
-	if (n == 0 || (n < 0 && errno == ECONNRESET))
-		return -EBADFD;
+	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+		const bool amid = s->in_end; /* a frame, which is lost */
+
+		s->in_end = 0;
+		return amid ? -EIO : -EBADFD;
+	}
 	return n < 0 ? -errno : 0;
 }
 

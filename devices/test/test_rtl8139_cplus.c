@@ -208,6 +208,7 @@ static void test_a_backend_that_is_gone_is_no_link(void **state)
 	assert_int_equal(get(R_MSR, 1) & 4, 4);
 	assert_true(guest_send(fill_frame(60, 1), 0, 0) & TX_BAD);
 	assert_int_equal(count_of("tx", "drop_down"), 1);
+	assert_int_equal(count_of("rx", "backend_errors"), 0); /* no frame was lost by it */
 }
 
 static void test_frames_of_all_kinds_of_descriptors_arrive(void **state)

@@ -17,7 +17,7 @@ struct rx_counters {
 	uint64_t drop_offload;	/* in need of an offload that the driver has not on (any longer) */
 	uint64_t drop_mtu;	/* longer than the MTU that the driver was told */
 	uint64_t drop_runt;	/* shorter than an Ethernet header */
-	uint64_t backend_errors;
+	uint64_t backend_errors; /* with each of which it lost a frame */
 	uint64_t first_packet;
 };
 

@@ -168,7 +168,7 @@ static void rx_pause(struct net_pair *n, struct net_source *s, int err)
 	s->ready = false;
 	if (err == -EAGAIN)
 		return;
-	n->counters.rx.backend_errors++;
+	n->counters.rx.backend_errors += !netbe_is_end(err);
 	if (net_pair_lose_backend(n, err))
 		return;
 	s->paused = true;

@@ -136,7 +136,7 @@ static void the_shortest_and_the_longest_are_frames(void **state)
 	assert_int_equal(take(), -EAGAIN);
 }
 
-static void an_end_amid_a_frame_is_an_end(void **state)
+static void an_end_amid_a_frame_loses_it(void **state)
 {
 	static const size_t cuts[] = { 1, 3, 4, 5, 63 };
 
@@ -148,6 +148,7 @@ static void an_end_amid_a_frame_is_an_end(void **state)
 		close(peer);
 		peer = -1;
 		took(7, 100);
+		assert_int_equal(take(), -EIO);
 		assert_int_equal(take(), -EBADFD);
 		teardown(state);
 		setup(state);
@@ -491,7 +492,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_frame_that_is_too_long_is_no_frame),
 		TEST(the_shortest_and_the_longest_are_frames),
-		TEST(an_end_amid_a_frame_is_an_end),
+		TEST(an_end_amid_a_frame_loses_it),
 		TEST(a_reset_is_an_end),
 		TEST(half_an_end_is_no_end),
 		TEST(frames_come_in_pieces),

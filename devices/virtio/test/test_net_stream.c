@@ -142,7 +142,7 @@ static uint64_t cpu_ns(void)
 }
 
 /* It is told once, to the user and to the guest, and costs nothing from then on. */
-static void lost_for_good(const char *words)
+static void lost_for_good(const char *words, unsigned int frames)
 {
 	const char *said;
 
@@ -162,7 +162,7 @@ static void lost_for_good(const char *words)
 	}
 	assert_string_equal(messages_end(), "");
 	assert_int_equal(counter("tx", "drop_down"), 10);
-	assert_int_equal(counter("rx", "backend_errors"), 1);
+	assert_int_equal(counter("rx", "backend_errors"), frames);
 	/* The next driver finds it so. */
 	vdriver_reset(&d);
 	start(USUAL);
@@ -178,7 +178,19 @@ static void an_other_end_that_closes(void **state)
 	messages_begin();
 	close(peer);
 	peer = -1;
-	lost_for_good("is gone; the guest's frames are dropped from now on");
+	lost_for_good("is gone; the guest's frames are dropped from now on", 0);
+}
+
+static void an_other_end_that_closes_amid_a_frame(void **state)
+{
+	start(USUAL);
+	post_plain(100);
+	vdriver_kick(&d, RX);
+	messages_begin();
+	assert_int_equal(write(peer, "\0\0\0\x40", 4), 4);
+	close(peer);
+	peer = -1;
+	lost_for_good("is gone; the guest's frames are dropped from now on", 1);
 }
 
 static void an_other_end_that_breaks_the_framing(void **state)
@@ -188,7 +200,7 @@ static void an_other_end_that_breaks_the_framing(void **state)
 	vdriver_kick(&d, RX);
 	messages_begin();
 	assert_int_equal(write(peer, "GET / HTTP/1.1\r\n", 16), 16);
-	lost_for_good("sends what is no frame; the guest's frames are dropped from now on");
+	lost_for_good("sends what is no frame; the guest's frames are dropped from now on", 1);
 }
 
 /* Frames of no length and of one byte are counted, and the next one is good. */
@@ -274,6 +286,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_other_end_that_closes),
+		TEST(an_other_end_that_closes_amid_a_frame),
 		TEST(an_other_end_that_breaks_the_framing),
 		TEST(an_other_end_that_reads_nothing),
 		TEST(runts_are_counted),
