@@ -10,4 +10,4 @@ $(FILES_GUEST): $(BUILD)/linux/%: $(FILES)/%.c
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
 
 tools: $(BUILD)/mountfs $(FILES_GUEST)
-linux-tools: $(FILES_GUEST)
+linux-tools: $(FILES_GUEST) $(BUILD)/linux/mountfs
