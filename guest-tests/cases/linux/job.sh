@@ -102,7 +102,7 @@ $(printf '%s\n' "${megabyte[@]}" | sha256sum)" ] || fail "errors: $(cat "$TMP/er
 files)
 	mkdir "$TMP/ro" "$TMP/rw"
 	echo text >"$TMP/ro/file"
-	job --share "$TMP/ro:/ro" --share "$TMP/rw:/rw:rw" --out "$TMP/o" --cwd /rw -- /bin/busybox sh -euc '
+	job --share "$TMP/ro:/ro" --share "$TMP/rw:/rw:rw" --out "$TMP/o" --cwd /rw --env TOOLS="$TOOLS" --env PATH="$PATH" -- /bin/busybox sh -euc '
 		echo gone >/etc/only-here
 		[ "$(cat /ro/file)" = text ]
 		if echo x >/ro/file; then exit 4; fi
@@ -118,13 +118,29 @@ files)
 		dd if=/dev/urandom of=$OUT/data bs=64k count=100 2>/dev/null
 		dd if=$OUT/data of=$OUT/copy bs=1M 2>/dev/null
 		truncate -s 1000 $OUT/copy
-		sha256sum $OUT/data | cut -d " " -f 1 >$OUT/sum' 2>"$TMP/err" || fail "in the guest: $(tail -n 2 "$TMP/err")"
+		sha256sum $OUT/data | cut -d " " -f 1 >$OUT/sum
+		# What is left to the end: memory of a file that nobody has written back, a file system in one.
+		"$TOOLS/mapped" $OUT/mapped 16 >/tmp/said &
+		until [ -s /tmp/said ]; do usleep 100000; done
+		modprobe loop
+		truncate -s 4M $OUT/image
+		/usr/sbin/mke2fs -qF $OUT/image
+		mkdir /tmp/image
+		mount -o loop $OUT/image /tmp/image
+		echo text >/tmp/image/file' 2>"$TMP/err" || fail "in the guest: $(tail -n 2 "$TMP/err")"
 	[ ! -e /etc/only-here ] || fail 'the root was written to'
 	[ "$(cat "$TMP/o/sum")" = "$(sha256sum <"$TMP/o/data" | cut -d ' ' -f 1)" ] || fail 'the contents are others'
 	[ "$(stat -c %s "$TMP/o/copy")" = 1000 ] || fail 'the size is another'
 	[ "$(cat "$TMP/rw/d/zero")" = 0 ] && [ ! -e "$TMP/rw/d/1" ] && [ ! -e "$TMP/rw/open" ] || fail 'the names are others'
 	[ "$(stat -c %a "$TMP/rw/hard")" = 755 ] || fail 'a file that runs with its owner'"'"'s rights'
 	[ "$(cat "$TMP/ro/file")" = text ] || fail 'a read-only share was written to'
+	mkdir "$TMP/image"
+	mount -o loop,ro "$TMP/o/image" "$TMP/image"
+	[ "$(cat "$TMP/image/file")" = text ] || fail 'what a file system in a file had is lost'
+	umount "$TMP/image"
+	mapped "$TMP/mapped" 16 >"$TMP/said" &
+	await 'it is mapped' [ -s "$TMP/said" ]
+	cmp "$TMP/mapped" "$TMP/o/mapped" || fail 'what a process had mapped is lost'
 	;;
 user)
 	# What the host says passes through, also to a user who is not root there; the same operations end as on the host,

@@ -4,7 +4,7 @@
 
 GL := guest-tests/guests/linux
 GL_OUT := $(BUILD)/guest-linux
-LINUX_TOOLS := $(addprefix $(BUILD)/linux/,outb memfill resolver burst channels guest.elf crr)
+LINUX_TOOLS := $(addprefix $(BUILD)/linux/,outb memfill mapped resolver burst channels guest.elf crr)
 
 # Static whatever the rest is: they run without libraries.
 $(BUILD)/linux/%: $(GL)/%.c
