@@ -6,8 +6,7 @@
 #   VMLINUX          what that kernel unpacks itself to. Most cases boot this: an emulated CPU unpacks for longer than it boots
 #   GENERIC          the directory with bzImage, vmlinux and initrd of the generic kernel, which has modules for cards of hardware
 #   SMALL            the directory with the kernel of `make guest-linux`, if that was made
-#   QUICK            that kernel, else VMLINUX: for what is the same with any. It has fewer places to patch (for each of 10^5
-#                    indirect calls and returns Debian's does so), and so boots in half the time
+#   QUICK            that kernel, else VMLINUX: for what is the same with any. It is sooner up (linux/job-kernels tells by how much)
 #   DEBIAN, SOURCE   for cases debian*: a disk with a root that has a compiler, and what of this project can be compiled in it
 #   TOOLS            crr and what else `make` built for guests; also in PATH
 #

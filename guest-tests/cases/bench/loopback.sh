@@ -101,7 +101,7 @@ stop_server
 start_server
 for _ in $(seq 50); do # the last of them is missed by a client that the host holds up then
 	client --rate 200 --connections 5
-	[ "$(value client transactions_all)" != 120 ] || break
+	[ "$(value client transactions_all)" -lt 120 ] || break # more than that is a fault at once
 done
 check "fixed rate: what was asked for" [ "$(value client transactions_all)" = 120 ]
 client --close client --port 5002 --connections 3
