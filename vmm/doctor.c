@@ -143,8 +143,57 @@ static int check_modules(struct doctor *d)
 		d->release);
 }
 
+/* The least of @least and of what @group, below @mount, and those above it may have, in bytes. */
+static unsigned long long least_limit(struct doctor *d, const char *mount, char *group,
+				      const char *name, unsigned long long least)
+{
+	unsigned long long limit;
+	char path[PATH_MAX], *slash;
+
+	do {
+		snprintf(path, sizeof(path), "%s%s/%s", mount, group, name);
+		FILE *f = fopen(at(d, path), "re");
+
+		if (f && fscanf(f, "%llu", &limit) == 1)
+			least = MIN(least, limit);
+		if (f)
+			fclose(f);
+		slash = strrchr(group, '/');
+		if (slash)
+			*slash = '\0';
+	} while (slash);
+	return least;
+}
+
+/* What this process's cgroups let it have, in bytes; ULLONG_MAX: all. */
+static unsigned long long cgroup_limit(struct doctor *d)
+{
+	FILE *f = fopen(at(d, "/proc/self/cgroup"), "re");
+	unsigned long long least = ULLONG_MAX;
+	char line[PATH_MAX];
+
+	while (f && fgets(line, sizeof(line), f)) { /* NUMBER:CONTROLLERS:PATH */
+		char *rest = line, *kind;
+
+		strsep(&rest, ":");
+		kind = strsep(&rest, ":");
+		if (!rest)
+			continue;
+		rest[strcspn(rest, "\n")] = '\0';
+		if (!*kind) /* version 2 */
+			least = least_limit(d, "/sys/fs/cgroup", rest, "memory.max", least);
+		else if (strstr(kind, "memory"))
+			least = least_limit(d, "/sys/fs/cgroup/memory", rest,
+					    "memory.limit_in_bytes", least);
+	}
+	if (f)
+		fclose(f);
+	return least;
+}
+
 static int check_memory(struct doctor *d)
 {
+	const unsigned long long limit = cgroup_limit(d);
 	void *all = mmap(NULL, d->mem, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	unsigned long long kib = 0;
@@ -159,6 +208,11 @@ static int check_memory(struct doctor *d)
 		return log_fail(-ENOMEM, "cannot reserve %llu MiB: %s (ulimit -v unlimited)",
 				(unsigned long long)(d->mem / MIB), strerror(errno));
 	munmap(all, d->mem);
+	if (limit < d->mem)
+		return log_fail(
+			-ENOMEM,
+			"this cgroup may have %llu MiB, and a job gets %llu: it would be killed (raise the limit, or give it less: minivmm run --mem %lluM)",
+			limit / MIB, (unsigned long long)(d->mem / MIB), limit / 2 / MIB);
 	if (!kib)
 		return found(d, "%llu MiB", (unsigned long long)(d->mem / MIB));
 	if (kib * KIB >= d->mem)

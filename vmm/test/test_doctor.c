@@ -151,6 +151,22 @@ static void a_host_on_which_all_is_well(void **state)
 	assert_int_equal(examine("--net passt --mem 2G"), 0);
 }
 
+/* Limits that are none. In a container its own cgroup may be seen where the first one is. */
+#define CGROUP_2                                                                     \
+	"mkdir -p proc/self sys/fs/cgroup/a/b && echo 0::/a/b >proc/self/cgroup && " \
+	"echo max >sys/fs/cgroup/a/b/memory.max"
+#define CGROUP_1                                                                                        \
+	"mkdir -p proc/self sys/fs/cgroup/memory && printf '5:pids:/\\n4:cpu,memory:/box/1\\n0::/\\n' " \
+	">proc/self/cgroup && echo 9223372036854771712 >sys/fs/cgroup/memory/memory.limit_in_bytes"
+
+static void a_cgroup_without_a_limit(void **state)
+{
+	shell(CGROUP_2);
+	assert_int_equal(examine(""), 0);
+	shell(CGROUP_1);
+	assert_int_equal(examine(""), 0);
+}
+
 /* Without each of them no job runs. */
 static void what_every_job_needs(void **state)
 {
@@ -174,6 +190,10 @@ static void what_every_job_needs(void **state)
 		  "virtiofs", "", "it is damaged, says gzip" },
 		{ "true", "memory", "--mem 3G",
 		  "2048 MiB are free, and a job gets 3072 (give it less: minivmm run --mem 1024M)" },
+		{ CGROUP_2 " && echo 536870912 >sys/fs/cgroup/a/memory.max", "memory", "",
+		  "this cgroup may have 512 MiB, and a job gets 1024: it would be killed (raise the limit, or give it less: minivmm run --mem 256M)" },
+		{ CGROUP_1 " && echo 536870912 >sys/fs/cgroup/memory/memory.limit_in_bytes",
+		  "memory", "", "this cgroup may have 512 MiB" },
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -335,6 +355,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(a_host_on_which_all_is_well),
+		test(a_cgroup_without_a_limit),
 		test(what_every_job_needs),
 		test(kvm_that_cannot_run_a_kernel),
 		test(compressed_modules_without_their_program),
