@@ -83,7 +83,7 @@ struct rtl8139_rx_counters {
 	uint64_t drop_off;	/* the receiver was turned off while it was on its way */
 	uint64_t drop_offload;	/* left unfinished by the backend, which was not asked to */
 	uint64_t drop_runt;	/* shorter than an Ethernet header */
-	uint64_t backend_errors; /* with each of which it lost a frame */
+	uint64_t backend_errors;
 	uint64_t first_packet;
 };
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/parent.h"
 #include "vmm/files.h"
 
 static char dir[] = "/tmp/minivmm-test-files-XXXXXX";
@@ -43,6 +44,7 @@ static void test_names(void **state)
 	const char *const names[] = { a, hard, soft, fd_name };
 	char want[256];
 
+	need_proc();
 	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
 		struct files files = { .nr = 0 };
 
@@ -122,6 +124,7 @@ static void test_shares(void **state)
 	char sub[64], file[80], link_name[64], other[64];
 	const char *shared;
 
+	need_proc();
 	snprintf(sub, sizeof(sub), "%s/sub", dir);
 	snprintf(file, sizeof(file), "%s/sub/file", dir);
 	snprintf(link_name, sizeof(link_name), "%s/link", dir);

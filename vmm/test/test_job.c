@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/parent.h"
 #include "vmm/job.h"
 
 struct fixture {
@@ -422,6 +423,7 @@ static void streams_that_do_not_block_are_waited_for(void **state)
 	uint32_t value;
 	size_t len;
 
+	need_proc();
 	fcntl(f->out[1], F_SETFL, O_NONBLOCK);
 	fcntl(f->in[0], F_SETFL, O_NONBLOCK);
 	assert_int_equal(write(f->in[1], "1", 1), 1); /* the read that was begun before ends */

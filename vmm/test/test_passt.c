@@ -14,6 +14,7 @@
 
 #include "vmm/base/test/messages.h"
 #include "vmm/base/util.h"
+#include "vmm/base/test/parent.h"
 #include "vmm/passt.h"
 
 static char dir[64], old_path[4096];
@@ -119,6 +120,7 @@ static void it_lives_as_long_as_its_socket(void **state)
 	struct passt p;
 	FILE *f;
 
+	need_proc();
 	passt_is(
 		"cd \"${0%/*}\"; ls -l /proc/$$/fd >fds; grep SigBlk /proc/$$/status >mask; echo \"$@\" >args; " ANSWER
 		"cat <&3 >frames; sleep 0.2; echo ended >end");

@@ -22,6 +22,7 @@
 #include "devices/net/tap.h"
 #include "vmm/base/test/messages.h"
 #include "devices/net/test/tap_rig.h"
+#include "vmm/base/test/parent.h"
 
 static void test_not_a_tap(void **state)
 {
@@ -304,6 +305,7 @@ static void test_addresses(void **state)
 	int elsewhere[4];
 
 	need_taps();
+	need_proc();
 	for (unsigned int i = 0; i < 4; i++, n++) {
 		char name[16];
 
@@ -404,6 +406,7 @@ static void test_elsewhere(void **state)
 	const int flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 
 	need_taps();
+	need_proc();
 	for (unsigned int i = 0; i < 8; i++) {
 		const bool namesake = i & 1, may = i & 2, sets_mtu = i & 4;
 		const int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -505,6 +508,7 @@ static void test_renamed(void **state)
 	int other = -1;
 
 	need_taps();
+	need_proc();
 	assert_int_equal(open_tap("mvold", -1, &be), 0);
 	rename_to("mvold", "mvnew");
 	for (unsigned int i = 1; i <= 3; i++) {

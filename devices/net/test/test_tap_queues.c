@@ -22,6 +22,7 @@
 #include "devices/net/tap.h"
 #include "vmm/base/test/messages.h"
 #include "devices/net/test/tap_rig.h"
+#include "vmm/base/test/parent.h"
 
 static void test_queues(void **state)
 {
@@ -136,6 +137,7 @@ static void test_shared(void **state)
 	struct netbe *first = NULL, *second = NULL;
 
 	need_taps();
+	need_proc();
 	const int keeper = make_tap("mvmq", flags);
 	assert_int_equal(ioctl(keeper, TUNSETPERSIST, 1), 0);
 	close(keeper);

@@ -13,6 +13,7 @@
 
 #include "devices/virtio/fuse_host.h"
 #include "devices/virtio/test/fuse_rig.h"
+#include "vmm/base/test/parent.h"
 
 /* ---- writing ---- */
 
@@ -161,6 +162,7 @@ static void a_local_files_close_is_the_guests_own(void **state)
 		  here = open(".", O_PATH);
 	struct fuse_open_in in = { .flags = O_RDONLY };
 
+	need_proc();
 	assert_true(host_closes_silently(shm));
 	assert_false(host_closes_silently(proc));
 	assert_false(host_closes_silently(-1));

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "devices/virtio/disk.h"
+#include "vmm/base/test/parent.h"
 
 #define SIZE (64 * KIB)
 
@@ -153,6 +154,7 @@ static void test_sealed_file(void **state)
 	char name[32];
 	struct disk disk;
 
+	need_proc();
 	assert_true(fd >= 0 && ftruncate(fd, SIZE) == 0);
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	assert_int_equal(disk_open(&disk, name, -1, false, false), 0);

@@ -1,6 +1,7 @@
 /*
  * What a parent may have left, put right before any test: closed standard descriptors, signals ignored or blocked, a
  * strange umask, a soft limit of descriptors. minivmm itself sees to these in main(), which tests have not; all else it must cope with anywhere.
+ * And what the programs that tests start go by, PATH and the language.
  */
 #include "vmm/base/test/parent.h"
 
@@ -11,6 +12,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,6 +32,9 @@ __attribute__((constructor)) static void put_right(void)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	umask(022);
+	if (!getenv("PATH") || !*getenv("PATH"))
+		setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	setenv("LC_ALL", "C", 1);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
@@ -43,5 +48,13 @@ void need_descriptors(unsigned int n)
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur >= n)
 		return;
 	print_message("it takes %u descriptors (ulimit -n)\n", n);
+	skip();
+}
+
+void need_proc(void)
+{
+	if (access("/proc/self/fd", X_OK) == 0)
+		return;
+	print_message("it takes /proc\n");
 	skip();
 }

@@ -7,4 +7,7 @@
 /* Skips the running test, and says so, where this process may have fewer. */
 void need_descriptors(unsigned int n);
 
+/* Where there is no /proc; for what minivmm can know, or a test see, by that alone. */
+void need_proc(void);
+
 #endif
