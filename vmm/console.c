@@ -298,7 +298,7 @@ static int parse_max(void *at, const char *text)
 
 #define AT(field) offsetof(struct console_options, field)
 static const struct option keys[] = {
-	{ "console", OPTION_TEXT, AT(where), "WHERE", "", .wanted = "a file or none" },
+	{ "console", OPTION_OUTPUT, AT(where), "WHERE", "", .wanted = "a file or none" },
 	{ "max", OPTION_OTHER, AT(max), "SIZE", "", .parse = parse_max,
 	  .wanted = "a size above 0, such as 64M" },
 	{ 0 },

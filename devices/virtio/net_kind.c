@@ -69,7 +69,7 @@ static const struct option keys[] = {
 	{ "poll", OPTION_NUMBER, AT(poll_us), "US", "busy-poll so many microseconds after work",
 	  .preset = "0", .max = 1000000, .why = "a second" },
 	VIRTIO_OPTIONS(AT(virtio)),
-	{ "pcap", OPTION_TEXT, AT(pcap), "FILE", "capture its frames, as pcapng",
+	{ "pcap", OPTION_OUTPUT, AT(pcap), "FILE", "capture its frames, as pcapng",
 	  .wanted = "the name of a file" },
 	{ "snap", OPTION_NUMBER, AT(snap), "N", "bytes of each frame that are captured",
 	  .preset = "262144", .min = 14, .max = PCAP_WHOLE },

@@ -191,6 +191,10 @@ int option_set(const struct option *o, void *values, size_t base, const char *te
 	void *at = (char *)values + base + o->offset;
 
 	switch (o->type) {
+	case OPTION_OUTPUT:
+		if (!strcmp(text, "-"))
+			return option_bad_value(o->name, text, "a file (./- is one of that name)");
+		__attribute__((fallthrough));
 	case OPTION_TEXT:
 		if (!*text)
 			return option_bad_value(o->name, text, o->wanted);

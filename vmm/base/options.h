@@ -16,6 +16,7 @@
 
 enum option_type {
 	OPTION_TEXT,	   /* const char *: not empty */
+	OPTION_OUTPUT,	   /* the same, a file to write to: not -, which elsewhere is no file */
 	OPTION_ANY_TEXT,   /* const char * */
 	OPTION_INTERFACE,  /* const char *: the name of a network interface */
 	OPTION_NUMBER,	   /* unsigned int, from min to max */

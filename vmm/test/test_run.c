@@ -269,6 +269,8 @@ static void what_is_wrong_is_one_line(void **state)
 		  "would hide '/a/b'" },
 		{ "--root / --kernel @/kernel --share /tmp:/out/x --out @/o -- x",
 		  "would hide '/out/x'" },
+		{ "--root / --log - -- x", "bad value '-' for log: expected a file (./- is" },
+		{ "--root / --junit=- -- x", "bad value '-' for junit: expected a file (./- is" },
 		{ "--root / --kernel @/kernel --share /tmp:/proc -- x", "at '/proc'" },
 		{ "--root / --kernel @/kernel --share /tmp:/proc/x -- x", "at '/proc/x'" },
 		{ "--root / --kernel @/kernel --share /tmp://sys//fs/x -- x", "at '/sys/fs/x'" },

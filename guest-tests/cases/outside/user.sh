@@ -66,6 +66,8 @@ user_ranges()
 		--cpus=|0 4097 1x 4294967297 -1|a number from 1 to 4096 (as many as KVM has, this host's perhaps fewer)
 		--timeout=|0s 30 366d 8761h 525601m 9999999999999999999s -1s|a time from 1ms to 8760h, such as 500ms, 30s or 5m
 		--console=x,max=|0 99999999999G -1|a size above 0, such as 64M
+		--console=|-|a file (./- is one of that name)
+		--net tap0,pcap=|-|a file (./- is one of that name)
 		--net tap0,queue-size=|0 8 16 33 100 2048 -32 32K|a power of two from 32 to 1024 (Linux sends frames of up to 19 buffers)
 		--net tap0,mtu=|0 67 65522 65535 4294967364|a number from 68 to 65521 (as a tap takes)
 		--net tap0,queues=|0 9 257|a number from 1 to 8
