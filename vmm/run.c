@@ -357,8 +357,7 @@ static int share_all(struct config *config, const struct option_group *const *de
 				    geteuid() ? &run->user : NULL);
 
 	run_put(job, "fs=root:ro:/");
-	for (unsigned int i = 0; !ret && i < run->shares.nr; i++)
-		ret = share_text(&s, run->shares.item[i]);
+	/* First, as shares may lie below it. */
 	if (!ret && run->out) {
 		if (mkdir(run->out, 0777) < 0 && errno != EEXIST) {
 			ret = -errno;
@@ -367,6 +366,8 @@ static int share_all(struct config *config, const struct option_group *const *de
 			ret = share(&s, run->out, run->out, out, true);
 		}
 	}
+	for (unsigned int i = 0; !ret && i < run->shares.nr; i++)
+		ret = share_text(&s, run->shares.item[i]);
 	return ret;
 }
 
