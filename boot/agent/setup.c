@@ -21,10 +21,18 @@ static void make_dir(const char *path)
 		fail("make directory", path, errno);
 }
 
+/* What every program counts on: in the throw-away layer a link to nowhere gives way to it. */
+static void make_own_dir(const char *path)
+{
+	if (access(path, F_OK) < 0)
+		unlink(path);
+	make_dir(path);
+}
+
 static void mount_at(const char *what, const char *dir, const char *type, unsigned long flags,
 		     const char *data)
 {
-	make_dir(dir);
+	make_own_dir(dir);
 	if (mount(what, dir, type, flags, data) < 0)
 		fail("mount", dir, errno);
 }
@@ -144,7 +152,7 @@ static void mount_system(void)
 	mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,ptmxmode=0666");
 	mount_at("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
 	mount_at("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
-	make_dir("/tmp");
+	make_own_dir("/tmp");
 	chmod("/tmp", 01777);
 	symlink("/proc/self/fd", "/dev/fd");
 	symlink("/proc/self/fd/0", "/dev/stdin");
@@ -185,7 +193,7 @@ static void name_hosts(void)
 	};
 	FILE *f;
 
-	mkdir("/etc", 0755);
+	make_own_dir("/etc");
 	if (access("/etc/hosts", F_OK) < 0)
 		unlink("/etc/hosts"); /* a link to nowhere */
 	f = fopen("/etc/hosts", "a+e");
