@@ -16,7 +16,8 @@
 #include "vmm/status.h"
 #include "vmm/tail.h"
 
-#define LAST_LINES 40 /* of the kernel's, where a job ends badly */
+#define LAST_LINES 40	      /* of the kernel's, where a job ends badly */
+#define TWICE_NS   500000000u /* timeout(1) and make send a signal to their child and to its group */
 
 struct supervisor {
 	const struct config_job *config;
@@ -25,7 +26,7 @@ struct supervisor {
 	struct job *job;
 	struct tail *tail;
 	struct output log;
-	bool told; /* the command has had a signal */
+	uint64_t told_ns; /* when the command had a signal; 0: it had none */
 	struct raw_terminal
 		terminal; /* standard input, should that be one: all keys are the command's */
 	/* Standard output and errors, should they be one, and whether it has been sent more than plain lines. */
@@ -199,9 +200,13 @@ bool supervisor_signal(struct supervisor *s, uint32_t signo)
 	const bool user_defined =
 		signo == SIGUSR1 || signo == SIGUSR2; /* does not ask for the end */
 
-	if (!job_started(s->job) || (s->told && !user_defined))
+	if (!job_started(s->job))
 		return false;
-	s->told |= !user_defined;
+	if (!user_defined) {
+		if (s->told_ns)
+			return now_ns() - s->told_ns < TWICE_NS;
+		s->told_ns = now_ns();
+	}
 	job_signal(s->job, signo);
 	return true;
 }
@@ -212,7 +217,8 @@ uint64_t supervisor_timeout(struct supervisor *s)
 		return 0;
 	log_error("the time is over: the command gets SIGTERM, and %llu ms to end",
 		  (unsigned long long)s->config->kill_after_ms);
-	s->timed_out = s->told = true;
+	s->timed_out = true;
+	s->told_ns = now_ns();
 	job_signal(s->job, SIGTERM);
 	return s->config->kill_after_ms;
 }

@@ -165,6 +165,8 @@ static void signals_reach_the_command(struct fixture *f)
 		struct job_started started;
 	} started = { { JOB_STARTED, sizeof(started.started) }, { 1, 2, 3 } };
 	const struct iovec iov = { &started, sizeof(started) };
+	uint8_t frames[100];
+	uint64_t begin;
 
 	f->no_tty = true;
 	start(f);
@@ -174,9 +176,16 @@ static void signals_reach_the_command(struct fixture *f)
 	while (!supervisor_signal(f->supervisor, SIGUSR1)) /* a thread takes it */
 		usleep(1000);
 	assert_true(supervisor_signal(f->supervisor, SIGUSR2));
+	begin = now_ns();
 	assert_true(supervisor_signal(f->supervisor, SIGTERM));
 	assert_true(supervisor_signal(f->supervisor, SIGUSR1));
+	/* The same, sent twice. */
+	if (!supervisor_signal(f->supervisor, SIGTERM))
+		assert_true(now_ns() - begin >= 500000000u);
+	usleep(600000);
 	assert_false(supervisor_signal(f->supervisor, SIGHUP));
+	assert_int_equal(supervisor_input(f->supervisor, frames, sizeof(frames)),
+			 4 * (sizeof(struct job_frame) + sizeof(uint32_t)));
 	stop(f);
 }
 
