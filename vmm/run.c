@@ -2,6 +2,7 @@
 #include "vmm/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -336,6 +337,22 @@ static int share_text(struct shares *s, const char *text)
 	return guest ? share(s, text, host, guest, writable) : -ENOMEM;
 }
 
+/*
+ * What is mounted at a host's /run is about programs that run there, and not in the guest; that of an image is a part of it,
+ * with directories that its programs count on.
+ */
+static bool is_run_of_root(const char *root)
+{
+	const int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st[2];
+	const bool is = fd >= 0 && !fstat(fd, &st[0]) &&
+			!fstatat(fd, "run", &st[1], AT_SYMLINK_NOFOLLOW) &&
+			S_ISDIR(st[1].st_mode) && st[0].st_dev == st[1].st_dev;
+
+	close_fd(fd);
+	return is;
+}
+
 /* With the root there are at most as many as --fs takes. */
 static int check_number(const struct option_group *const *devices, unsigned int nr)
 {
@@ -357,6 +374,8 @@ static int share_all(struct config *config, const struct option_group *const *de
 				    geteuid() ? &run->user : NULL);
 
 	run_put(job, "fs=root:ro:/");
+	if (is_run_of_root(run->root))
+		run_put(job, "run=root");
 	/* First, as shares may lie below it. */
 	if (!ret && run->out) {
 		if (mkdir(run->out, 0777) < 0 && errno != EEXIST) {

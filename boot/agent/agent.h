@@ -13,7 +13,7 @@ struct job {
 	const char *cwd;
 	uid_t uid;
 	gid_t gid;
-	bool tty, err_is_out;
+	bool tty, err_is_out, run_is_roots;
 	uint16_t rows, cols;
 	const char *net;
 	const char **fs; /* NULL-terminated */

@@ -62,6 +62,8 @@ void read_job(struct job *job)
 			sscanf(v, "%u:%u", &job->uid, &job->gid);
 		else if ((v = value(s, "err")))
 			job->err_is_out = !strcmp(v, "out");
+		else if ((v = value(s, "run")))
+			job->run_is_roots = !strcmp(v, "root");
 		else if ((v = value(s, "tty")))
 			job->tty = sscanf(v, "%hux%hu", &job->rows, &job->cols) == 2;
 		else

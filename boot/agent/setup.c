@@ -146,12 +146,13 @@ static void mount_share(const char *fs, bool root)
 }
 
 /* Modes that every program counts on. */
-static void mount_system(void)
+static void mount_system(const struct job *job)
 {
 	mount_kernel();
 	mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,ptmxmode=0666");
 	mount_at("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
-	mount_at("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
+	if (!job->run_is_roots)
+		mount_at("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
 	make_own_dir("/tmp");
 	chmod("/tmp", 01777);
 	symlink("/proc/self/fd", "/dev/fd");
@@ -215,7 +216,7 @@ void mount_root(const struct job *job)
 	if (chdir("/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
 	    chdir("/") < 0)
 		fail("change to", "the root", errno);
-	mount_system();
+	mount_system(job);
 	sethostname(HOST_NAME, strlen(HOST_NAME));
 	name_hosts();
 }

@@ -9,6 +9,7 @@
  *   cwd=DIR           where it starts; "/" without
  *   user=UID:GID      as whom; 0:0 without
  *   tty=ROWSxCOLS     on a terminal of its own
+ *   run=root          its /run is the root's, not one of its own
  *   err=out           its standard error is its standard output: what it writes to both stays in order
  *   fs=TAG:MODE:DIR   the virtio-fs TAG is mounted at DIR, MODE ro or rw. The first is the root (DIR "/"): read-only
  *                     below a throw-away layer in memory

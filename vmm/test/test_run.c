@@ -114,6 +114,24 @@ static void what_is_shared_below_out_is_mounted_on_it(void **state)
 		memmem(out, config.job->initramfs_len - (size_t)(out - job), ":ro:/out/x", 11));
 }
 
+static void what_is_mounted_at_run_is_not_the_guests(void **state)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "%s/r", dir);
+	mkdir(path, 0700);
+	assert_int_equal(parse("--root @/r --kernel @/kernel -- x"), 0);
+	assert_false(job_says("run=root"));
+	snprintf(path, sizeof(path), "%s/r/run", dir);
+	assert_int_equal(symlink("/", path), 0);
+	assert_int_equal(parse("--root @/r --kernel @/kernel -- x"), 0);
+	assert_false(job_says("run=root"));
+	unlink(path);
+	mkdir(path, 0700);
+	assert_int_equal(parse("--root @/r --kernel @/kernel -- x"), 0);
+	assert_true(job_says("run=root"));
+}
+
 static void only_what_is_asked_for_is_in_the_environment(void **state)
 {
 	setenv("SECRET", "x", 1);
@@ -343,6 +361,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_command_becomes_a_machine),
 		cmocka_unit_test(what_is_shared_below_out_is_mounted_on_it),
+		cmocka_unit_test(what_is_mounted_at_run_is_not_the_guests),
 		cmocka_unit_test(only_what_is_asked_for_is_in_the_environment),
 		cmocka_unit_test(of_a_name_given_twice_the_last_value_counts),
 		cmocka_unit_test(errors_that_go_where_the_output_goes_stay_in_order),

@@ -48,6 +48,8 @@ dpkg -i /tmp/here.deb >&2
 [ "$(stat -c %U:%a /usr/bin/here)" = daemon:4755 ]
 dpkg -P here >&2
 [ ! -e /usr/bin/here ]
+# The image's own /run.
+[ -d /run/lock ]
 EOF
 job --share "$SOURCE:/src" --share "$TMP/job:/job:rw" --out "$TMP/o" --env FILES=$files --env "TARGETS=$targets" -- /bin/sh /job/job 2>"$TMP/err" ||
 	fail "status $?: $(tail -n 3 "$TMP/err" | tr '\n' ';')"

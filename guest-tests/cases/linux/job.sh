@@ -102,8 +102,12 @@ $(printf '%s\n' "${megabyte[@]}" | sha256sum)" ] || fail "errors: $(cat "$TMP/er
 files)
 	mkdir "$TMP/ro" "$TMP/rw"
 	echo text >"$TMP/ro/file"
+	mkdir -p /run
+	mount -t tmpfs none /run
+	touch /run/of-the-host
 	job --share "$TMP/ro:/ro" --share "$TMP/rw:/rw:rw" --out "$TMP/o" --cwd /rw --env TOOLS="$TOOLS" --env PATH="$PATH" -- /bin/busybox sh -euc '
 		echo gone >/etc/only-here
+		[ ! -e /run/of-the-host ]
 		[ "$(cat /ro/file)" = text ]
 		if echo x >/ro/file; then exit 4; fi
 		if touch /ro/new; then exit 5; fi
