@@ -13,6 +13,7 @@
 
 #include "vmm/base/log.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/parent.h"
 #include "vmm/doctor.h"
 
 #define RELEASE "0.0-test"
@@ -86,6 +87,8 @@ static int teardown(void **state)
 	return system(command);
 }
 
+#define MOST_MEMORY (3ull << 30) /* that a job is to have */
+
 /* Its lines are in @text; words parted by spaces, '@' stands for the root. Nothing else is said. */
 static int examine(const char *options)
 {
@@ -99,6 +102,7 @@ static int examine(const char *options)
 	FILE *f = fmemopen(text, sizeof(text), "w");
 	int argc = 1, status;
 
+	need_memory(MOST_MEMORY);
 	assert_non_null(f);
 	for (; *options; options++)
 		if (*options == '@')
@@ -220,9 +224,9 @@ static void kvm_that_cannot_run_a_kernel(void **state)
 /* A program that unpacks modules is the host's, and is named with its package. */
 static void compressed_modules_without_their_program(void **state)
 {
-	const char *const before = getenv("PATH");
-	char *saved = strdup(before);
+	char *saved = strdup(getenv("PATH"));
 
+	need_memory(MOST_MEMORY);
 	shell("sed -i /virtiofs/d lib/modules/" RELEASE
 	      "/modules.builtin && echo >lib/modules/" RELEASE "/virtiofs.ko.xz");
 	setenv("PATH", "/nonexistent", 1);

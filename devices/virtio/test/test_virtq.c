@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "devices/virtio/test/split_rig.h"
+#include "vmm/base/test/parent.h"
 
 /* ---- starting ---- */
 
@@ -209,6 +210,7 @@ static void test_over_4g(void **state)
 {
 	struct guestmem big;
 
+	need_memory(3 * GIB);
 	assert_int_equal(guestmem_init(&big, 2 * GIB, NULL), 0);
 	for (unsigned int write = 0; write < 2; write++)
 		for (uint32_t excess = 0; excess < 2; excess++) {

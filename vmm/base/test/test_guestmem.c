@@ -11,6 +11,7 @@
 #include "vmm/base/guestmem.h"
 #include "vmm/x86/memmap.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/parent.h"
 
 static uint64_t size_of(const struct guestmem *mem)
 {
@@ -26,7 +27,9 @@ static struct guestmem mem;
 
 static int setup(void **state)
 {
-	return guestmem_init(&mem, 5 * GIB, &machine_hole); /* reserved, not touched */
+	const int ret = guestmem_init(&mem, 5 * GIB, &machine_hole); /* reserved, not touched */
+
+	return ret == -ENOMEM ? 0 : ret; /* which each test finds out */
 }
 
 static int teardown(void **state)
@@ -71,6 +74,7 @@ static void test_ranges(void **state)
 		{ high + 8, 0ull - 8, false },
 	};
 
+	need_memory(6 * GIB);
 	assert_int_equal(size_of(&mem), 5 * GIB);
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const uint8_t *p = guestmem_ptr(&mem, cases[i].gpa, cases[i].len);
@@ -89,6 +93,7 @@ static void test_copies(void **state)
 	const uint64_t edges[] = { MEMMAP_HOLE_START, 6 * GIB };
 	uint8_t in[16] = "0123456789abcde", out[16];
 
+	need_memory(6 * GIB);
 	for (unsigned int i = 0; i < ARRAY_SIZE(edges); i++) {
 		assert_int_equal(guestmem_write(&mem, edges[i] - 16, in, 16), 0);
 		/* One byte too far: all of it stays as it is. */
@@ -110,6 +115,7 @@ static void test_sizes(void **state)
 					  3 * GIB + 4096 };
 	struct guestmem m;
 
+	need_memory(6 * GIB);
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
 		assert_int_equal(guestmem_init(&m, sizes[i], &machine_hole), 0);
 		assert_int_equal(size_of(&m), sizes[i]);
