@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -46,6 +48,13 @@ int netbe_options_check(const struct netbe_options *options, const char *text)
 	if (nr == 1)
 		return 0;
 	return log_fail(-EINVAL, "--net %s: give %s", text, how);
+}
+
+bool netbe_is_same_file(int a, int b)
+{
+	const pid_t us = getpid();
+
+	return a == b || syscall(SYS_kcmp, us, us, KCMP_FILE, a, b) == 0;
 }
 
 bool netbe_options_same(const struct netbe_options *a, const struct netbe_options *b)

@@ -160,6 +160,9 @@ int must_check netbe_options_check(const struct netbe_options *options, const ch
 /* Whether two cards would have the same backend. */
 bool netbe_options_same(const struct netbe_options *a, const struct netbe_options *b);
 
+/* Whether two descriptors are of one open file: it has two numbers where a parent has copied it. */
+bool netbe_is_same_file(int a, int b);
+
 /* Open the backend that checked @options ask for. -errno with a message that says what is wrong with it. */
 int must_check netbe_open(struct netbe **out, const struct netbe_options *options,
 			  const struct netbe_wish *wish);

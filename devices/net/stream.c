@@ -276,7 +276,7 @@ static bool stream_same(const void *a, const void *b)
 {
 	const struct netbe_stream_options *x = a, *y = b;
 
-	return x->fd >= 0 && x->fd == y->fd;
+	return x->fd >= 0 && y->fd >= 0 && netbe_is_same_file(x->fd, y->fd);
 }
 
 #define AT(field) offsetof(struct netbe_stream_options, field)

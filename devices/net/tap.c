@@ -423,7 +423,7 @@ static bool tap_same(const void *a, const void *b)
 
 	for (unsigned int i = 0; i < x->fds.nr; i++)
 		for (unsigned int j = 0; j < y->fds.nr; j++)
-			if (x->fds.fd[i] == y->fds.fd[j])
+			if (netbe_is_same_file(x->fds.fd[i], y->fds.fd[j]))
 				return true;
 	return x->tap && y->tap && !strcmp(x->tap, y->tap);
 }
@@ -440,7 +440,7 @@ int tap_parse_fds(void *at, const char *text)
 		    (*end && *end != ':'))
 			return -EINVAL;
 		for (unsigned int i = 0; i < fds.nr; i++)
-			if (fds.fd[i] == (int)fd)
+			if (netbe_is_same_file(fds.fd[i], (int)fd))
 				return -EINVAL;
 		fds.fd[fds.nr++] = (int)fd;
 		text = end + 1;

@@ -19,7 +19,7 @@ extern const struct option netbe_tap_keys[];
 
 /* "3" or "3:4:5", different descriptors, one for each queue, into the struct tap_fds at @at. -EINVAL. */
 int must_check tap_parse_fds(void *at, const char *text);
-#define TAP_FDS_WANTED "up to 8 different numbers from 0 to 1048576, as in 3:4"
+#define TAP_FDS_WANTED "up to 8 different descriptors, numbers from 0 to 1048576, as in 3:4"
 
 /*
  * A tap that does not exist is made, brought up, and is gone when minivmm ends; an existing one is left as it was

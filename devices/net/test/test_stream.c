@@ -184,6 +184,20 @@ static void half_an_end_is_no_end(void **state)
 	assert_int_equal(take(), -EAGAIN);
 }
 
+/* Two cards on one socket would each get parts of frames. */
+static void a_copy_of_a_descriptor_is_no_other(void **state)
+{
+	const int copy = dup(peer);
+	const struct netbe_stream_options a = { .fd = peer }, b = { .fd = copy },
+					  c = { .fd = be->fd[0] }, none = { .fd = -1 };
+
+	assert_true(netbe_stream.same(&a, &a));
+	assert_true(netbe_stream.same(&a, &b));
+	assert_false(netbe_stream.same(&a, &c));
+	assert_false(netbe_stream.same(&none, &none));
+	close(copy);
+}
+
 /* ---- to the card ---- */
 
 /* Cut at every place, a piece at a time. */
@@ -495,6 +509,7 @@ int main(void)
 		TEST(an_end_amid_a_frame_loses_it),
 		TEST(a_reset_is_an_end),
 		TEST(half_an_end_is_no_end),
+		TEST(a_copy_of_a_descriptor_is_no_other),
 		TEST(frames_come_in_pieces),
 		TEST(many_frames_come_at_once),
 		TEST(large_frames_come_through_a_small_socket),

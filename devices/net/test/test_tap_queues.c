@@ -124,9 +124,26 @@ static void test_descriptor_list(void **state)
 	assert_int_equal(config.fds.nr, 0);
 	assert_int_equal(option_set(o, &config, 0, "7"), 0);
 	assert_int_equal(config.fds.nr, 1);
-	assert_int_equal(option_set(o, &config, 0, "1:2:3:4:5:6:7:8"), 0);
+	assert_int_equal(option_set(o, &config, 0, "1001:1002:1003:1004:1005:1006:1007:1008"), 0);
 	assert_int_equal(config.fds.nr, 8);
-	assert_int_equal(config.fds.fd[7], 8);
+	assert_int_equal(config.fds.fd[7], 1008);
+
+	/* A copy of a descriptor is no other, in one list and in two. */
+	const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), copy = dup(fd),
+		  another = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	const struct netbe_tap_options of[] = { { .fds = { 2, { another, fd } } },
+						{ .fds = { 1, { copy } } },
+						{ .fds = { 1, { another } } } };
+	char list[32];
+
+	snprintf(list, sizeof(list), "%d:%d:%d", fd, another, copy);
+	assert_int_equal(option_set(o, &config, 0, list), -EINVAL);
+	*strrchr(list, ':') = '\0';
+	assert_int_equal(option_set(o, &config, 0, list), 0);
+	assert_true(netbe_tap.same(&of[0], &of[1]));
+	assert_true(netbe_tap.same(&of[0], &of[2]));
+	assert_false(netbe_tap.same(&of[1], &of[2]));
+	close(fd), close(copy), close(another);
 }
 
 /* ---- a tap of several queues ---- */
