@@ -16,9 +16,8 @@
 #include "vmm/base/thread.h"
 
 #define OUTPUT_ROOM 262144u /* bytes from the agent that wait for their reader here */
-#define MAX_SIGNALS 16u
-#define WAKE_SIGNAL SIGURG /* as for the vCPUs: a stream's thread out of its call */
-#define WAKE_TRIES  200u   /* a millisecond apart, until a stuck thread is given up */
+#define WAKE_SIGNAL SIGURG  /* as for the vCPUs: a stream's thread out of its call */
+#define WAKE_TRIES  200u    /* a millisecond apart, until a stuck thread is given up */
 
 static const struct counter_desc counter_desc[] = {
 	COUNTER(struct job_counters, out_bytes),
@@ -63,9 +62,8 @@ struct job {
 	size_t window; /* bytes that may still be sent */
 	bool at_end, end_sent;
 	uint32_t close_stream; /* bits of JOB_CLOSE to be sent */
-	uint32_t signals[MAX_SIGNALS];
-	unsigned int nr_signals;
-	uint16_t size[2]; /* the terminal's rows and columns */
+	uint64_t signals;      /* a bit for each, from 1 on; one that waits already is the same */
+	uint16_t size[2];      /* the terminal's rows and columns */
 	bool resized;
 	struct {
 		struct job_frame header;
@@ -319,9 +317,11 @@ static void frame(struct job *j, uint32_t type, const void *data, size_t len)
 /* The next frame to be sent; false if there is none. A signal overtakes input. */
 static bool next_frame(struct job *j)
 {
-	if (j->nr_signals) {
-		frame(j, JOB_SIGNAL, &j->signals[0], sizeof(j->signals[0]));
-		memmove(j->signals, j->signals + 1, --j->nr_signals * sizeof(j->signals[0]));
+	if (j->signals) {
+		const uint32_t signo = (uint32_t)__builtin_ctzll(j->signals) + 1;
+
+		frame(j, JOB_SIGNAL, &signo, sizeof(signo));
+		j->signals &= j->signals - 1;
 	} else if (j->resized) {
 		frame(j, JOB_WINCH, j->size, sizeof(j->size));
 		j->resized = false;
@@ -364,8 +364,7 @@ size_t job_input(struct job *j, void *buf, size_t len)
 void job_signal(struct job *j, uint32_t signo)
 {
 	hold(&j->lock);
-	if (j->nr_signals < MAX_SIGNALS)
-		j->signals[j->nr_signals++] = signo;
+	j->signals |= 1ull << (signo - 1);
 	event_signal(j->news.fd);
 }
 

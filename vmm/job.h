@@ -57,7 +57,7 @@ size_t job_output(struct job *job, const struct iovec *iov, unsigned int n);
 /* Bytes for the agent, at most @len: how many; 0: none now. */
 size_t job_input(struct job *job, void *buf, size_t len);
 
-/* A signal for the command; from the loop's thread. Too many that the agent has not taken are dropped. */
+/* A signal for the command; from the loop's thread. One that the agent has not taken yet is the same. */
 void job_signal(struct job *job, uint32_t signo);
 
 /* The terminal has another size; from the loop's thread. */

@@ -302,6 +302,25 @@ static void input_goes_as_far_as_the_agent_takes_it(void **state)
 	assert_memory_equal(got, sent + total, len);
 }
 
+/* As of any process: of those that wait each is there once. */
+static void no_signal_is_lost_for_others(void **state)
+{
+	static const uint32_t all[] = { SIGUSR2, SIGTERM, 64 };
+	struct fixture *f = *state;
+	uint32_t signo;
+	size_t len;
+
+	for (unsigned int i = 0; i < 100; i++)
+		job_signal(f->job, SIGUSR2);
+	job_signal(f->job, 64);
+	job_signal(f->job, SIGTERM);
+	for (unsigned int i = 0; i < ARRAY_SIZE(all); i++) {
+		assert_int_equal(to_agent(f, &signo, &len), JOB_SIGNAL);
+		assert_int_equal(signo, all[i]);
+	}
+	assert_int_equal(job_input(f->job, &signo, sizeof(signo)), 0);
+}
+
 static void of_a_terminal_s_sizes_the_last_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -457,6 +476,7 @@ int main(void)
 		test(output_that_cannot_be_written_is_no_success),
 		test(input_goes_as_far_as_the_agent_takes_it),
 		test(of_a_terminal_s_sizes_the_last_is_told),
+		test(no_signal_is_lost_for_others),
 		test(the_end_of_input_is_passed_on),
 		test(an_agent_that_gives_up_is_no_end_of_the_command),
 		test(what_is_no_frame_ends_the_job),

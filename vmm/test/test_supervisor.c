@@ -185,7 +185,7 @@ static void signals_reach_the_command(struct fixture *f)
 	usleep(600000);
 	assert_false(supervisor_signal(f->supervisor, SIGHUP));
 	assert_int_equal(supervisor_input(f->supervisor, frames, sizeof(frames)),
-			 4 * (sizeof(struct job_frame) + sizeof(uint32_t)));
+			 3 * (sizeof(struct job_frame) + sizeof(uint32_t)));
 	stop(f);
 }
 
