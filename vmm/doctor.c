@@ -318,8 +318,9 @@ static int check_named_tap(struct doctor *d, const char *name)
 	ret = fd < 0 ? -errno : 0;
 	if (ret)
 		return log_fail(ret, "cannot open %s: %s (%s)", node, strerror(-ret),
-				ret == -EACCES ? "sudo chmod 0666 /dev/net/tun"
-					       : "sudo modprobe tun");
+				ret == -EACCES	? "sudo chmod 0666 /dev/net/tun"
+				: ret == -EPERM ? LOG_GIVE_NODE("/dev/net/tun")
+						: "sudo modprobe tun");
 	ret = try_tap(fd, name);
 	close(fd);
 	if (!ret)
@@ -352,8 +353,9 @@ static int check_vhost(struct doctor *d)
 		return found(d, "the host's kernel can move a card's frames");
 	}
 	return log_fail(-err, "cannot open %s: %s (%s)", node, strerror(err),
-			err == EACCES ? "sudo usermod -aG kvm $USER, then log in again"
-				      : "sudo modprobe vhost_net");
+			err == EACCES  ? "sudo usermod -aG kvm $USER, then log in again"
+			: err == EPERM ? LOG_GIVE_NODE("/dev/vhost-net")
+				       : "sudo modprobe vhost_net");
 }
 
 static int check_sandbox(struct doctor *d)

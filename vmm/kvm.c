@@ -31,8 +31,9 @@ static const char *why_not_open(int err)
 	case ENOENT:
 		return " (the host has no KVM: load its module, switch virtualisation on in the firmware, or run on bare metal or with nested virtualisation)";
 	case EACCES:
-	case EPERM:
 		return " (join the group of the node: sudo usermod -aG kvm $USER, then log in again)";
+	case EPERM:
+		return " (" LOG_GIVE_NODE("/dev/kvm") ")";
 	case ENODEV:
 	case ENXIO:
 		return " (the node is there but no KVM module behind it: see dmesg)";

@@ -162,7 +162,9 @@ static const char *why_no_node(int err)
 {
 	if (err == ENOENT || err == ENODEV)
 		return " (load the module: modprobe tun)";
-	if (err == EACCES || err == EPERM)
+	if (err == EPERM)
+		return " (" LOG_GIVE_NODE(TUN_NODE) ")";
+	if (err == EACCES)
 		return " (its node is not yours to open: sudo chmod 0666 " TUN_NODE ")";
 	return "";
 }
@@ -194,7 +196,8 @@ static int attach_queue(struct tap *tap, const char *name, short flags)
 
 	if (fd < 0) {
 		err = errno;
-		return log_fail(-err, "cannot open %s: %s%s", TUN_NODE, strerror(err),
+		/* All is said by this, which report_attach() would not know. */
+		return log_fail(-ENXIO, "cannot open %s: %s%s", TUN_NODE, strerror(err),
 				why_no_node(err));
 	}
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);

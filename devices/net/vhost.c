@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/base/event.h"
+#include "vmm/base/log.h"
 
 #define NODE "/dev/vhost-net"
 
@@ -47,7 +48,9 @@ static int open_node(char why[VHOST_WHY])
 		return fd;
 	if (err == ENOENT || err == ENODEV || err == ENXIO)
 		help = " (load the module: sudo modprobe vhost_net)";
-	else if (err == EACCES || err == EPERM)
+	else if (err == EPERM)
+		help = " (" LOG_GIVE_NODE(NODE) ")";
+	else if (err == EACCES)
 		help = " (join the group of the node: sudo usermod -aG kvm $USER, then log in again; or sudo chmod 0666 " NODE
 		       ")";
 	snprintf(why, VHOST_WHY, "cannot open " NODE ": %s%s", strerror(err), help);

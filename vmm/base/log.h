@@ -71,4 +71,7 @@ const struct log_counters *log_get_counters(void);
 /* The console tells whether the terminal is raw (a line then needs its own carriage return). */
 void log_set_raw_terminal(bool raw);
 
+/* What helps where open() of a device node says EPERM: a cgroup forbids it. That its rights do is EACCES. */
+#define LOG_GIVE_NODE(node) "a container has to be given it: docker run --device " node
+
 #endif

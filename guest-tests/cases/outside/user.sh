@@ -148,6 +148,23 @@ user_kvm_forbidden()
 	chmod 755 "$tmp" && cp "$real" "$small" "$tmp"
 	cannot '/dev/kvm: Permission denied (join the group of the node' --kernel "$tmp/small.elf"
 }
+# A container that has not been given a node: EPERM, whatever its rights.
+user_nodes_not_given()
+{
+	command -v strace >/dev/null || skip 'no strace'
+	minivmm=$tmp/not_given
+	printf '#!/bin/sh\nexec strace -f -o /dev/null -P "$NODE" -e inject=openat:error=EPERM "%s" "$@"\n' "$real" >"$minivmm"
+	chmod +x "$minivmm"
+	not_given /dev/kvm || return
+	[ -w /dev/net/tun ] && kvm_usable || skip 'taps are not ours to make'
+	not_given /dev/net/tun --net given0 && not_given /dev/vhost-net --net given0,vhost=on
+}
+not_given() # not_given NODE ARG...
+{
+	export NODE=$1
+	shift
+	cannot "$NODE: Operation not permitted (a container has to be given it: docker run --device $NODE)" --kernel "$small" "$@"
+}
 # A container's filter refuses calls that all else rests on: said at once, not by a guest that finds nothing.
 user_forbidden_calls()
 {
