@@ -8,6 +8,7 @@
 #define DEVICES_VIRTIO_RNG_H
 
 #include "devices/virtio/core.h"
+
 struct virtio_rng_options {
 	bool on;
 	struct virtio_options virtio;
