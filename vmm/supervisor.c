@@ -26,7 +26,8 @@ struct supervisor {
 	struct job *job;
 	struct tail *tail;
 	struct output log;
-	uint64_t told_ns; /* when the command had a signal; 0: it had none */
+	uint32_t told;	  /* the signal that asked the command to end; 0: none has */
+	uint64_t told_ns; /* when */
 	struct raw_terminal
 		terminal; /* standard input, should that be one: all keys are the command's */
 	/* Standard output and errors, should they be one, and whether it has been sent more than plain lines. */
@@ -203,8 +204,9 @@ bool supervisor_signal(struct supervisor *s, uint32_t signo)
 	if (!job_started(s->job))
 		return false;
 	if (!user_defined) {
-		if (s->told_ns)
-			return now_ns() - s->told_ns < TWICE_NS;
+		if (s->told)
+			return signo == s->told && now_ns() - s->told_ns < TWICE_NS;
+		s->told = signo;
 		s->told_ns = now_ns();
 	}
 	job_signal(s->job, signo);
@@ -218,6 +220,7 @@ uint64_t supervisor_timeout(struct supervisor *s)
 	log_error("the time is over: the command gets SIGTERM, and %llu ms to end",
 		  (unsigned long long)s->config->kill_after_ms);
 	s->timed_out = true;
+	s->told = SIGTERM;
 	s->told_ns = now_ns();
 	job_signal(s->job, SIGTERM);
 	return s->config->kill_after_ms;

@@ -36,8 +36,8 @@ size_t supervisor_output(void *supervisor, const struct iovec *iov, unsigned int
 size_t supervisor_input(void *supervisor, void *buf, size_t len);
 
 /*
- * A signal for minivmm: true if the command has it. If it runs it has one, and the next is the machine's, but for what
- * comes within half a second, which is the same sent twice. Of SIGUSR1 and SIGUSR2, which ask nobody to end, it has all.
+ * A signal for minivmm: true if the command has it. If it runs it has one, and the next is the machine's, but for the
+ * same within half a second, which was sent twice. Of SIGUSR1 and SIGUSR2, which ask nobody to end, it has all.
  */
 bool supervisor_signal(struct supervisor *s, uint32_t signo);
 
