@@ -211,8 +211,9 @@ static int check_memory(struct doctor *d)
 	if (limit < d->mem)
 		return log_fail(
 			-ENOMEM,
-			"this cgroup may have %llu MiB, and a job gets %llu: it would be killed (raise the limit, or give it less: minivmm run --mem %lluM)",
-			limit / MIB, (unsigned long long)(d->mem / MIB), limit / 2 / MIB);
+			"this cgroup may have %llu MiB, and a job gets %llu: one that uses them is killed (raise the limit, or give it less: minivmm run --mem %lluM)",
+			limit / MIB, (unsigned long long)(d->mem / MIB),
+			MAX(limit / 2 / MIB, 64ull)); /* what run takes at least */
 	if (!kib)
 		return found(d, "%llu MiB", (unsigned long long)(d->mem / MIB));
 	if (kib * KIB >= d->mem)

@@ -195,7 +195,7 @@ static void what_every_job_needs(void **state)
 		{ "true", "memory", "--mem 3G",
 		  "2048 MiB are free, and a job gets 3072 (give it less: minivmm run --mem 1024M)" },
 		{ CGROUP_2 " && echo 536870912 >sys/fs/cgroup/a/memory.max", "memory", "",
-		  "this cgroup may have 512 MiB, and a job gets 1024: it would be killed (raise the limit, or give it less: minivmm run --mem 256M)" },
+		  "this cgroup may have 512 MiB, and a job gets 1024: one that uses them is killed (raise the limit, or give it less: minivmm run --mem 256M)" },
 		{ CGROUP_1 " && echo 536870912 >sys/fs/cgroup/memory/memory.limit_in_bytes",
 		  "memory", "", "this cgroup may have 512 MiB" },
 	};

@@ -163,7 +163,10 @@ not_given() # not_given NODE ARG...
 {
 	export NODE=$1
 	shift
-	cannot "$NODE: Operation not permitted (a container has to be given it: docker run --device $NODE)" --kernel "$small" "$@"
+	local why="$NODE: Operation not permitted (a container has to be given it: docker run --device $NODE)"
+	"$minivmm" doctor "$@" >"$tmp/doctor" 2>&1
+	grep -qF "$why" "$tmp/doctor" || { cat "$tmp/doctor"; return 1; }
+	cannot "$why" --kernel "$small" "$@"
 }
 # A container's filter refuses calls that all else rests on: said at once, not by a guest that finds nothing.
 user_forbidden_calls()
