@@ -68,8 +68,7 @@ static void receive(struct fuzz *f)
 		fuzz_check(got == -EPROTO);
 		gone = true;
 	} else if (left < 4 || left - 4 < len) {
-		const int end =
-			left ? -EIO : -EBADFD; /* with half a frame that one is lost first */
+		const int end = left ? -EIO : -EBADFD; /* half a frame is lost first */
 
 		fuzz_check(got == (peer < 0 ? end : -EAGAIN));
 		if (peer < 0)

@@ -169,36 +169,39 @@ static void lost_for_good(const char *words, unsigned int frames)
 	assert_int_equal(link_status(), 0);
 }
 
-static void an_other_end_that_closes(void **state)
+/* A driver waits for frames, and the other end is heard. */
+static void listening(void)
 {
 	start(USUAL);
 	assert_int_equal(link_status(), VIRTIO_NET_S_LINK_UP);
 	post_plain(100);
 	vdriver_kick(&d, RX);
 	messages_begin();
+}
+
+static void hang_up(unsigned int frames)
+{
 	close(peer);
 	peer = -1;
-	lost_for_good("is gone; the guest's frames are dropped from now on", 0);
+	lost_for_good("is gone; the guest's frames are dropped from now on", frames);
+}
+
+static void an_other_end_that_closes(void **state)
+{
+	listening();
+	hang_up(0);
 }
 
 static void an_other_end_that_closes_amid_a_frame(void **state)
 {
-	start(USUAL);
-	post_plain(100);
-	vdriver_kick(&d, RX);
-	messages_begin();
+	listening();
 	assert_int_equal(write(peer, "\0\0\0\x40", 4), 4);
-	close(peer);
-	peer = -1;
-	lost_for_good("is gone; the guest's frames are dropped from now on", 1);
+	hang_up(1);
 }
 
 static void an_other_end_that_breaks_the_framing(void **state)
 {
-	start(USUAL);
-	post_plain(100);
-	vdriver_kick(&d, RX);
-	messages_begin();
+	listening();
 	assert_int_equal(write(peer, "GET / HTTP/1.1\r\n", 16), 16);
 	lost_for_good("sends what is no frame; the guest's frames are dropped from now on", 1);
 }
