@@ -76,9 +76,11 @@ static int open_node(struct kvm *kvm, int fd)
 	if (version < 0 && fd < 0)
 		return log_fail(-EINVAL, "%s is no KVM: KVM_GET_API_VERSION: %s", KVM_NODE,
 				strerror(errno));
-	if (version < 0)
+	if (version < 0) {
+		kvm->fd = -1; /* it may be another descriptor of ours */
 		return log_fail(-EINVAL, "fd=%d is not an open %s: %s", fd, KVM_NODE,
 				strerror(errno));
+	}
 	if (version != KVM_API_VERSION)
 		return log_fail(
 			-ENOTSUP,

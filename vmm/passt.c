@@ -63,8 +63,11 @@ int passt_start(struct passt *p)
 {
 	int ends[2] = { -1, -1 }, words[2] = { -1, -1 }, ret = 0;
 
-	/* A pipe that is full takes no more: it never waits for us to read. */
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ||
+	/*
+	 * Our end is named by an option, as if inherited: not close-on-exec. A pipe that is full takes no more: it never
+	 * waits for us to read.
+	 */
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0 ||
 	    pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
 		ret = -errno;
 	if (!ret)

@@ -175,9 +175,7 @@ static int confine(void *arg, const struct thread *thread)
 
 static void close_inherited_fd(int fd)
 {
-	const int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1;
-
-	if (flags >= 0 && !(flags & FD_CLOEXEC))
+	if (fd > STDERR_FILENO && is_inherited(fd))
 		close(fd);
 }
 

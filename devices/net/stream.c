@@ -226,7 +226,7 @@ static int adopt(struct stream *s, int fd)
 	socklen_t len = sizeof(int), peer_len = sizeof(peer);
 	int type = 0, err = 0;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+	if (!is_inherited(fd) || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
 		err = errno;
 	else if (type != SOCK_STREAM)
 		err = EPROTOTYPE;

@@ -244,7 +244,7 @@ static int adopt_queue(struct tap *tap, int fd)
 	struct ifreq ifr = { 0 };
 	struct stat st;
 
-	if (ioctl(fd, TUNGETIFF, &ifr) < 0) {
+	if ((tap->life[0] < 0 && !is_inherited(fd)) || ioctl(fd, TUNGETIFF, &ifr) < 0) {
 		const int err = errno;
 		const bool socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 

@@ -62,12 +62,11 @@ static int adopt(int fd, char why[VHOST_WHY])
 	uint64_t features;
 	int err;
 
-	if (ioctl(fd, VHOST_GET_FEATURES, &features) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+	if (is_inherited(fd) && ioctl(fd, VHOST_GET_FEATURES, &features) == 0 &&
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
 		return fd;
 	err = errno;
 	snprintf(why, VHOST_WHY, "vhost-fd=%d is not an open " NODE ": %s", fd, strerror(err));
-	if (err != EBADF)
-		close(fd);
 	return -err;
 }
 

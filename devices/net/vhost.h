@@ -61,8 +61,8 @@ struct vhost_ring {
 #define VHOST_WHY 192 /* bytes of a reason */
 
 /*
- * Have @fd, which becomes close-on-exec and is closed also where this fails, or where that is -1 /dev/vhost-net, for
- * rings in @mem. The kernel polls them for @poll_us after work. -errno, and why in @why.
+ * Have @fd, which is inherited and becomes close-on-exec, or where that is -1 /dev/vhost-net, for rings in @mem. What is
+ * no such thing stays open, whatever it is; what the kernel refuses does not. The kernel polls them for @poll_us after work. -errno, and why in @why.
  */
 int must_check vhost_open(struct vhost *v, int fd, const struct guestmem *mem, unsigned int poll_us,
 			  char why[VHOST_WHY]);

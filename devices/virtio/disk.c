@@ -135,7 +135,7 @@ static int adopt(int fd, bool readonly)
 {
 	const int flags = fcntl(fd, F_GETFL);
 
-	if (flags < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+	if (!is_inherited(fd))
 		return log_fail(-errno, "cannot use disk fd=%d: %s", fd, strerror(errno));
 	if (flags & (O_PATH | O_APPEND | O_DIRECT) || (flags & O_ACCMODE) == O_WRONLY ||
 	    (!readonly && (flags & O_ACCMODE) != O_RDWR))
@@ -143,6 +143,7 @@ static int adopt(int fd, bool readonly)
 			-EACCES,
 			"cannot use disk fd=%d: it is not open for reading%s (O_APPEND, O_DIRECT and O_PATH will not do)",
 			fd, readonly ? "" : " and writing (',ro' only reads)");
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return fd;
 }
 

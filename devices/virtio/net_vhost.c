@@ -86,8 +86,6 @@ int net_vhost_open(struct net_vhost *v, const struct device_env *env, const stru
 	v->on = !o.row;
 	if (v->on)
 		return 0;
-	for (unsigned int i = v->nr; i < wish->options->fds.nr; i++)
-		close(wish->options->fds.fd[i]);
 	net_vhost_close(v);
 	if (vhost_insisted(wish->options))
 		return log_fail(-ENOTSUP, "%s: vhost=on: %s", env->name, o.words);

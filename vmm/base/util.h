@@ -2,7 +2,10 @@
 #ifndef VMM_BASE_UTIL_H
 #define VMM_BASE_UTIL_H
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -46,6 +49,20 @@ static inline void close_fd(int fd)
 {
 	if (fd >= 0)
 		close(fd);
+}
+
+/*
+ * Is @fd open since before us, and nobody's yet? What we open is close-on-exec, and so is what an option gave from when its
+ * user has it: a number that the user only believes to be open may be that of a descriptor of ours. EBADF if not.
+ */
+static inline bool is_inherited(int fd)
+{
+	const int flags = fcntl(fd, F_GETFD);
+
+	if (flags >= 0 && !(flags & FD_CLOEXEC))
+		return true;
+	errno = EBADF;
+	return false;
 }
 
 /* Holds @mutex until the block ends, wherever that is left. */

@@ -237,7 +237,7 @@ static void test_unfit_descriptors(void **state)
 	struct disk disk;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(flags); i++) {
-		const int fd = open(path, flags[i] | O_CLOEXEC);
+		const int fd = open(path, flags[i]);
 
 		if (fd < 0)
 			continue; /* a file system without O_DIRECT */
@@ -245,6 +245,16 @@ static void test_unfit_descriptors(void **state)
 		assert_true(fcntl(fd, F_GETFD) >= 0); /* still the user's */
 		close(fd);
 	}
+}
+
+/* A number that the user believes to be open. */
+static void test_own_descriptor(void **state)
+{
+	const int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct disk disk;
+
+	assert_int_equal(disk_open(&disk, NULL, fd, false, false), -EBADF);
+	assert_int_equal(close(fd), 0);
 }
 
 static bool byte_is_locked(int fd, off_t byte)
@@ -296,6 +306,7 @@ int main(void)
 		TEST(test_formats_are_refused), TEST(test_raw_disks_are_taken),
 		TEST(test_odd_sizes),		TEST(test_sealed_file),
 		TEST(test_large_blocks),	TEST(test_unfit_descriptors),
+		TEST(test_own_descriptor),
 		TEST(test_qemu_has_it),
 	};
 

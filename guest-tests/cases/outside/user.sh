@@ -18,6 +18,17 @@ user_model_vhost() { cannot "vhost= and queue-size= are of model=virtio" --kerne
 user_vhost_word() { cannot "bad value 'yes' for vhost" --kernel x --net tap0,vhost=yes && cannot "bad value '3:3' for vhost-fd" --kernel x --net tap0,vhost-fd=3:3; }
 user_vhost_off_with_descriptor() { cannot 'vhost-fd= contradicts vhost=off' --kernel x --net tap0,vhost=off,vhost-fd=3; }
 user_vhost_is_none() { cannot 'vhost-fd=0 is not an open /dev/vhost-net' --kernel "$small" --net v0,vhost-fd=0 && cannot 'vhost-fd=77 is not' --kernel "$small" --net v0,vhost-fd=77; }
+# A number that is one of our own descriptors by then: not taken for the user's, nor closed, whatever hangs on it.
+user_descriptor_of_ours()
+{
+	local fd what
+	for fd in 3 4 5 6 7 8 9 10 11 12; do
+		for what in "--kvm fd=" "--disk ro,fd=" "--net stream=" "--net fd=" "--net v0,vhost-fd="; do
+			what=$what$fd
+			cannot "${what##*[ ,]}" --kernel "$small" --timeout 10s --stats "$tmp/stats" ${what%% *} "${what#* }" || return 1
+		done
+	done
+}
 user_vhost_mmio()
 {
 	cannot '(transport=pci)' --kernel "$small" --net v0,vhost=on,transport=mmio &&
