@@ -37,67 +37,68 @@ static int parse_range(cpu_set_t *cpus, const char **at)
 	return 0;
 }
 
-/* "net0=" begins a pin; what has no name goes on with the one before. */
-static int parse_name(struct pins *pins, const char **at)
+/* "net0=" begins a pin, anew where there is one; what has no name goes on with the one before. NULL: neither. */
+static struct pin *parse_name(struct pins *pins, struct pin *before, const char **at)
 {
 	const size_t len = strcspn(*at, "=,");
-	struct pin *pin = &pins->pin[pins->nr];
+	struct pin *pin = pins->pin;
 
 	if ((*at)[len] != '=')
-		return 0;
-	if (!len || len >= sizeof(pin->name) || pins->nr == PIN_MAX)
-		return -EINVAL;
+		return before;
+	while (pin < pins->pin + pins->nr && (strncmp(pin->name, *at, len) || pin->name[len]))
+		pin++;
+	if (!len || len >= sizeof(pin->name) || pin == pins->pin + PIN_MAX)
+		return NULL;
 	*pin = (struct pin){ .used = false };
 	memcpy(pin->name, *at, len);
-	for (unsigned int i = 0; i < pins->nr; i++)
-		if (!strcmp(pins->pin[i].name, pin->name))
-			return -EINVAL;
-	pins->nr++;
+	pins->nr = MAX(pins->nr, (unsigned int)(pin - pins->pin) + 1);
 	*at += len + 1;
-	return 0;
+	return pin;
 }
 
 int pin_parse(void *at, const char *text)
 {
 	struct pins *pins = at;
-	const unsigned int before = pins->nr;
+	struct pin *pin = NULL;
 
 	for (;; text++) {
-		if (parse_name(pins, &text) || pins->nr == before ||
-		    parse_range(&pins->pin[pins->nr - 1].cpus, &text))
+		pin = parse_name(pins, pin, &text);
+		if (!pin || parse_range(&pin->cpus, &text))
 			return -EINVAL;
 		if (*text != ',')
 			return *text ? -EINVAL : 0;
 	}
 }
 
-/* The pin of the thread by its name, else that of its kind. */
-static struct pin *find(struct pins *pins, const char *name)
+/* The pin of the thread by its name, else that of its kind. Both are of a thread that there is. */
+static const struct pin *find(struct pins *pins, const char *name)
 {
 	const size_t kind = strcspn(name, "0123456789");
-	struct pin *found = NULL;
+	const struct pin *of_kind = NULL, *own = NULL;
 
 	for (unsigned int i = 0; i < pins->nr; i++) {
 		struct pin *p = &pins->pin[i];
 
 		if (!strcmp(p->name, name))
-			return p;
-		if (strlen(p->name) == kind && !strncmp(p->name, name, kind))
-			found = p;
+			own = p;
+		else if (strlen(p->name) == kind && !strncmp(p->name, name, kind))
+			of_kind = p;
+		else
+			continue;
+		p->used = true;
 	}
-	return found;
+	return own ? own : of_kind;
 }
 
 int pin_thread(struct pins *pins, const char *name)
 {
-	struct pin *pin = find(pins, name);
+	const struct pin *pin = find(pins, name);
 	const size_t len = strlen(pins->seen);
 	cpu_set_t now;
 
 	snprintf(pins->seen + len, sizeof(pins->seen) - len, "%s%s", len ? " " : "", name);
 	if (!pin)
 		return 0;
-	pin->used = true;
 	if (sched_setaffinity(0, sizeof(pin->cpus), &pin->cpus) < 0 && errno != EINVAL)
 		return log_fail(-errno, "cannot pin thread %s: %s", name, strerror(errno));
 	/* Of several CPUs the kernel takes those that there are, and says nothing. */

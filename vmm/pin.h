@@ -26,7 +26,7 @@ struct pins {
 	const struct thread_guard *behind;
 };
 
-/* Add what @text says to the struct pins at @at, as an option's parser does. -EINVAL. */
+/* Add what @text says to the struct pins at @at, as an option's parser does; of a thread the last word counts. -EINVAL. */
 int pin_parse(void *at, const char *text);
 
 /* The calling thread is named @name: put it where it is to be. -errno with a message. */

@@ -116,7 +116,8 @@ static int start(struct virtio_workers *w)
 		struct worker *me = &w->worker[i];
 
 		me->all = w;
-		snprintf(me->name, sizeof(me->name), "%s.%u", w->p.dev->name, i);
+		/* Of two queues (virtio-fs) the first has one worker. */
+		snprintf(me->name, sizeof(me->name), "%s.%u", w->p.dev->name, w->p.queue + i);
 		me->thread = (struct thread){ .kind = w->p.kind,
 					      .fd = w->p.fd,
 					      .writable = w->p.writable,

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vmm/base/test/messages.h"
@@ -30,7 +31,6 @@ static void test_bad(void **state)
 		"vcpu0=+1",
 		"vcpu0= 1",
 		"vcpu0=1;2",
-		"vcpu0=1,vcpu0=2",
 		",vcpu0=1",
 		"vcpu0=1,=2",
 		"a-name-of-sixteen=1",
@@ -58,6 +58,27 @@ static void test_lists(void **state)
 	assert_int_equal(CPU_COUNT(&pins.pin[1].cpus), 4);
 	assert_true(CPU_ISSET(7, &pins.pin[1].cpus) && !CPU_ISSET(5, &pins.pin[1].cpus));
 	assert_true(CPU_ISSET(1023, &pins.pin[3].cpus));
+}
+
+/* A configuration file's, and then the command line's. */
+static void test_last_word(void **state)
+{
+	struct pins pins = { 0 };
+	char text[32];
+
+	assert_int_equal(pin_parse(&pins, "vcpu0=1,net0=2,vcpu=3"), 0);
+	assert_int_equal(pin_parse(&pins, "vcpu0=4-5,6"), 0);
+	assert_int_equal(pins.nr, 3);
+	assert_int_equal(CPU_COUNT(&pins.pin[0].cpus), 3);
+	assert_false(CPU_ISSET(1, &pins.pin[0].cpus));
+	assert_int_equal(CPU_COUNT(&pins.pin[1].cpus) + CPU_COUNT(&pins.pin[2].cpus), 2);
+	for (unsigned int i = 3; i < PIN_MAX; i++) {
+		snprintf(text, sizeof(text), "disk%u=1", i);
+		assert_int_equal(pin_parse(&pins, text), 0);
+	}
+	assert_int_equal(pin_parse(&pins, "fs0=1"), -EINVAL);
+	assert_int_equal(pin_parse(&pins, "disk63=2"), 0);
+	assert_int_equal(pins.nr, PIN_MAX);
 }
 
 /* A CPU that we may use. */
@@ -106,6 +127,24 @@ static void test_thread(void **state)
 	assert_string_equal(pins.seen, "main net1 nets net0 main");
 }
 
+static void *in_its_own(void *arg)
+{
+	assert_int_equal(pin_thread(arg, "net0"), 0);
+	return NULL;
+}
+
+/* The only one of its kind, which has a pin of its own, is of that kind all the same. */
+static void test_thread_and_kind(void **state)
+{
+	struct pins pins = { .nr = 2, .pin = { { .name = "net" }, { .name = "net0" } } };
+	pthread_t thread;
+
+	CPU_SET(some_cpu(), &pins.pin[1].cpus);
+	assert_int_equal(pthread_create(&thread, NULL, in_its_own, &pins), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(pin_main(&pins), 0);
+}
+
 /* None of them is there. */
 static void test_nowhere(void **state)
 {
@@ -126,7 +165,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_last_word),
 		cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_thread_and_kind),
 		cmocka_unit_test(test_nowhere),
 	};
 

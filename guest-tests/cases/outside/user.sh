@@ -118,7 +118,8 @@ user_bad_switch() { cannot "bad value 'of' for event-idx" --kernel x --net tap0,
 user_long_tap_name() { cannot 'at most 15 characters' --kernel x --net abcdefghijklmnopq; }
 user_bad_queues() { cannot "bad value '0' for queues" --kernel x --net tap0,queues=0 && cannot "bad value '9' for queues" --kernel x --net tap0,queues=9; }
 user_bad_descriptors() { cannot "bad value '3:' for fd" --kernel x --net fd=3: && cannot "bad value '3:3' for fd" --kernel x --net fd=3:3; }
-user_bad_pin() { cannot "bad value 'vcpu0' for pin" --kernel x --pin vcpu0 && cannot "bad value 'vcpu0=1-' for pin" --kernel x --pin vcpu0=1-; }
+user_bad_pin() { cannot "bad value 'vcpu0' for pin" --kernel x --pin vcpu0 && cannot "bad value 'vcpu0=1-' for pin" --kernel x --pin vcpu0=1- &&
+	cannot "(there are: fs0.0 fs0.1 fs0.2 fs0.3 fs0.4 vcpu0 main)" --kernel "$small" --fs /tmp --pin fs1=0; }
 user_fd_is_no_tap() { cannot 'fd=0 is not an open tap' --kernel "$small" --net fd=0; }
 user_no_such_socket() { cannot "cannot connect to socket '$tmp/none': No such file" --kernel "$small" --net socket="$tmp/none"; }
 user_stream_is_none() { cannot 'stream=0 is not a connected stream socket' --kernel "$small" --net stream=0 && cannot 'stream=7 is not' --kernel "$small" --net stream=7 && cannot 'give a tap' --kernel "$small" --net stream=7,socket=/x; }
