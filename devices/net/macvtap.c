@@ -169,6 +169,8 @@ static int cannot(const char *lower, int ret)
 		help = " (it takes CAP_NET_ADMIN; or have it made for you: ip link add link DEV name NAME type macvtap mode bridge, and fd=N)";
 	else if (ret == -EOPNOTSUPP)
 		help = " (load the module: modprobe macvtap)";
+	else if (ret == -EINVAL)
+		help = " (it takes an Ethernet interface)";
 	else if (ret == -EBUSY || ret == -EADDRINUSE)
 		help = " (another has it with this mac=, or it is a port of a bridge)";
 	return log_fail(ret, "cannot make a macvtap on '%s': %s%s", lower, strerror(-ret), help);
@@ -242,6 +244,8 @@ static int macvtap_open(struct netbe **out, const void *options, const struct ne
 		goto out;
 	}
 	ret = open_queues(out, name, index, wish, life);
+	if (!ret)
+		netbe_warn_down(sock, "interface", lower);
 out:
 	close_fd(sock);
 	return ret;

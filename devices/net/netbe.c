@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -94,6 +96,16 @@ bool netbe_lost(struct netbe *be, const char *card, int err)
 		log_warn("%s: %s %s; the guest's frames are dropped from now on", card, be->name,
 			 broken ? "sends what is no frame" : "is gone");
 	return netbe_is_gone(be);
+}
+
+void netbe_warn_down(int sock, const char *kind, const char *ifname)
+{
+	struct ifreq ifr = { 0 };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
+	if (ioctl(sock, SIOCGIFFLAGS, &ifr) == 0 && !(ifr.ifr_flags & IFF_UP))
+		log_warn("%s '%s' is down: no frame will pass (ip link set %s up)", kind, ifname,
+			 ifname);
 }
 
 static uint32_t hash(uint32_t h, const char *s) /* FNV-1a */

@@ -170,6 +170,9 @@ int must_check netbe_open(struct netbe **out, const struct netbe_options *option
 /* @be has given @card @err: true if it is gone for good (a tap that was deleted, say), which is said once. */
 bool netbe_lost(struct netbe *be, const char *card, int err);
 
+/* Say that @ifname, a @kind, is down, if it is where the socket @sock is. */
+void netbe_warn_down(int sock, const char *kind, const char *ifname);
+
 /* Give @be an address of its own: the same for the same @key on this host, or any where that is NULL. */
 void netbe_pick_mac(struct netbe *be, const char *key);
 

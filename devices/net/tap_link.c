@@ -157,8 +157,12 @@ static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_o
 	if (!tap->mtu && mtu && mtu != old)
 		ret = set_mtu(tap, sock, (unsigned int)mtu);
 	snprintf(br.ifr_name, sizeof(br.ifr_name), "%s", config->bridge);
-	if (ret || ioctl(sock, SIOCBRADDIF, &br) == 0)
+	if (ret)
 		return ret;
+	if (ioctl(sock, SIOCBRADDIF, &br) == 0) {
+		netbe_warn_down(sock, "bridge", config->bridge);
+		return 0;
+	}
 	if (errno != EBUSY)
 		return cannot(tap, "put it on the bridge", config->bridge);
 	log_warn("%s is on a bridge already; left there", tap->be.name);
@@ -170,13 +174,10 @@ static int bring_up(const struct tap *tap, int sock, bool made)
 	struct ifreq ifr = { 0 };
 
 	memcpy(ifr.ifr_name, tap->ifname, sizeof(ifr.ifr_name));
-	if (ioctl(sock, SIOCGIFFLAGS, &ifr) < 0 || ifr.ifr_flags & IFF_UP)
+	if (!made)
+		netbe_warn_down(sock, "tap", tap->ifname);
+	if (!made || ioctl(sock, SIOCGIFFLAGS, &ifr) < 0 || ifr.ifr_flags & IFF_UP)
 		return 0;
-	if (!made) {
-		log_warn("%s is down: no frame will pass (ip link set %s up)", tap->be.name,
-			 tap->ifname);
-		return 0;
-	}
 	ifr.ifr_flags |= IFF_UP;
 	return ioctl(sock, SIOCSIFFLAGS, &ifr) < 0 ? cannot(tap, "bring it up", NULL) : 0;
 }

@@ -182,6 +182,12 @@ guest_two_on_a_bridge()
 	wait $first $second
 	ip link del br0 && ip link del big
 }
+guest_bridge_down()
+{
+	[ -w /dev/net/tun ] && ip link add br0 type bridge || skip 'no tap or no bridge'
+	guest 42 s --net bridge=br0 && says "bridge 'br0' is down: no frame will pass" && ip link set br0 up &&
+		guest 42 s --net bridge=br0 && [ ! -s "$tmp/err" ] && ip link del br0
+}
 # A tap with several queues belongs to one machine.
 guest_tap_open_twice()
 {

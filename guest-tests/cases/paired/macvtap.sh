@@ -27,6 +27,14 @@ wait "$guest_pid"
 is 'ended by a signal' $? 143
 gone && passed 'gone after a signal' || failed 'gone after a signal' "$(ip -o link | grep ' mvt')"
 
+# On one that is down no frame passes, which is told as it is of a tap.
+ip link set lower down
+guest_run run --net macvtap=lower
+kill "$guest_pid"
+wait "$guest_pid"
+is 'an interface that is down is told of' "$(grep -c "minivmm: interface 'lower' is down: no frame will pass" "$TMP/console")" 1
+ip link set lower up
+
 # Without its interface a macvtap takes frames for nowhere: that is told, and the guest's link goes down.
 told() { grep -q "minivmm: net0: macvtap 'mvt.*' is gone; the guest" "$TMP/console"; }
 for model in virtio rtl8139; do
