@@ -16,8 +16,9 @@ override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 CC ?= gcc
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers -Wmissing-prototypes \
-	    -Wstrict-prototypes -Wvla -Werror
+# What callbacks and fixtures are handed, few of them look at.
+WARNINGS := -Wall -Wextra -Wno-unused-parameter -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers \
+	    -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. -pthread $(WARNINGS) $(CFLAGS) $(SANITIZE)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(SANITIZE) $(if $(STATIC),-static)
@@ -109,9 +110,6 @@ $(BUILD)/syscall_names.h:
 		sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' >$@
 $(BUILD)/vmm/fault.o: $(BUILD)/syscall_names.h
 $(BUILD)/vmm/fault.o: ALL_CFLAGS += -I$(BUILD)
-
-# What fixtures are handed, few of them look at.
-$(FOLDERS:%=$(BUILD)/%/test/%.o) $(BUILD)/guest-tests/bench/test/%.o: ALL_CFLAGS += -Wno-unused-parameter
 
 define unit_test
 $(filter $(BUILD)/$(1)/%,$(TEST_SRCS:%.c=$(BUILD)/%)): %: %.o \

@@ -56,7 +56,6 @@ static uint64_t port_read(void *dev, uint64_t offset, unsigned int size)
 {
 	const struct port *port = dev;
 
-	(void)offset, (void)size;
 	switch (port - port->power->port) {
 	case I8042_COMMAND:
 		return I8042_STATUS_OBF;
@@ -92,7 +91,6 @@ static void port_write(void *dev, uint64_t offset, unsigned int size, uint64_t v
 	struct power *p = port->power;
 	const ptrdiff_t which = port - p->port;
 
-	(void)size;
 	if (which == RESET_CONTROL)
 		__atomic_store_n(&p->reset_control, (uint8_t)(value & RESET_CONTROL_MASK),
 				 __ATOMIC_RELAXED);

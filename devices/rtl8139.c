@@ -146,7 +146,6 @@ static void on_kick(void *arg, uint32_t events)
 {
 	struct rtl8139 *d = arg;
 
-	(void)events;
 	event_clear(d->kick.fd);
 }
 
@@ -164,7 +163,6 @@ static void on_link(void *arg, uint32_t events)
 {
 	struct rtl8139 *d = arg;
 
-	(void)events;
 	if (!d->be->ops->is_gone(d->be))
 		return;
 	loop_watch(d->loop, &d->link, 0);

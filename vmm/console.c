@@ -144,7 +144,6 @@ static void stdin_ready(void *arg, uint32_t events)
 {
 	struct console *c = arg;
 
-	(void)events;
 	if (c->away)
 		console_resume(c);
 	if (!c->away)
@@ -155,7 +154,6 @@ static void room_ready(void *arg, uint32_t events)
 {
 	struct console *c = arg;
 
-	(void)events;
 	event_clear(c->room_watch.fd);
 	if (!give(c))
 		return; /* the port will tell of room again */
@@ -178,7 +176,6 @@ static void restore_terminal(struct console *c)
 /* Another thread may be writing: what it has begun may follow, but no more of it. */
 static void on_fault(void *console, int status)
 {
-	(void)status;
 	restore_terminal(console);
 }
 
@@ -307,8 +304,6 @@ static const struct option keys[] = {
 static int check_options(const void *values, const char *text, const void *const *others,
 			 unsigned int nr)
 {
-	(void)others;
-	(void)nr;
 	return ((const struct console_options *)values)->where
 		       ? 0
 		       : option_bad_value("--console", text, "a file or none first");

@@ -384,7 +384,6 @@ static void on_news(void *arg, uint32_t events)
 	struct job *j = arg;
 	bool room, ended;
 
-	(void)events;
 	event_clear(j->news.fd);
 	pthread_mutex_lock(&j->lock);
 	room = j->was_full && j->len < OUTPUT_ROOM;
@@ -419,7 +418,7 @@ const struct job_counters *job_counters(const struct job *j)
 
 static void on_wake(int signo)
 {
-	(void)signo; /* it was for the call that it interrupts */
+	/* It was for the call that it interrupts. */
 }
 
 static int start(struct job *j, struct thread *t, const struct thread_guard *guard,

@@ -62,7 +62,6 @@ static int want_stack(void)
 
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
-	(void)signal;
 	const int status = signals_pass_on(info) ? 0 : fault_handle(info, context);
 
 	if (status)

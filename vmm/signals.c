@@ -56,7 +56,6 @@ static void on_blocked(void *arg, uint32_t events)
 	struct signals *s = arg;
 	struct signalfd_siginfo info;
 
-	(void)events;
 	if (read(s->blocked.fd, &info, sizeof(info)) == sizeof(info))
 		s->arrived(s->arg, (int)info.ssi_signo);
 }
@@ -66,7 +65,6 @@ static void on_sent(void *arg, uint32_t events)
 	struct signals *s = arg;
 	uint64_t signo;
 
-	(void)events;
 	/* Several would be added up; one is enough to end. */
 	if (read(s->sent.fd, &signo, sizeof(signo)) == sizeof(signo))
 		s->arrived(s->arg, (int)MIN(signo, (uint64_t)SIGSYS));

@@ -104,7 +104,6 @@ static void restore_terminal(struct supervisor *s)
 
 static void on_fault(void *supervisor, int status)
 {
-	(void)status;
 	restore_terminal(supervisor);
 }
 

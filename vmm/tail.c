@@ -63,7 +63,6 @@ static void on_output(void *arg, uint32_t events)
 {
 	struct tail *t = arg;
 
-	(void)events;
 	if (!take(t) || !t->halted || !has_said(t, "reboot: System halted"))
 		return;
 	t->halted(t->arg);

@@ -88,7 +88,7 @@ static enum arch_exit serve_exit(struct vcpu *vcpu)
 
 static void on_kick(int signal)
 {
-	(void)signal; /* its arrival is all that matters */
+	/* Its arrival is all that matters. */
 }
 
 /* Enter the guest and serve its exit; false when it does not go on. */

@@ -259,7 +259,6 @@ static unsigned int macvtap_wanted(const void *options)
 /* As many as there may be, on one interface. */
 static bool macvtap_same(const void *a, const void *b)
 {
-	(void)a, (void)b;
 	return false;
 }
 

@@ -71,7 +71,6 @@ static ssize_t stream_recv(struct netbe *be, unsigned int pair, const struct iov
 	uint32_t len;
 	int ret;
 
-	(void)pair;
 	for (;;) {
 		const size_t have = s->in_end - s->in_at;
 
@@ -110,7 +109,6 @@ static int stream_flush(struct netbe *be, unsigned int pair)
 {
 	struct stream *s = to_stream(be);
 
-	(void)pair;
 	while (s->out_at < s->out_end) {
 		const struct iovec rest = { s->out + s->out_at, s->out_end - s->out_at };
 		const ssize_t n = put(s, &rest, 1);

@@ -234,7 +234,6 @@ static void on_kick(void *arg, uint32_t events)
 								      [CTRL_TX] = serve_control };
 	const struct kick *k = arg;
 
-	(void)events;
 	virtq_ack_kick(&k->console->vq[k->queue]);
 	serve[k->queue](k->console);
 }

@@ -172,7 +172,6 @@ static void interrupt(struct virtio_mmio *m, uint32_t why)
 
 static void queue_interrupt(void *arg, unsigned int queue)
 {
-	(void)queue;
 	interrupt(arg, VIRTIO_MMIO_INT_VRING);
 }
 

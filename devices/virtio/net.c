@@ -252,7 +252,6 @@ static void on_ctrl_kick(void *arg, uint32_t events)
 	unsigned int left = BUDGET;
 	int ret = 0;
 
-	(void)events;
 	virtq_ack_kick(vq);
 	while (left && (ret = virtq_pop(vq, &c, n->ctrl_iov, VIRTQ_SIZE_MAX)) > 0) {
 		const uint8_t ack =

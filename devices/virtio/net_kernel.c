@@ -201,7 +201,6 @@ static void on_error(void *arg, uint32_t events)
 {
 	struct net_pair *n = arg;
 
-	(void)events;
 	event_clear(n->kernel.error.fd);
 	n->kernel.counters.errors++;
 	net_kernel_return(n);
@@ -216,13 +215,11 @@ static void on_call(struct net_pair *n, enum vhost_way way)
 
 static void on_rx_call(void *arg, uint32_t events)
 {
-	(void)events;
 	on_call(arg, VHOST_RX);
 }
 
 static void on_tx_call(void *arg, uint32_t events)
 {
-	(void)events;
 	on_call(arg, VHOST_TX);
 }
 

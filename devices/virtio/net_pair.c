@@ -165,7 +165,6 @@ static void on_rx_kick(void *arg, uint32_t events)
 {
 	struct net_pair *n = arg;
 
-	(void)events;
 	virtq_ack_kick(n->rxq);
 	net_rx_kicked(n);
 }
@@ -174,7 +173,6 @@ static void on_tx_kick(void *arg, uint32_t events)
 {
 	struct net_pair *n = arg;
 
-	(void)events;
 	virtq_ack_kick(n->txq);
 	virtq_kicks_off(n->txq);
 }
@@ -197,7 +195,6 @@ static void on_link(void *arg, uint32_t events)
 {
 	struct net_pair *n = arg;
 
-	(void)events;
 	if (!n->p.be->ops->is_gone(n->p.be))
 		return;
 	loop_watch(n->loop, &n->link, 0);

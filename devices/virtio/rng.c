@@ -89,7 +89,6 @@ static void on_kick(void *arg, uint32_t events)
 {
 	struct virtio_rng *rng = arg;
 
-	(void)events;
 	virtq_ack_kick(&rng->vq); /* the loop calls serve() next */
 }
 

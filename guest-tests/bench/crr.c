@@ -33,7 +33,6 @@ static atomic_int stop;
 
 static void on_signal(int signal)
 {
-	(void)signal;
 	atomic_store(&stop, 1);
 }
 
@@ -126,7 +125,6 @@ typedef int (*writer)(const struct out *out, const char *label, FILE *f);
 
 static int write_json(const struct out *out, const char *label, FILE *f)
 {
-	(void)label;
 	return out_write_json(out, f);
 }
 

@@ -390,7 +390,6 @@ static void csv_text(FILE *f, const char *s)
 static void csv_figure(FILE *f, bool first, const char *config, const char *test, const char *key,
 		       const struct summary *s)
 {
-	(void)first;
 	csv_text(f, config);
 	csv_text(f, test);
 	csv_text(f, key);
@@ -399,7 +398,6 @@ static void csv_figure(FILE *f, bool first, const char *config, const char *test
 
 static int write_csv(const struct results *r, unsigned int base, FILE *f)
 {
-	(void)base;
 	fputs("config,test,key,rounds,median,low,high\n", f);
 	for_each_figure(r, f, csv_figure);
 	return 0;

@@ -87,7 +87,6 @@ static void *serve(void *arg)
 	struct fuse_buffer *buffer = calloc(1, fuse_buffer_size);
 	uint8_t *in = malloc(REQUEST_MAX), *out = malloc(REQUEST_MAX);
 
-	(void)arg;
 	for (;;) {
 		const ssize_t n = read(dev, in, REQUEST_MAX);
 		struct iovec from = { in, (size_t)n }, to = { out, REQUEST_MAX };

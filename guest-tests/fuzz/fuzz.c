@@ -93,8 +93,6 @@ void fuzz_check_memory(const struct guestmem *mem)
 {
 #ifdef HAVE_MSAN
 	__msan_check_mem_is_initialized(mem->region[0].host, mem->region[0].len);
-#else
-	(void)mem;
 #endif
 }
 
@@ -140,7 +138,6 @@ void __wrap_loop_destroy(struct loop *loop);
 
 static void on_round(void *arg, uint32_t events)
 {
-	(void)events;
 	loop_stop(arg);
 }
 
@@ -164,7 +161,6 @@ int __wrap_loop_create(struct loop **out, const char *name)
 
 int __wrap_loop_start(struct loop *loop, enum thread_kind kind, const struct thread_guard *guard)
 {
-	(void)loop, (void)kind, (void)guard;
 	return 0;
 }
 
@@ -230,12 +226,10 @@ uint64_t fuzz_counters(const struct counters *machine, const char *group, const 
 
 static void no_queue_interrupt(void *transport, unsigned int queue)
 {
-	(void)transport, (void)queue;
 }
 
 static void no_config_interrupt(void *transport)
 {
-	(void)transport;
 }
 
 static const struct virtio_transport_ops transport_ops = { no_queue_interrupt,
@@ -250,7 +244,6 @@ static int plug(void *arg, struct virtio_dev *dev, enum device_transport wish)
 {
 	struct fuzz_driver *d = arg;
 
-	(void)wish;
 	d->dev = dev;
 	virtio_attach(dev, &transport_ops, d);
 	return 0;

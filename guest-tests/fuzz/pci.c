@@ -21,7 +21,6 @@ static void bar_write(void *dev, uint64_t offset, unsigned int size, uint64_t va
 {
 	const struct pci_bar *bar = dev;
 
-	(void)value;
 	fuzz_check(offset + size <= bar->size);
 }
 
@@ -29,7 +28,6 @@ static const struct bus_ops bar_ops = { bar_read, bar_write };
 
 static void on_mapped(struct pci_func *func, struct pci_bar *bar, struct bus *bus, bool on)
 {
-	(void)func;
 	if (on)
 		fuzz_check(!bus_doorbell_add(bus, bar->range.base, BUS_DOORBELL_ANY, 0));
 	else

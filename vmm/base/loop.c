@@ -39,7 +39,6 @@ static void on_wake(void *arg, uint32_t events)
 {
 	struct loop *loop = arg;
 
-	(void)events;
 	event_clear(loop->wake.fd);
 	loop->woken = true;
 }
@@ -116,7 +115,6 @@ static void on_timer(void *arg, uint32_t events)
 	struct loop_timer *t = arg;
 	uint64_t expirations;
 
-	(void)events;
 	/* Nothing to read: it was set anew since. */
 	if (read(t->watch.fd, &expirations, sizeof(expirations)) == sizeof(expirations))
 		t->expired(t->arg);

@@ -49,7 +49,6 @@ GK_STACK := $(addprefix $(GK)/,checksum.c chunk.c cmdline.c console.c control.c 
 GK_HOST_CFLAGS := -I. -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-strict-aliasing \
 	-fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all $(WARNINGS)
 GK_STACK_OBJS := $(GK_STACK:%.c=$(BUILD)/%.host.o)
-$(BUILD)/$(GK)/test/%.host.o: GK_HOST_CFLAGS += -Wno-unused-parameter
 
 $(BUILD)/%.host.o: %.c
 	@mkdir -p $(@D)

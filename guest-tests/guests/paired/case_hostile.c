@@ -191,19 +191,16 @@ static void index_back(struct virtq *q)
 
 static void rings_nowhere(struct virtq *q)
 {
-	(void)q;
 	at.desc = at.avail = at.used = NOWHERE;
 }
 
 static void used_nowhere(struct virtq *q)
 {
-	(void)q;
 	at.used = NOWHERE;
 }
 
 static void used_in_device(struct virtq *q)
 {
-	(void)q;
 	at.used = LAPIC;
 }
 
@@ -214,13 +211,11 @@ static void avail_unaligned(struct virtq *q)
 
 static void size_not_power(struct virtq *q)
 {
-	(void)q;
 	at.size = 3;
 }
 
 static void size_too_large(struct virtq *q)
 {
-	(void)q;
 	at.size = 0x8000;
 }
 

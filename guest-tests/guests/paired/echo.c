@@ -55,8 +55,6 @@ static uint32_t once_received(struct tcp_conn *conn, const uint8_t *data, uint32
 
 static uint32_t discard_received(struct tcp_conn *conn, const uint8_t *data, uint32_t length)
 {
-	(void)conn;
-	(void)data;
 	return length;
 }
 
@@ -80,7 +78,6 @@ static void echo_datagram(const struct udp_datagram *datagram)
 
 static void discard_datagram(const struct udp_datagram *datagram)
 {
-	(void)datagram;
 }
 
 static void chargen_datagram(const struct udp_datagram *datagram)

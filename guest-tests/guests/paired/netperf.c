@@ -259,7 +259,6 @@ static uint32_t data_received(struct tcp_conn *conn, const uint8_t *data, uint32
 	struct tcp_words *words = tcp_words(conn);
 	uint32_t left = length;
 
-	(void)data;
 	if (s == NULL || tcp_closing(conn))
 		return length;
 	s->received += length;

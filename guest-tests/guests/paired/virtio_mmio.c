@@ -103,7 +103,6 @@ static uint8_t config8(struct virtio_device *dev, uint32_t offset)
  */
 static void route_interrupt(struct virtio_device *dev, uint32_t pair)
 {
-	(void)pair;
 	ring0_ack_value = ACK_QUEUE; /* a change of configuration is nobody's business here */
 	ring0_ack_read = 0;
 	ring0_ack_write = dev->regs + MMIO_INTERRUPT_ACK;
