@@ -409,9 +409,7 @@ int pci_host_create(struct pci_host **out, const struct pci_layout *layout, stru
 	if (layout->reset_control)
 		bus_remove(pio, layout->reset_control);
 	if (!ret)
-		ret = bus_add(pio, &host->ports);
-	if (!ret)
-		ret = bus_add(mmio, &host->ecam);
+		ret = bus_add(pio, &host->ports) ?: bus_add(mmio, &host->ecam);
 	if (ret) {
 		log_error("cannot put the PCI host bridge on the bus: %s", strerror(-ret));
 		pci_host_destroy(host);

@@ -290,21 +290,16 @@ static void init_lock(struct rtl8139 *d)
 
 static int create_loop(struct rtl8139 *d)
 {
-	int ret = loop_create(&d->loop, d->func.name);
+	int ret;
 
 	d->kick = (struct loop_watch){ .fd = event_create(), .ready = on_kick, .arg = d };
 	d->backend = (struct loop_watch){ .fd = d->be->fd[0], .ready = on_backend, .arg = d };
 	d->link = (struct loop_watch){ .fd = d->be->link_fd, .ready = on_link, .arg = d };
 	d->pause = (struct loop_timer){ .expired = on_pause_over, .arg = d };
 	d->timer = (struct loop_timer){ .expired = on_timer, .arg = d };
-	if (!ret)
-		ret = MIN(d->kick.fd, 0);
-	if (!ret)
-		ret = loop_timer_init(d->loop, &d->pause);
-	if (!ret)
-		ret = loop_timer_init(d->loop, &d->timer);
-	if (!ret)
-		ret = loop_watch(d->loop, &d->kick, EPOLLIN);
+	ret = loop_create(&d->loop, d->func.name) ?: MIN(d->kick.fd, 0) ?:
+	      loop_timer_init(d->loop, &d->pause) ?: loop_timer_init(d->loop, &d->timer) ?:
+	      loop_watch(d->loop, &d->kick, EPOLLIN);
 	if (!ret && d->be->link_fd)
 		ret = loop_watch(d->loop, &d->link, EPOLLIN);
 	return ret;

@@ -230,19 +230,13 @@ int files_add_inputs(struct files *files, const struct config *config,
 	int ret = files_add_inherited(files, "standard error", STDERR_FILENO, true);
 
 	if (!ret && !config->console.where)
-		ret = files_add_inherited(files, "standard input", STDIN_FILENO, false);
-	if (!ret && !config->console.where)
-		ret = files_add_inherited(files, "standard output", STDOUT_FILENO, true);
+		ret = files_add_inherited(files, "standard input", STDIN_FILENO, false)
+			      ?: files_add_inherited(files, "standard output", STDOUT_FILENO, true);
 	for (unsigned int i = 0; !ret && i < config->nr_configs; i++)
 		ret = files_add(files, "configuration file", config->config[i], false);
-	if (!ret)
-		ret = files_add(files, "kernel", config->kernel, false);
-	if (!ret)
-		ret = files_add(files, "initrd", config->initrd, false);
-	/* Shares first, as others may lie below them. */
-	if (!ret)
-		ret = add_devices(files, config, kinds, nr_kinds, true);
-	if (!ret)
-		ret = add_devices(files, config, kinds, nr_kinds, false);
-	return ret;
+	/* Shares before the other devices, which may lie below them. */
+	return ret ?: files_add(files, "kernel", config->kernel, false) ?:
+		      files_add(files, "initrd", config->initrd, false) ?:
+		      add_devices(files, config, kinds, nr_kinds, true) ?:
+		      add_devices(files, config, kinds, nr_kinds, false);
 }

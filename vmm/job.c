@@ -455,9 +455,8 @@ int job_create(struct job **out, struct loop *loop, const struct device_env *env
 	if (ret >= 0)
 		ret = loop_watch(loop, &j->news, EPOLLIN);
 	if (!ret)
-		ret = start(j, &j->writer, env->guard, "job.out", write_output);
-	if (!ret)
-		ret = start(j, &j->reader, env->guard, "job.in", read_input);
+		ret = start(j, &j->writer, env->guard, "job.out", write_output)
+			      ?: start(j, &j->reader, env->guard, "job.in", read_input);
 	if (ret) {
 		log_otherwise("cannot carry the job's streams: %s", strerror(-ret));
 		job_destroy(j);

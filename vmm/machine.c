@@ -336,11 +336,8 @@ static int add_console(struct machine *m)
 		ret = add_supervisor(m);
 	if (!ret)
 		ret = console_create(&m->console, &m->console_options, m->loop, on_console_quit, m);
-	if (!ret)
-		ret = add_serial(m);
-	if (!ret)
-		ret = console_connect(m->console, serial_room, serial_input, m->serial);
-	return ret;
+	return ret ?: add_serial(m) ?:
+		      console_connect(m->console, serial_room, serial_input, m->serial);
 }
 
 static int add_devices(struct machine *m)
@@ -480,23 +477,20 @@ static int build(struct machine *m, uint64_t start_ns, void (*give_up)(int statu
 		ret = add_vcpus(m, &entry);
 	stats_phase(m->stats, PHASE_VCPUS);
 	if (!ret)
-		ret = set_timeout(m);
-	if (!ret)
-		ret = open_outputs(m, &files);
-	if (!ret)
-		ret = watchdog_settle(m->watchdog, files.remote, m->config, &m->pins.guard);
+		ret = set_timeout(m) ?: open_outputs(m, &files) ?:
+		      watchdog_settle(m->watchdog, files.remote, m->config, &m->pins.guard);
 	/* What cannot be done is said alone. */
 	if (!ret && m->kvm.kernel_mode_emulated && !strcmp(entry.protocol, "linux64"))
 		arch_explain_emulation();
 	kvm_close_node(&m->kvm);
 	for (unsigned int i = 0; !ret && i < m->nr_vcpus; i++)
 		ret = vcpu_start(&m->vcpu[i], &m->pins.guard);
-	/* The others have inherited where this thread ran until now. */
+	/*
+	 * The others have inherited where this thread ran until now. Last comes the sandbox: from here on nothing can be
+	 * opened, mapped or started.
+	 */
 	if (!ret)
-		ret = pin_main(&m->pins);
-	/* Last: from here on nothing can be opened, mapped or started. */
-	if (!ret)
-		ret = sandbox_enter_main(&m->sandbox);
+		ret = pin_main(&m->pins) ?: sandbox_enter_main(&m->sandbox);
 	if (!ret)
 		begin_outputs(m);
 	return ret;

@@ -502,10 +502,8 @@ static int make_job(struct config *config, const struct option_group *const *dev
 	ret = share_all(config, devices, run, job) ?: run_net_add(config, devices, run->net, job);
 	if (fclose(job) && !ret)
 		ret = -ENOMEM;
-	if (!ret)
-		ret = make_initramfs(config, run, text, len);
-	if (!ret)
-		ret = run_net_ready(); /* it has had the time that the rest took */
+	if (!ret) /* the network has had the time that the rest takes */
+		ret = make_initramfs(config, run, text, len) ?: run_net_ready();
 	if (ret)
 		run_end();
 	free(text);

@@ -103,7 +103,5 @@ int boot_start(const struct guestmem *mem, const struct boot_kernel *kernel,
 		entry->cr3 = BOOT_PAGE_TABLES;
 		ret = boot_write_zero_page(mem, &kernel->header, in) ?: write_page_tables(mem);
 	}
-	if (!ret)
-		ret = write_gdt(mem, entry);
-	return ret ? ret : write_reset_code(mem);
+	return ret ?: write_gdt(mem, entry) ?: write_reset_code(mem);
 }

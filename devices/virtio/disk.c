@@ -167,11 +167,8 @@ int disk_open(struct disk *disk, const char *path, int fd, bool readonly, bool r
 		err = image_check_writable(fd, path);
 	if (!err && !raw)
 		err = image_check_raw(fd, path, disk->size);
-	if (!err)
-		err = check_size(path,
-				 disk->size); /* after: rounding up helps no image in a format */
-	if (!err)
-		err = lock_file(fd, path, readonly);
+	if (!err) /* the size after: rounding up helps no image in a format */
+		err = check_size(path, disk->size) ?: lock_file(fd, path, readonly);
 	if (err) {
 		close(fd);
 		return err;

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <linux/virtio_mmio.h>
 
+#include "vmm/base/event.h"
 #include "vmm/base/log.h"
 
 #define MAGIC	0x74726976 /* "virt" */
@@ -210,8 +210,8 @@ static const struct virtio_transport_ops transport_ops = {
 /* Acknowledgements of the interrupt for queues, which come with each, then end in the kernel. */
 static int add_ack(struct virtio_mmio *m)
 {
-	const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int ret = fd < 0 ? -errno : 0;
+	const int fd = event_create();
+	int ret = MIN(fd, 0);
 
 	if (!ret)
 		ret = bus_doorbell_add(m->bus, m->range.base + VIRTIO_MMIO_INTERRUPT_ACK,

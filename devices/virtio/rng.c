@@ -169,9 +169,8 @@ static int create(struct device **out, const struct device_env *env, const void 
 	ret = virtio_init(&rng->dev, env) ?: check_source(env->name);
 	rng->kick = (struct loop_watch){ .fd = rng->vq.kick_fd, .ready = on_kick, .arg = rng };
 	if (!ret)
-		ret = loop_create(&rng->loop, env->name);
-	if (!ret)
-		ret = loop_start(rng->loop, THREAD_RNG, env->guard);
+		ret = loop_create(&rng->loop, env->name)
+			      ?: loop_start(rng->loop, THREAD_RNG, env->guard);
 	return virtio_plug(out, &rng->dev, env, &o->virtio, ret);
 }
 

@@ -144,11 +144,7 @@ int virtio_workers_create(struct virtio_workers **out, const struct virtio_worke
 	w->wake_fd = event_create();
 	ret = w->epoll_fd < 0 ? -errno : MIN(w->wake_fd, 0);
 	if (!ret)
-		ret = wake_by(w, w->wake_fd);
-	if (!ret)
-		ret = wake_by(w, w->vq->kick_fd);
-	if (!ret)
-		ret = start(w);
+		ret = wake_by(w, w->wake_fd) ?: wake_by(w, w->vq->kick_fd) ?: start(w);
 	if (ret) {
 		log_otherwise("cannot create the workers of %s: %s", params->dev->name,
 			      strerror(-ret));

@@ -59,9 +59,7 @@ int loop_create(struct loop **out, const char *name)
 	ret = loop->epoll_fd < 0 ? -errno : 0;
 	loop->wake = (struct loop_watch){ .fd = event_create(), .ready = on_wake, .arg = loop };
 	if (!ret)
-		ret = MIN(loop->wake.fd, 0);
-	if (!ret)
-		ret = loop_watch(loop, &loop->wake, EPOLLIN);
+		ret = MIN(loop->wake.fd, 0) ?: loop_watch(loop, &loop->wake, EPOLLIN);
 	if (ret)
 		goto fail;
 	*out = loop;
