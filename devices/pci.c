@@ -36,11 +36,6 @@ static const struct counter_desc counter_desc[] = {
 	COUNTER_END,
 };
 
-const struct pci_counters *pci_host_counters(const struct pci_host *host)
-{
-	return &host->counters;
-}
-
 struct pci_func *pci_host_func(struct pci_host *host, unsigned int slot)
 {
 	return slot < PCI_SLOTS ? host->func[slot] : NULL;

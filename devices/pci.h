@@ -43,6 +43,7 @@ struct pci_layout {
 	unsigned int nr_intx;
 };
 
+/* Added as "pci". */
 struct pci_counters {
 	uint64_t bar_conflicts; /* BARs that the guest put where another device decodes */
 };
@@ -105,9 +106,6 @@ int must_check pci_host_create(struct pci_host **out, const struct pci_layout *l
 
 /* The functions have been destroyed. Safe on NULL. */
 void pci_host_destroy(struct pci_host *host);
-
-/* What the host counts; in the accounts as "pci". */
-const struct pci_counters *pci_host_counters(const struct pci_host *host);
 
 /* The function in @slot, or NULL. */
 struct pci_func *pci_host_func(struct pci_host *host, unsigned int slot);

@@ -409,11 +409,6 @@ const struct job_started *job_started(struct job *j)
 	return j->started.command_ns ? &j->started : NULL;
 }
 
-const struct job_counters *job_counters(const struct job *j)
-{
-	return &j->counters;
-}
-
 /* ---- life ---- */
 
 static void on_wake(int signo)

@@ -78,6 +78,5 @@ struct job_counters {
 	uint64_t started,
 		first_output; /* time stamps here: word of that, and what it wrote first has been written */
 };
-const struct job_counters *job_counters(const struct job *job);
 
 #endif

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 #include <linux/pci_regs.h>
 
+#include "vmm/base/test/account.h"
+
 #define TIMEOUT_MS 20000u
 
 struct pci_machine machine;
@@ -172,14 +174,10 @@ void wait_given_back(uint32_t ring, unsigned int n)
 
 uint64_t count_of(const char *group, const char *name)
 {
-	for (const struct counter_group *g = machine.counters.first; g; g = g->next)
-		for (const struct counter_desc *c = g->desc; c->name; c++)
-			if (!strcmp(g->name + strlen("net0."), group) && !strcmp(c->name, name))
-				return __atomic_load_n(
-					(const uint64_t *)((const char *)g->base + c->offset),
-					__ATOMIC_RELAXED);
-	fail_msg("no counter %s.%s", group, name);
-	return 0;
+	char full[32];
+
+	snprintf(full, sizeof(full), "net0.%s", group);
+	return account_of(&machine.counters, full, name);
 }
 
 void wait_count(const char *group, const char *name, uint64_t at_least)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "devices/test/pci_rig.h"
+#include "vmm/base/test/account.h"
 #include "vmm/base/test/parent.h"
 #include "vmm/x86/memmap.h"
 
@@ -335,7 +336,7 @@ static void bar_moves_while_decoding(void **state)
 	/* Writing the same again is no move. */
 	set_bar(x, 1, MEM_BAR, 0xc8000000);
 	assert_int_equal(x->a.mapped, 3);
-	assert_int_equal(pci_host_counters(x->m.host)->bar_conflicts, 0);
+	assert_int_equal(account_of(&x->m.counters, "pci", "bar_conflicts"), 0);
 }
 
 static void sizing_while_decoding_comes_back(void **state)
@@ -349,7 +350,7 @@ static void sizing_while_decoding_comes_back(void **state)
 	assert_false(answers(&x->m.mmio, 0xfffffff0));
 	set_bar(x, 1, MEM_BAR, (uint32_t)mem);
 	assert_int_equal(bus_get(&x->m.mmio, mem, 4), 0xa0000000);
-	assert_int_equal(pci_host_counters(x->m.host)->bar_conflicts, 0);
+	assert_int_equal(account_of(&x->m.counters, "pci", "bar_conflicts"), 0);
 }
 
 static void overlapping_bar_waits(void **state)
@@ -362,16 +363,16 @@ static void overlapping_bar_waits(void **state)
 	set_command(x, 2, COMMAND_DECODE);
 	assert_int_equal(bus_get(&x->m.mmio, mem, 4), 0xa0000000); /* the first keeps it */
 	assert_int_equal(x->b.mapped, 0);
-	assert_int_equal(pci_host_counters(x->m.host)->bar_conflicts, 1);
+	assert_int_equal(account_of(&x->m.counters, "pci", "bar_conflicts"), 1);
 	cfg_put(&x->m, 2, PCI_INTERRUPT_LINE, 1, 5); /* counted once, not with every write */
-	assert_int_equal(pci_host_counters(x->m.host)->bar_conflicts, 1);
+	assert_int_equal(account_of(&x->m.counters, "pci", "bar_conflicts"), 1);
 	set_bar(x, 1, MEM_BAR, 0xd0000000);
 	assert_int_equal(bus_get(&x->m.mmio, mem, 4), 0xb0000000);
 	assert_int_equal(bus_get(&x->m.mmio, 0xd0000000, 4), 0xa0000000);
 	assert_int_equal(x->b.mapped, 1);
 	/* Part of it, from below: the small table BAR within the large one. */
 	set_bar(x, 1, MSIX_BAR, mem + 0x3000);
-	assert_int_equal(pci_host_counters(x->m.host)->bar_conflicts, 2);
+	assert_int_equal(account_of(&x->m.counters, "pci", "bar_conflicts"), 2);
 	assert_int_equal(bus_get(&x->m.mmio, mem + 0x3000, 4), 0xb0003000);
 	/* A conflict that is given up decodes nothing later. */
 	set_command(x, 1, 0);
@@ -387,7 +388,7 @@ static void own_bars_may_overlap_too(void **state)
 	set_bar(x, 1, MSIX_BAR, mem);
 	set_command(x, 1, COMMAND_DECODE);
 	assert_int_equal(bus_get(&x->m.mmio, mem, 4), 0xa0000000);
-	assert_int_equal(pci_host_counters(x->m.host)->bar_conflicts, 1);
+	assert_int_equal(account_of(&x->m.counters, "pci", "bar_conflicts"), 1);
 }
 
 static void bars_stay_in_their_windows(void **state)
@@ -436,7 +437,7 @@ static void foreign_range_in_a_window_wins(void **state)
 	set_bar(x, 1, MEM_BAR, 0xd0000000);
 	assert_int_equal(bus_get(&x->m.mmio, 0xd0001000, 4), 0xc);
 	assert_false(answers(&x->m.mmio, 0xd0000000));
-	assert_int_equal(pci_host_counters(x->m.host)->bar_conflicts, 1);
+	assert_int_equal(account_of(&x->m.counters, "pci", "bar_conflicts"), 1);
 	bus_remove(&x->m.mmio, &range);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/base/test/account.h"
 #include "vmm/base/test/messages.h"
 #include "vmm/base/test/parent.h"
 #include "vmm/job.h"
@@ -162,7 +163,7 @@ static void streams_stay_apart_and_the_end_comes_last(void **state)
 	memset(text, 0, sizeof(text));
 	read_all(f->err[0], text, 5);
 	assert_string_equal(text, "error");
-	assert_int_equal(job_counters(f->job)->out_bytes, 7);
+	assert_int_equal(account_of(&f->counters, "job", "out_bytes"), 7);
 }
 
 static void the_accounts_say_how_it_started(void **state)
@@ -170,17 +171,18 @@ static void the_accounts_say_how_it_started(void **state)
 	const struct job_started started = { 5000000, 6001000, 7002000 };
 	struct fixture *f = *state;
 	const uint64_t before = now_ns();
-	const struct job_counters *c = job_counters(f->job);
+	uint64_t command, output;
 
 	from_agent(f, JOB_STARTED, &started, sizeof(started));
 	from_agent(f, JOB_OUT, "first", 5);
 	exit_with(f, 0, 0);
 	await_end(f);
-	assert_int_equal(c->guest_agent_us, 5000);
-	assert_int_equal(c->guest_root_us, 6001);
-	assert_int_equal(c->guest_command_us, 7002);
-	assert_true(c->started >= before && c->first_output >= c->started &&
-		    c->first_output <= now_ns());
+	assert_int_equal(account_of(&f->counters, "job", "guest_agent_us"), 5000);
+	assert_int_equal(account_of(&f->counters, "job", "guest_root_us"), 6001);
+	assert_int_equal(account_of(&f->counters, "job", "guest_command_us"), 7002);
+	command = account_of(&f->counters, "job", "started");
+	output = account_of(&f->counters, "job", "first_output");
+	assert_true(command >= before && output >= command && output <= now_ns());
 }
 
 static void a_signal_is_no_status(void **state)
@@ -226,7 +228,7 @@ static void output_waits_for_its_reader(void **state)
 		read_all(f->out[0], back, sizeof(back));
 		assert_memory_equal(back, frame, sizeof(back));
 	}
-	assert_int_equal(job_counters(f->job)->lost_bytes, 0);
+	assert_int_equal(account_of(&f->counters, "job", "lost_bytes"), 0);
 }
 
 static void a_reader_that_went_away_is_told_to_the_agent(void **state)
@@ -244,7 +246,7 @@ static void a_reader_that_went_away_is_told_to_the_agent(void **state)
 	exit_with(f, 0, 3);
 	await_end(f);
 	assert_int_equal(job_end(f->job, &value), JOB_END_STATUS);
-	assert_true(job_counters(f->job)->lost_bytes >= 4);
+	assert_true(account_of(&f->counters, "job", "lost_bytes") >= 4);
 }
 
 /* The command thinks that it has succeeded; whoever wants its output does not. */
@@ -460,7 +462,7 @@ static void streams_that_do_not_block_are_waited_for(void **state)
 	exit_with(f, 0, 0);
 	await_end(f);
 	assert_int_equal(job_end(f->job, &value), JOB_END_STATUS);
-	assert_int_equal(job_counters(f->job)->lost_bytes, 0);
+	assert_int_equal(account_of(&f->counters, "job", "lost_bytes"), 0);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

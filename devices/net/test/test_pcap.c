@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "devices/net/pcap.h"
-#include "vmm/base/counters.h"
+#include "vmm/base/test/account.h"
 #include "vmm/base/test/messages.h"
 
 static char path[] = "/tmp/minivmm-pcap-XXXXXX";
@@ -55,15 +55,7 @@ static struct pcap *begin(const char *to, unsigned int pairs, unsigned int snap)
 
 static uint64_t counted(const char *name)
 {
-	struct counter_group *g = counters.first;
-
-	assert_string_equal(g->name, "net0.pcap");
-	g->refresh(g);
-	for (const struct counter_desc *c = g->desc; c->name; c++)
-		if (!strcmp(c->name, name))
-			return *(const uint64_t *)((const char *)g->base + c->offset);
-	fail();
-	return 0;
+	return account_of(&counters, "net0.pcap", name);
 }
 
 static void add(struct pcap *p, unsigned int pair, enum pcap_way way, size_t len)

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "vmm/base/test/account.h"
+
 #define FIRST_GPA 0x100000 /* 0 and its neighbourhood stay free for mistakes to be seen */
 #define NO_DESC	  0xffff
 #define FREE_DESC 0xfffe
@@ -108,19 +110,7 @@ uint64_t vdriver_counter(struct vdriver *d, const char *group, const char *name)
 	char full[32];
 
 	snprintf(full, sizeof(full), "%s%s%s", d->env.name, *group ? "." : "", group);
-	for (struct counter_group *g = d->counters.first; g; g = g->next) {
-		if (strcmp(g->name, full))
-			continue;
-		if (g->refresh)
-			g->refresh(g);
-		for (const struct counter_desc *c = g->desc; c->name; c++)
-			if (!strcmp(c->name, name))
-				return __atomic_load_n(
-					(const uint64_t *)((const char *)g->base + c->offset),
-					__ATOMIC_RELAXED);
-	}
-	fail_msg("no counter %s.%s", full, name);
-	return 0;
+	return account_of(&d->counters, full, name);
 }
 
 /* ---- memory ---- */
