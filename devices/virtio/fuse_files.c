@@ -134,12 +134,15 @@ FUSE_VERB(flush)
 
 FUSE_VERB(release)
 {
-	return handle_close(c->f->handles, ((const struct fuse_release_in *)c->arg)->fh, false);
+	const struct fuse_release_in *in = c->arg;
+
+	return handle_close(c->f->handles, in->fh, c->header->opcode == FUSE_RELEASEDIR);
 }
 
 FUSE_VERB(fsync)
 {
 	const struct fuse_fsync_in *in = c->arg;
+
 	return (in->fsync_flags & FUSE_FSYNC_FDATASYNC ? fdatasync(c->fd) : fsync(c->fd)) < 0
 		       ? -errno
 		       : 0;
@@ -192,7 +195,7 @@ FUSE_VERB(copy_file_range)
 
 /* ---- attributes ---- */
 
-static int reply_attr(struct fuse_call *c)
+FUSE_VERB(getattr)
 {
 	struct fuse_attr_out *out;
 	struct statx st;
@@ -204,11 +207,6 @@ static int reply_attr(struct fuse_call *c)
 	out->attr_valid = fuse_valid_secs(c->f);
 	fuse_fill_attr(c->f, &out->attr, &st);
 	return 0;
-}
-
-FUSE_VERB(getattr)
-{
-	return reply_attr(c);
 }
 
 /* Change something by a descriptor for reading, or, where only that is allowed, for writing. */
@@ -290,7 +288,7 @@ FUSE_VERB(setattr)
 		ret = set_size(c, in);
 	if (!ret && in->valid & (FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW))
 		ret = set_times(c, in);
-	return ret ? ret : reply_attr(c);
+	return ret ? ret : fuse_do_getattr(c);
 }
 
 /*

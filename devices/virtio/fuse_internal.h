@@ -54,7 +54,7 @@ struct fuse_call {
 	struct fuse_result *result;
 };
 
-/* Verbs return 0 or -errno. */
+/* Verbs return 0 or -errno; some serve two kinds of request. */
 #define FUSE_VERB(name) int fuse_do_##name(struct fuse_call *c)
 
 FUSE_VERB(lookup);
@@ -62,17 +62,12 @@ FUSE_VERB(readlink);
 FUSE_VERB(symlink);
 FUSE_VERB(mknod);
 FUSE_VERB(mkdir);
-FUSE_VERB(unlink);
-FUSE_VERB(rmdir);
+FUSE_VERB(remove);
 FUSE_VERB(rename);
-FUSE_VERB(rename2);
 FUSE_VERB(link);
 FUSE_VERB(create);
 FUSE_VERB(opendir);
 FUSE_VERB(readdir);
-FUSE_VERB(readdirplus);
-FUSE_VERB(releasedir);
-FUSE_VERB(fsyncdir);
 
 FUSE_VERB(getattr);
 FUSE_VERB(setattr);

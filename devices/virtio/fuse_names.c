@@ -104,30 +104,25 @@ FUSE_VERB(mkdir)
 	return reply_entry(c, c->name[0]);
 }
 
-static int remove_name(struct fuse_call *c, int flags)
+FUSE_VERB(remove)
 {
+	const int flags = c->header->opcode == FUSE_RMDIR ? AT_REMOVEDIR : 0;
+
 	inode_keep(c->f->inodes, c->inode, c->name[0]);
 	return unlinkat(c->inode->fd, c->name[0], flags) < 0 ? -errno : 0;
 }
 
-FUSE_VERB(unlink)
+FUSE_VERB(rename)
 {
-	return remove_name(c, 0);
-}
-
-FUSE_VERB(rmdir)
-{
-	return remove_name(c, AT_REMOVEDIR);
-}
-
-static int move(struct fuse_call *c, uint64_t newdir, unsigned int flags)
-{
+	/* Of which FUSE_RENAME has the first field. */
+	const struct fuse_rename2_in *in = c->arg;
+	const unsigned int flags = c->header->opcode == FUSE_RENAME2 ? in->flags : 0;
 	struct inode *to;
 	int ret;
 
 	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
-	ret = inode_get(c->f->inodes, newdir, &to);
+	ret = inode_get(c->f->inodes, in->newdir, &to);
 	if (ret)
 		return ret;
 	if (!(flags & RENAME_EXCHANGE))
@@ -141,20 +136,6 @@ static int move(struct fuse_call *c, uint64_t newdir, unsigned int flags)
 		inode_moved(c->f->inodes, c->inode, c->name[0]);
 	inode_put(c->f->inodes, to);
 	return ret;
-}
-
-FUSE_VERB(rename)
-{
-	const struct fuse_rename_in *in = c->arg;
-
-	return move(c, in->newdir, 0);
-}
-
-FUSE_VERB(rename2)
-{
-	const struct fuse_rename2_in *in = c->arg;
-
-	return move(c, in->newdir, in->flags);
 }
 
 FUSE_VERB(link)
@@ -250,9 +231,10 @@ static bool add_entry(struct fuse_call *c, const struct linux_dirent64 *d, bool 
 	return true;
 }
 
-static int read_dir(struct fuse_call *c, bool plus)
+FUSE_VERB(readdir)
 {
 	const struct fuse_read_in *in = c->arg;
+	const bool plus = c->header->opcode == FUSE_READDIRPLUS;
 	const size_t size = MIN((size_t)in->size, (size_t)FUSE_REPLY_MAX);
 	const size_t room = MIN(size, c->out_len);
 	_Alignas(8) char buf[DIRENTS];
@@ -277,26 +259,4 @@ static int read_dir(struct fuse_call *c, bool plus)
 		}
 	}
 	return 0;
-}
-
-FUSE_VERB(readdir)
-{
-	return read_dir(c, false);
-}
-
-FUSE_VERB(readdirplus)
-{
-	return read_dir(c, true);
-}
-
-FUSE_VERB(releasedir)
-{
-	const struct fuse_release_in *in = c->arg;
-
-	return handle_close(c->f->handles, in->fh, true);
-}
-
-FUSE_VERB(fsyncdir)
-{
-	return fsync(c->fd) < 0 ? -errno : 0;
 }
