@@ -143,8 +143,9 @@ static int cannot(const char *what, const char *name)
 			name, what, strerror(errno));
 }
 
-static int enter(struct sandbox *s, const struct thread *t)
+static int enter(void *sandbox, const struct thread *t)
 {
+	struct sandbox *s = sandbox;
 	const bool log = s->mode == SANDBOX_LOG;
 	struct sock_filter code[SECCOMP_MAX_CODE];
 	struct sock_fprog prog = { .filter = code };
@@ -166,11 +167,6 @@ static int enter(struct sandbox *s, const struct thread *t)
 		return cannot("seccomp", t->name);
 	__atomic_add_fetch(&s->counters.seccomp, 1, __ATOMIC_RELAXED);
 	return 0;
-}
-
-static int confine(void *arg, const struct thread *thread)
-{
-	return enter(arg, thread);
 }
 
 static void close_inherited_fd(int fd)
@@ -211,7 +207,7 @@ int sandbox_create(struct sandbox *s, enum sandbox_mode mode, struct counters *c
 		.mode = mode,
 		.vm_fd = -1,
 		.ruleset_fd = -1,
-		.guard = { .confine = confine, .arg = s },
+		.guard = { .confine = enter, .arg = s },
 	};
 	counters_add(counters, &s->group, counter_desc, &s->counters, "sandbox");
 	if (mode == SANDBOX_OFF)

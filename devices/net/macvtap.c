@@ -256,12 +256,6 @@ static unsigned int macvtap_wanted(const void *options)
 	return ((const struct netbe_macvtap_options *)options)->lower != NULL;
 }
 
-/* As many as there may be, on one interface. */
-static bool macvtap_same(const void *a, const void *b)
-{
-	return false;
-}
-
 const struct option netbe_macvtap_keys[] = {
 	{ "macvtap", OPTION_INTERFACE, offsetof(struct netbe_macvtap_options, lower), "DEV",
 	  "a macvtap of its own on interface DEV" },
@@ -273,6 +267,5 @@ _Static_assert(sizeof(struct netbe_macvtap_options) <= NETBE_OPTIONS_ROOM, "room
 const struct netbe_kind netbe_macvtap = {
 	.how = "macvtap=DEV",
 	.wanted = macvtap_wanted,
-	.same = macvtap_same,
 	.open = macvtap_open,
 };

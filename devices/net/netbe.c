@@ -63,7 +63,7 @@ bool netbe_options_same(const struct netbe_options *a, const struct netbe_option
 {
 	for (unsigned int i = 0; i < NR_KINDS; i++)
 		if (kinds[i]->wanted(a->of_kind[i]))
-			return kinds[i]->same(a->of_kind[i], b->of_kind[i]);
+			return kinds[i]->same && kinds[i]->same(a->of_kind[i], b->of_kind[i]);
 	return false;
 }
 

@@ -140,7 +140,7 @@ struct netbe_kind {
 	const char *how; /* to ask for one, for messages: "a tap, fd=N, or bridge=NAME" */
 	/* How many backends @options, a struct of the kind's, ask for: more than one is a contradiction. */
 	unsigned int (*wanted)(const void *options);
-	/* Whether two ask for the same thing, which can't be shared. */
+	/* Whether two ask for the same thing, which can't be shared; NULL: there may be as many as are asked for. */
 	bool (*same)(const void *a, const void *b);
 	/* Open it with as many of the wished-for pairs as it can have, and that MTU; -errno with a message. */
 	int (*open)(struct netbe **out, const void *options, const struct netbe_wish *wish);

@@ -378,11 +378,6 @@ uint32_t fuse_serve(struct fuse *f, struct fuse_buffer *b, struct iovec *in, uns
 
 const size_t fuse_buffer_size = sizeof(struct fuse_buffer);
 
-static void handle_is_gone(void *arg, struct inode *inode)
-{
-	inode_put(((struct fuse *)arg)->inodes, inode);
-}
-
 /* As many descriptors as this process may have. */
 static unsigned int descriptors(void)
 {
@@ -449,7 +444,7 @@ int fuse_create(struct fuse **out, const char *dir, enum fuse_access access)
 		fds -= MIN(fds, (unsigned int)f->root_fd);
 		ret = inode_table_create(&f->inodes, f->root_fd, MIN(fds / 4, MAX_CACHED),
 					 fds / 8 * 3, MAX_INODES)
-			      ?: handle_table_create(&f->handles, fds / 8 * 3, handle_is_gone, f);
+			      ?: handle_table_create(&f->handles, fds / 8 * 3, f->inodes);
 	}
 	if (ret) {
 		log_otherwise("cannot share directory '%s': %s", dir, strerror(-ret));

@@ -5,25 +5,26 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "devices/virtio/fuse_inode.h"
+
 struct handle_table {
 	pthread_mutex_t lock;
 	struct handle *handle;
 	unsigned int *free; /* a stack of those that are not open */
 	unsigned int max, nr_free;
-	handle_gone gone;
-	void *arg;
+	struct inode_table *inodes;
 };
 
 /* Descriptors are the process's: those of all its tables. */
 static _Atomic unsigned int nr_all_open;
 
-int handle_table_create(struct handle_table **out, unsigned int max, handle_gone gone, void *arg)
+int handle_table_create(struct handle_table **out, unsigned int max, struct inode_table *inodes)
 {
 	struct handle_table *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
-	*t = (struct handle_table){ .max = max, .nr_free = max, .gone = gone, .arg = arg };
+	*t = (struct handle_table){ .max = max, .nr_free = max, .inodes = inodes };
 	pthread_mutex_init(&t->lock, NULL);
 	t->handle = calloc(max, sizeof(*t->handle));
 	t->free = calloc(max, sizeof(*t->free));
@@ -66,8 +67,7 @@ void handle_table_reset(struct handle_table *t)
 		pthread_mutex_lock(&t->lock);
 		inode = t->handle[i].open ? shut(t, &t->handle[i]) : NULL;
 		pthread_mutex_unlock(&t->lock);
-		if (inode)
-			t->gone(t->arg, inode);
+		inode_put(t->inodes, inode);
 	}
 }
 
@@ -125,8 +125,7 @@ void handle_put(struct handle_table *t, struct handle *h)
 	h->users--;
 	struct inode *inode = let_go(t, h);
 	pthread_mutex_unlock(&t->lock);
-	if (inode)
-		t->gone(t->arg, inode);
+	inode_put(t->inodes, inode);
 }
 
 int handle_close(struct handle_table *t, uint64_t fh, bool dir)
@@ -138,7 +137,6 @@ int handle_close(struct handle_table *t, uint64_t fh, bool dir)
 	if (h)
 		inode = shut(t, h);
 	pthread_mutex_unlock(&t->lock);
-	if (inode)
-		t->gone(t->arg, inode);
+	inode_put(t->inodes, inode);
 	return h ? 0 : -EBADF;
 }

@@ -15,6 +15,7 @@
 
 struct handle_table;
 struct inode;
+struct inode_table;
 
 struct handle {
 	int fd;
@@ -25,12 +26,9 @@ struct handle {
 	bool open;
 };
 
-/* Called when a handle goes, for its inode. */
-typedef void (*handle_gone)(void *arg, struct inode *inode);
-
-/* Room for @max handles, which all tables of the process have together. -ENOMEM. */
-int must_check handle_table_create(struct handle_table **out, unsigned int max, handle_gone gone,
-				   void *arg);
+/* Room for @max handles, which all tables of the process have together, on what is of @inodes. -ENOMEM. */
+int must_check handle_table_create(struct handle_table **out, unsigned int max,
+				   struct inode_table *inodes);
 
 /* All of them are closed; one that is in use lets its user finish. */
 void handle_table_reset(struct handle_table *t);
@@ -38,7 +36,7 @@ void handle_table_reset(struct handle_table *t);
 /* Likewise; nothing may be in use. */
 void handle_table_destroy(struct handle_table *t);
 
-/* A handle for @fd, which is closed with it, open on @inode, which goes back by gone(). -ENFILE, and neither is taken. */
+/* A handle for @fd, which is closed with it, open on @inode, which is put back then. -ENFILE, and neither is taken. */
 int must_check handle_open(struct handle_table *t, int fd, struct inode *inode, bool dir,
 			   uint64_t *fh);
 

@@ -121,18 +121,11 @@ static void add_result(struct out *out, const struct client_opts *o, const struc
 	add_failures(out, r);
 }
 
-typedef int (*writer)(const struct out *out, const char *label, FILE *f);
-
-static int write_json(const struct out *out, const char *label, FILE *f)
+/* As JSON, or with a @label in lines that are appended. */
+static int write_file(const struct out *out, const char *label, const char *path)
 {
-	return out_write_json(out, f);
-}
-
-static int write_file(const struct out *out, const char *label, const char *path, const char *mode,
-		      writer write)
-{
-	FILE *f = strcmp(path, "-") ? fopen(path, mode) : stdout;
-	int rc = f ? write(out, label, f) : -errno;
+	FILE *f = strcmp(path, "-") ? fopen(path, label ? "ae" : "we") : stdout;
+	int rc = !f ? -errno : label ? out_write_tsv(out, label, f) : out_write_json(out, f);
 
 	if (f && f != stdout && fclose(f))
 		rc = rc ? rc : -errno;
@@ -196,10 +189,9 @@ static int client_main(int argc, char **argv)
 		good = false;
 	if (!o.json || strcmp(o.json, "-"))
 		rc = out_write_text(&out, stdout);
-	if (o.json && write_file(&out, NULL, o.json, "we", write_json))
+	if (o.json && write_file(&out, NULL, o.json))
 		rc = -EIO;
-	if (o.tsv && write_file(&out, o.label ? o.label : load_test_names[o.test], o.tsv, "ae",
-				out_write_tsv))
+	if (o.tsv && write_file(&out, o.label ? o.label : load_test_names[o.test], o.tsv))
 		rc = -EIO;
 	if (rc)
 		return EXIT_USAGE;
@@ -263,7 +255,7 @@ static int server_main(int argc, char **argv)
 	if (!o.json || strcmp(o.json, "-"))
 		rc = out_write_text(&out, stdout);
 	if (o.json)
-		rc = write_file(&out, NULL, o.json, "we", write_json);
+		rc = write_file(&out, NULL, o.json);
 	return rc ? EXIT_USAGE : EXIT_MEASURED;
 }
 
