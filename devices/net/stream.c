@@ -265,8 +265,10 @@ static int stream_open(struct netbe **out, const void *options, const struct net
 static unsigned int stream_wanted(const void *options)
 {
 	const struct netbe_stream_options *o = options;
+	const unsigned int nr = (o->socket != NULL) + (o->fd >= 0);
 
-	return (o->socket != NULL) + (o->fd >= 0);
+	/* No other stops those frames: whoever would have them stopped there is told. */
+	return nr || o->host_loopback ? nr : 2;
 }
 
 /* Whoever listens at a path may take several. */
@@ -291,7 +293,7 @@ const struct option netbe_stream_keys[] = {
 _Static_assert(sizeof(struct netbe_stream_options) <= NETBE_OPTIONS_ROOM, "room for options");
 
 const struct netbe_kind netbe_stream = {
-	.how = "socket=PATH or stream=N",
+	.how = "socket=PATH or stream=N, with or without host-loopback=",
 	.wanted = stream_wanted,
 	.same = stream_same,
 	.open = stream_open,

@@ -17,10 +17,12 @@ static int check_options(const void *values, const char *text, const void *const
 
 	if (!ret && o->model != NET_MODEL_VIRTIO &&
 	    (o->virtio.transport == TRANSPORT_MMIO || o->virtio.packed || o->queues > 1 || o->rss ||
-	     o->poll_us || vhost_wanted(&o->vhost) || o->queue_size != QUEUE_SIZE))
+	     o->poll_us || vhost_wanted(&o->vhost) || o->queue_size != QUEUE_SIZE ||
+	     o->switches.mrg || o->switches.mergeable || o->switches.event_idx ||
+	     o->switches.indirect))
 		return log_fail(
 			-EINVAL,
-			"--net %s: transport=mmio, packed, queues=, rss, poll=, vhost= and queue-size= are of model=virtio",
+			"--net %s: transport=mmio, packed, queues=, rss, poll=, mrg=, event-idx=, indirect=, vhost= and queue-size= are of model=virtio",
 			text);
 	if (!ret && o->vhost.mode == VHOST_OFF && o->vhost.fds.nr)
 		return log_fail(-EINVAL, "--net %s: vhost-fd= contradicts vhost=off", text);

@@ -14,6 +14,14 @@ user_model_transport() { cannot "are of model=virtio" --kernel x --net tap0,mode
 user_model_poll() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139c,poll=10; }
 user_model_queue_size() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,queue-size=512; }
 user_model_queues() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,queues=2; }
+user_model_switches()
+{
+	local key
+	for key in mrg=off mergeable=on event-idx=off indirect=off; do
+		cannot "are of model=virtio" --kernel x --net "tap0,model=rtl8139,$key" || return 1
+	done
+	cannot "'x'" --kernel x --net tap0,model=rtl8139,offload=off
+}
 user_model_vhost() { cannot "vhost= and queue-size= are of model=virtio" --kernel x --net tap0,model=rtl8139,vhost=auto; }
 user_vhost_word() { cannot "bad value 'yes' for vhost" --kernel x --net tap0,vhost=yes && cannot "bad value '3:3' for vhost-fd" --kernel x --net tap0,vhost-fd=3:3; }
 user_vhost_off_with_descriptor() { cannot 'vhost-fd= contradicts vhost=off' --kernel x --net tap0,vhost=off,vhost-fd=3; }
@@ -123,6 +131,7 @@ user_bad_pin() { cannot "bad value 'vcpu0' for pin" --kernel x --pin vcpu0 && ca
 user_fd_is_no_tap() { cannot 'fd=0 is not an open tap' --kernel "$small" --net fd=0; }
 user_no_such_socket() { cannot "cannot connect to socket '$tmp/none': No such file" --kernel "$small" --net socket="$tmp/none"; }
 user_stream_is_none() { cannot 'stream=0 is not a connected stream socket' --kernel "$small" --net stream=0 && cannot 'stream=7 is not' --kernel "$small" --net stream=7 && cannot 'give a tap' --kernel "$small" --net stream=7,socket=/x; }
+user_host_loopback_of_no_stream() { cannot 'stream=N, with or without host-loopback=' --kernel x --net tap0,host-loopback=off && cannot 'give a tap' --kernel x --net host-loopback=off; }
 user_same_stream_twice() { cannot 'already belongs to another --net' --kernel x --net stream=5 --net stream=5; }
 user_bad_owner() { cannot "bad value 'me' for owner" --kernel x --fs /tmp,owner=me && cannot "bad value '1:' for owner" --kernel x --fs /tmp,owner=1: && cannot "bad value '4294967295' for owner" --kernel x --fs /tmp,owner=4294967295; }
 # As many as anybody wants where nothing is held for them; more shares than the machine has devices are told of as such.
