@@ -34,7 +34,7 @@ void out_number(struct out *o, const char *key, double value, int decimals)
 
 static int flushed(FILE *f)
 {
-	return fflush(f) || ferror(f) ? -EIO : 0;
+	return fflush(f) ? -errno : ferror(f) ? -EIO : 0;
 }
 
 int out_write_text(const struct out *o, FILE *f)

@@ -415,7 +415,9 @@ static int write_file(const struct results *r, unsigned int base, const char *pa
 		rc = -errno;
 	} else {
 		rc = write(r, base, f);
-		if (fflush(f) || ferror(f))
+		if (fflush(f))
+			rc = -errno;
+		else if (ferror(f))
 			rc = -EIO;
 		fclose(f);
 	}

@@ -172,6 +172,8 @@ check "no UDP server: ECONNREFUSED" [ "$(value client failures.ECONNREFUSED)" -g
 "$crr" client 127.0.0.1 --seconds 0.1 --warmup 0 --json "$dir/no/such" >/dev/null 2>"$dir/err"
 check "a result that cannot be written: exit status" [ $? = 2 ]
 check "it says so" grep -q "cannot write '$dir/no/such'" "$dir/err"
+"$crr" client 127.0.0.1 --seconds 0.1 --warmup 0 --json /dev/full >/dev/null 2>"$dir/err"
+check "a full disk is told of as that" grep -q "cannot write '/dev/full': No space left" "$dir/err"
 
 mount -t tmpfs none /proc 2>/dev/null
 client

@@ -112,6 +112,6 @@ check "nothing to report is refused" refused 'no results' empty.tsv
 check "a missing file is refused" refused "cannot open 'none.tsv'" none.tsv
 check "an unknown base is refused" refused "no configuration 'x'" --base x results.tsv
 check "a file that cannot be written" refused "cannot write 'no/such': No such" --html no/such results.tsv
-check "a full disk" refused "cannot write '/dev/full'" --csv /dev/full results.tsv
+check "a full disk" refused "cannot write '/dev/full': No space" --csv /dev/full results.tsv
 "$report" results.tsv >/dev/full 2>err
 check "a full standard output" [ $?/"$(cat err)" = 1/'report: cannot write to standard output: No space left on device' ]
