@@ -94,9 +94,11 @@ static void show_all(struct virtio_mmio *m)
 	show(m, VIRTIO_MMIO_VERSION, VERSION);
 	show(m, VIRTIO_MMIO_DEVICE_ID, m->dev->device_id);
 	show(m, VIRTIO_MMIO_VENDOR_ID, VENDOR);
-	/* No shared memory region (4.2.2.1). */
+	/* No shared memory region (4.2.2). */
 	show(m, VIRTIO_MMIO_SHM_LEN_LOW, ~0u);
 	show(m, VIRTIO_MMIO_SHM_LEN_HIGH, ~0u);
+	show(m, VIRTIO_MMIO_SHM_BASE_LOW, ~0u);
+	show(m, VIRTIO_MMIO_SHM_BASE_HIGH, ~0u);
 	show_selected(m);
 	changed(m);
 }

@@ -266,6 +266,8 @@ static void test_sizes(void **state)
 	assert_int_equal(v, ~0u);
 	assert_int_equal(get(VIRTIO_MMIO_SHM_LEN_LOW), ~0u);
 	assert_int_equal(get(VIRTIO_MMIO_SHM_LEN_HIGH), ~0u);
+	assert_int_equal(get(VIRTIO_MMIO_SHM_BASE_LOW), ~0u);
+	assert_int_equal(get(VIRTIO_MMIO_SHM_BASE_HIGH), ~0u);
 }
 
 /* A word of the registers or of the configuration space: what an access would give. */
@@ -292,6 +294,8 @@ static uint32_t expected(uint64_t offset, uint32_t feature_sel, uint32_t queue_s
 		return get(offset) & 3;
 	case VIRTIO_MMIO_SHM_LEN_LOW:
 	case VIRTIO_MMIO_SHM_LEN_HIGH:
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+	case VIRTIO_MMIO_SHM_BASE_HIGH:
 		return ~0u;
 	case VIRTIO_MMIO_CONFIG_GENERATION:
 		return virtio_get_config_generation(&dev);
