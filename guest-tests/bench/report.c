@@ -349,14 +349,20 @@ static void for_each_figure(const struct results *r, FILE *f,
 static void json_figure(FILE *f, bool first, const char *config, const char *test, const char *key,
 			const struct summary *s)
 {
+	char name[REPORT_TEXT];
+
+	report_config_name(config, name);
 	fputs(first ? "\n  {\"config\": " : ",\n  {\"config\": ", f);
 	json_string(f, config);
 	fputs(", \"test\": ", f);
 	json_string(f, test);
 	fputs(", \"key\": ", f);
 	json_string(f, key);
-	fprintf(f, ", \"rounds\": %u, \"median\": %.10g, \"low\": %.10g, \"high\": %.10g}",
+	fprintf(f,
+		", \"rounds\": %u, \"median\": %.10g, \"low\": %.10g, \"high\": %.10g, \"name\": ",
 		s->count, s->median, s->low, s->high);
+	json_string(f, name);
+	fputc('}', f);
 }
 
 static int write_json(const struct results *r, unsigned int base, FILE *f)

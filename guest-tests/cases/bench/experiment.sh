@@ -4,7 +4,7 @@ mkdir "$TMP/nic" "$TMP/rate" "$TMP/part"
 
 SHORT=1 OUT=$TMP/nic make -s -C "$top" BUILD="$build" experiment nic-model >"$TMP/text" 2>&1
 is "nic-model: status" $? 0
-check "nic-model: the answer" grep -q 'Does a guest drop packets under ab.*bare took .*minivmm:transport=pci@mode=irq took ' "$TMP/nic/answer.txt"
+check "nic-model: the answer" grep -q 'Does a guest drop packets under ab.*bare metal took .*minivmm, PCI, interrupts took ' "$TMP/nic/answer.txt"
 check "nic-model: nothing is unexplained" grep -q 'no hop accounts for: 0\.' "$TMP/nic/answer.txt"
 check "nic-model: the way of the frames, printed" grep -q "host's interface -> tap -> minivmm -> guest: sent [1-9]" "$TMP/text"
 check "nic-model: and in its page" grep -q 'guest -&#62; minivmm -&#62; tap' "$TMP/nic/report.html"
