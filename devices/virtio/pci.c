@@ -18,6 +18,7 @@
 /* BAR 0 has a page for each structure. */
 #define BAR_REGISTERS	0u
 #define BAR_MSIX	1u
+#define BAR_PORTS	2u /* the doorbells once more, see add_ports() */
 #define PAGE		0x1000u
 #define COMMON		(0 * PAGE)
 #define ISR		(1 * PAGE)
@@ -318,11 +319,25 @@ static void registers_write(void *arg, uint64_t offset, unsigned int size, uint6
 
 static const struct bus_ops registers_ops = { .read = registers_read, .write = registers_write };
 
+static uint64_t ports_read(void *arg, uint64_t offset, unsigned int size)
+{
+	(void)arg, (void)offset, (void)size;
+	return 0; /* written only */
+}
+
+static void ports_write(void *arg, uint64_t offset, unsigned int size, uint64_t value)
+{
+	(void)size, (void)value;
+	ring(arg, offset);
+}
+
+static const struct bus_ops ports_ops = { .read = ports_read, .write = ports_write };
+
 /* A doorbell that cannot be had costs speed only: the write then comes to ring(). */
 static void notify_mapped(struct pci_func *func, struct pci_bar *bar, struct bus *bus, bool on)
 {
 	struct virtio_pci *vpci = container_of(func, struct virtio_pci, func);
-	uint64_t addr = bar->range.base + NOTIFY;
+	uint64_t addr = bar->range.base + (bar->io ? 0 : NOTIFY);
 
 	for (unsigned int i = 0; i < vpci->dev->nr_vqs; i++, addr += NOTIFY_MULT) {
 		if (!on)
@@ -399,6 +414,24 @@ static unsigned int add_cap(struct virtio_pci *vpci, uint8_t type, unsigned int 
 	return pci_func_add_cap(&vpci->func, PCI_CAP_ID_VNDR, &cap, size);
 }
 
+/*
+ * The doorbells as I/O ports too, and first: the order is what the device would have drivers take (4.1.4). The exit itself
+ * says what was written to a port; of a write to memory only the instruction does, which KVM has to fetch and decode
+ * where it has no short way (AMD; shadow paging).
+ */
+static void add_ports(struct virtio_pci *vpci)
+{
+	const unsigned int len = vpci->dev->nr_vqs * NOTIFY_MULT;
+	unsigned int size = NOTIFY_MULT;
+
+	while (size < len)
+		size *= 2;
+	pci_func_set_bar(&vpci->func, BAR_PORTS, size, true, &ports_ops, vpci);
+	vpci->func.bar[BAR_PORTS].mapped = notify_mapped;
+	add_cap(vpci, VIRTIO_PCI_CAP_NOTIFY_CFG, BAR_PORTS, 0, len,
+		sizeof(struct virtio_pci_notify_cap));
+}
+
 static void add_caps(struct virtio_pci *vpci)
 {
 	const struct virtio_dev *dev = vpci->dev;
@@ -411,6 +444,7 @@ static void add_caps(struct virtio_pci *vpci)
 	if (dev->config_len)
 		add_cap(vpci, VIRTIO_PCI_CAP_DEVICE_CFG, BAR_REGISTERS, DEVICE, dev->config_len,
 			size);
+	add_ports(vpci);
 	func->bar[BAR_REGISTERS].mapped = notify_mapped;
 	add_cap(vpci, VIRTIO_PCI_CAP_NOTIFY_CFG, BAR_REGISTERS, NOTIFY, dev->nr_vqs * NOTIFY_MULT,
 		sizeof(struct virtio_pci_notify_cap));

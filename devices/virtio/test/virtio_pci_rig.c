@@ -95,36 +95,47 @@ void select_queue(struct fixture *x, unsigned int queue)
 	common_put(x, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
 }
 
+/* The one behind @cap. */
+static unsigned int next_virtio_cap(struct fixture *x, uint8_t type, unsigned int cap)
+{
+	do
+		cap = cfg_find_cap(&x->m, SLOT, PCI_CAP_ID_VNDR, cap);
+	while (cap && cfg_get(&x->m, SLOT, cap + VIRTIO_PCI_CAP_CFG_TYPE, 1) != type);
+	return cap;
+}
+
 unsigned int find_virtio_cap(struct fixture *x, uint8_t type)
 {
-	unsigned int cap = cfg_find_cap(&x->m, SLOT, PCI_CAP_ID_VNDR, 0);
+	return next_virtio_cap(x, type, 0);
+}
 
-	while (cap && cfg_get(&x->m, SLOT, cap + VIRTIO_PCI_CAP_CFG_TYPE, 1) != type)
-		cap = cfg_find_cap(&x->m, SLOT, PCI_CAP_ID_VNDR, cap);
-	return cap;
+static unsigned int cap_bar(struct fixture *x, unsigned int cap)
+{
+	return cfg_get(&x->m, SLOT, cap + VIRTIO_PCI_CAP_BAR, 1);
 }
 
 static uint64_t cap_address(struct fixture *x, unsigned int cap)
 {
-	return cfg_bar(&x->m, SLOT, cfg_get(&x->m, SLOT, cap + VIRTIO_PCI_CAP_BAR, 1)) +
+	return cfg_bar(&x->m, SLOT, cap_bar(x, cap)) +
 	       cfg_get(&x->m, SLOT, cap + VIRTIO_PCI_CAP_OFFSET, 4);
 }
 
 void locate(struct fixture *x)
 {
-	const unsigned int notify = find_virtio_cap(x, VIRTIO_PCI_CAP_NOTIFY_CFG);
-	const unsigned int bar = cfg_get(&x->m, SLOT, notify + VIRTIO_PCI_CAP_BAR, 1);
+	unsigned int notify = find_virtio_cap(x, VIRTIO_PCI_CAP_NOTIFY_CFG);
 
+	while (x->in_memory && x->func->bar[cap_bar(x, notify)].io)
+		notify = next_virtio_cap(x, VIRTIO_PCI_CAP_NOTIFY_CFG, notify);
+	assert_int_not_equal(notify, 0);
 	x->common = cap_address(x, find_virtio_cap(x, VIRTIO_PCI_CAP_COMMON_CFG));
 	x->isr = cap_address(x, find_virtio_cap(x, VIRTIO_PCI_CAP_ISR_CFG));
 	x->device = cap_address(x, find_virtio_cap(x, VIRTIO_PCI_CAP_DEVICE_CFG));
 	x->notify = cap_address(x, notify);
-	x->notify_len = cfg_get(&x->m, SLOT, notify + VIRTIO_PCI_CAP_LENGTH, 4);
 	x->notify_mult = cfg_get(&x->m, SLOT, notify + VIRTIO_PCI_NOTIFY_CAP_MULT, 4);
-	x->notify_bus =
-		cfg_get(&x->m, SLOT, PCI_BASE_ADDRESS_0 + 4 * bar, 4) & PCI_BASE_ADDRESS_SPACE_IO
-			? &x->m.pio
-			: &x->m.mmio;
+	x->notify_bus = cfg_get(&x->m, SLOT, PCI_BASE_ADDRESS_0 + 4 * cap_bar(x, notify), 4) &
+					PCI_BASE_ADDRESS_SPACE_IO
+				? &x->m.pio
+				: &x->m.mmio;
 }
 
 void use_msix(struct fixture *x)
@@ -216,13 +227,14 @@ uint64_t interrupts(struct fixture *x, unsigned int vector)
 	return irq->masked ? 0 : eventfd_take(irq->fd);
 }
 
-static int setup(void **state, unsigned int vectors)
+static int setup(void **state, unsigned int vectors, bool in_memory)
 {
 	static struct fixture x;
 	struct virtio_dev *dev = &x.fake.dev;
 	const struct device_env env = { .name = "fake0", .mem = &x.mem, .counters = &x.m.counters };
 
 	memset(&x, 0, sizeof(x));
+	x.in_memory = in_memory;
 	pci_machine_init(&x.m);
 	assert_int_equal(guestmem_init(&x.mem, 1 * MIB, NULL), 0);
 	for (unsigned int q = 0; q < NR_VQS; q++)
@@ -249,12 +261,17 @@ static int setup(void **state, unsigned int vectors)
 
 int virtio_pci_setup(void **state)
 {
-	return setup(state, NR_VQS);
+	return setup(state, NR_VQS, false);
+}
+
+int virtio_pci_setup_memory(void **state)
+{
+	return setup(state, NR_VQS, true);
 }
 
 int virtio_pci_setup_shared(void **state)
 {
-	return setup(state, 1);
+	return setup(state, 1, false);
 }
 
 int virtio_pci_teardown(void **state)

@@ -32,8 +32,9 @@ struct fixture {
 	struct fake fake;
 	struct pci_func *func;
 	uint64_t common, isr, device, notify; /* addresses */
+	bool in_memory; /* the driver cannot use I/O ports */
 	struct bus *notify_bus;
-	uint32_t notify_len, notify_mult;
+	uint32_t notify_mult;
 };
 
 uint64_t common_get(struct fixture *x, unsigned int field, unsigned int size);
@@ -42,7 +43,7 @@ uint8_t get_status(struct fixture *x);
 void set_status(struct fixture *x, uint8_t status);
 void select_queue(struct fixture *x, unsigned int queue);
 
-/* The capability with @type, or 0. */
+/* The first capability with @type, or 0. */
 unsigned int find_virtio_cap(struct fixture *x, uint8_t type);
 
 /* Find the structures in the BARs, wherever these are now. */
@@ -59,6 +60,7 @@ void config_interrupt(struct fixture *x);
 uint64_t kicks(struct fixture *x, unsigned int queue);
 uint64_t interrupts(struct fixture *x, unsigned int vector);
 int virtio_pci_setup(void **state);
+int virtio_pci_setup_memory(void **state); /* the driver cannot use I/O ports */
 int virtio_pci_setup_shared(void **state); /* one vector for all queues */
 int virtio_pci_teardown(void **state);
 void window(struct fixture *x, unsigned int bar, uint32_t offset, uint32_t len);
