@@ -56,16 +56,17 @@ static void rx_complete(struct net_pair *n, size_t len)
 	struct rx_counters *count = &n->counters.rx;
 	unsigned int nr_iov;
 	const struct iovec *iov = rx_window_iov(&n->window, &nr_iov);
-	const uint16_t nr_chains = rx_window_give(&n->window, len);
+	const uint16_t nr_chains = rx_window_chains(&n->window, len);
 
+	/* 5.1.6.4.1: 1 without mergeable buffers. */
+	iov_from_buf(iov, nr_iov, offsetof(struct virtio_net_hdr_v1, num_buffers), &nr_chains,
+		     sizeof(nr_chains));
 	pcap_frame(n->p.pcap, n->p.index, PCAP_TO_GUEST, iov, nr_iov, n->hdr_len, len - n->hdr_len);
 	count->packets++;
 	count->bytes += len - n->hdr_len;
 	if (!count->first_packet)
 		count->first_packet = now_ns();
-	/* 5.1.6.4.1: 1 without mergeable buffers. Not published yet, so still ours. */
-	iov_from_buf(iov, nr_iov, offsetof(struct virtio_net_hdr_v1, num_buffers), &nr_chains,
-		     sizeof(nr_chains));
+	rx_window_give(&n->window, len);
 }
 
 /* Whether the guest gets the frame that begins with @start, header first; counts it if not. */

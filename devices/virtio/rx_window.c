@@ -21,6 +21,49 @@ static void compact(struct rx_window *w)
 	w->first = w->first_iov = 0;
 }
 
+static bool is_behind(const struct iovec *a, const struct iovec *b)
+{
+	return b->iov_base == (uint8_t *)a->iov_base + a->iov_len;
+}
+
+/*
+ * Put the buffers of @c, which are in the iovec behind the end, into the window. Those that lie one behind the other, as a
+ * driver's often do, become one: readv() pays for each.
+ */
+static void append(struct rx_window *w, const struct virtq_chain *c)
+{
+	unsigned int end = w->first_iov + w->nr_iov;
+	const struct iovec *from = w->iov + end;
+
+	for (const struct iovec *v = from; v < from + c->nr_in; v++) {
+		if (w->nr_iov && is_behind(&w->iov[end - 1], v)) {
+			w->iov[end - 1].iov_len += v->iov_len;
+		} else {
+			w->iov[end++] = *v;
+			w->nr_iov++;
+		}
+	}
+	w->chain[w->first + w->nr++] = *c;
+	w->bytes += c->in_len;
+}
+
+/* Take @len bytes at the start out of the iovec. */
+static void skip(struct rx_window *w, size_t len)
+{
+	while (len) {
+		struct iovec *v = &w->iov[w->first_iov];
+		const size_t n = MIN(len, v->iov_len);
+
+		v->iov_base = (uint8_t *)v->iov_base + n;
+		v->iov_len -= n;
+		len -= n;
+		if (!v->iov_len) {
+			w->first_iov++;
+			w->nr_iov--;
+		}
+	}
+}
+
 int rx_window_fill(struct rx_window *w, size_t want)
 {
 	unsigned int useless = 0;
@@ -42,9 +85,7 @@ int rx_window_fill(struct rx_window *w, size_t want)
 			useless++;
 			continue;
 		}
-		w->chain[w->first + w->nr++] = c;
-		w->nr_iov += c.nr_in;
-		w->bytes += c.in_len;
+		append(w, &c);
 	}
 	return 0;
 }
@@ -58,26 +99,31 @@ size_t rx_window_room(const struct rx_window *w)
 
 struct iovec *rx_window_iov(struct rx_window *w, unsigned int *nr)
 {
-	*nr = w->mergeable || !w->nr ? w->nr_iov : w->chain[w->first].nr_in;
+	*nr = w->nr_iov;
 	return w->iov + w->first_iov;
 }
 
-uint16_t rx_window_give(struct rx_window *w, size_t len)
+uint16_t rx_window_chains(const struct rx_window *w, size_t len)
 {
-	uint16_t chains = 0;
+	unsigned int n = 0;
 
-	for (; len; chains++) {
+	for (size_t room = 0; room < len; n++)
+		room += w->chain[w->first + n].in_len;
+	return (uint16_t)n;
+}
+
+void rx_window_give(struct rx_window *w, size_t len)
+{
+	while (len) {
 		const struct virtq_chain *c = &w->chain[w->first++];
 		const uint32_t part = (uint32_t)MIN(len, (size_t)c->in_len);
 
 		virtq_push(w->vq, c, part);
 		w->nr--;
-		w->first_iov += c->nr_in;
-		w->nr_iov -= c->nr_in;
 		w->bytes -= c->in_len;
+		skip(w, c->in_len);
 		len -= part;
 	}
 	if (!w->nr)
-		w->first = w->first_iov = 0;
-	return chains;
+		w->first = w->first_iov = w->nr_iov = 0;
 }

@@ -16,9 +16,8 @@
 struct rx_window {
 	struct virtq *vq;
 	bool mergeable; /* a frame may go into several chains, else into the first alone */
-	struct virtq_chain
-		chain[VIRTQ_SIZE_MAX]; /* not yet filled; their buffers follow each other */
-	unsigned int first, nr;	       /* chains first .. first + nr - 1 */
+	struct virtq_chain chain[VIRTQ_SIZE_MAX]; /* not yet filled; their buffers are in iov */
+	unsigned int first, nr;			  /* chains first .. first + nr - 1 */
 	struct iovec
 		iov[RX_WINDOW_IOVS + 1]; /* one more, for what the caller puts behind the end */
 	unsigned int first_iov, nr_iov;
@@ -39,7 +38,10 @@ int must_check rx_window_fill(struct rx_window *w, size_t want);
 size_t rx_window_room(const struct rx_window *w);
 struct iovec *rx_window_iov(struct rx_window *w, unsigned int *nr);
 
-/* Give @len bytes at the start to the driver, as one frame; returns the chains that it took. */
-uint16_t rx_window_give(struct rx_window *w, size_t len);
+/* How many chains a frame of @len bytes takes; there is room for it. */
+uint16_t rx_window_chains(const struct rx_window *w, size_t len);
+
+/* Give @len bytes at the start to the driver, as one frame. The iovec begins behind them from now on. */
+void rx_window_give(struct rx_window *w, size_t len);
 
 #endif
