@@ -103,7 +103,7 @@ static void tx_block(struct net_pair *n)
 	net_pair_watch_backend(n);
 }
 
-/* The end of the last frame may still be with the backend, and then goes first. */
+/* The end of the last frame may still be with the backend. */
 static void tx_flush(struct net_pair *n)
 {
 	struct netbe *be = n->p.be;
@@ -113,14 +113,14 @@ static void tx_flush(struct net_pair *n)
 		tx_block(n);
 }
 
-static bool tx_work(struct net_pair *n)
+/* Move frames from the guest to the backend; how many. */
+static unsigned int tx_work(struct net_pair *n)
 {
 	struct virtq *vq = n->txq;
 	struct virtq_chain c;
 	unsigned int done = 0;
 	int ret = 0;
 
-	tx_flush(n);
 	while (done < BUDGET && !n->tx_wait &&
 	       (ret = virtq_pop(vq, &c, n->tx_iov, VIRTQ_SIZE_MAX)) > 0) {
 		if (!tx_one(n, &c)) {
@@ -133,8 +133,9 @@ static bool tx_work(struct net_pair *n)
 	}
 	if (ret == -EPROTO)
 		virtio_fail(n->p.dev, "its transmit ring is broken");
+	tx_flush(n);
 	virtio_publish(n->p.dev, n->tx_queue);
-	return done > 0;
+	return done;
 }
 
 /* ---- the I/O thread ---- */
@@ -146,16 +147,18 @@ static bool pair_work(void *arg)
 
 	if (n->kernel.counters.active)
 		return false;
-	const bool worked = tx_work(n) | net_rx_work(n);
+	const unsigned int moved = tx_work(n) + net_rx_work(n);
 	if (net_kernel_has(n))
 		return false;
 
-	if (worked) {
-		if (n->p.poll_ns)
+	if (n->p.poll_ns) {
+		if (moved)
 			n->busy_until = now_ns() + n->p.poll_ns;
-		return true;
+		if (now_ns() < n->busy_until)
+			return true;
 	}
-	if (n->p.poll_ns && now_ns() < n->busy_until)
+	/* Amid a burst another look costs less than a doorbell. A frame that came alone has none behind it. */
+	if (moved > 1)
 		return true;
 	/* About to sleep: from here on the driver has to kick. */
 	return !n->tx_wait && virtq_kicks_on(n->txq);

@@ -93,8 +93,8 @@ int net_pair_watch_backend(struct net_pair *n);
 /* @err came from the backend: is it gone? */
 bool net_pair_lose_backend(struct net_pair *n, int err);
 
-/* Move frames from the backend to the guest; false if there was nothing to do. */
-bool net_rx_work(struct net_pair *n);
+/* Move frames from the backend to the guest; how many. */
+unsigned int net_rx_work(struct net_pair *n);
 
 /* It does not wait for buffers any longer. */
 void net_rx_end_wait(struct net_pair *n);

@@ -297,7 +297,7 @@ static unsigned int read_source(struct net_pair *n, unsigned int source)
 	return done;
 }
 
-bool net_rx_work(struct net_pair *n)
+unsigned int net_rx_work(struct net_pair *n)
 {
 	const unsigned int nr = n->p.be->pairs;
 	unsigned int done = 0;
@@ -307,7 +307,7 @@ bool net_rx_work(struct net_pair *n)
 		done += read_source(n, (n->turn + i) % nr);
 	n->turn = (n->turn + 1) % nr;
 	virtio_publish(n->p.dev, n->rx_queue);
-	return done > 0;
+	return done;
 }
 
 /* It goes nowhere any more. A host that goes on sending does not keep us here. */
