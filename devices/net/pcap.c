@@ -75,6 +75,7 @@ struct pcap {
 	uint64_t deadline; /* for the rest, once it is to stop */
 	uint64_t written;  /* bytes of whole blocks */
 	uint64_t lost;	   /* frames that came out of a ring and did not go into the file */
+	uint64_t lost_bytes;
 	struct pcap_counters counters;
 	struct counter_group group;
 };
@@ -201,12 +202,12 @@ static void put_header(struct pcap *p)
 		p->written += total;
 }
 
-static uint32_t block_len(const uint8_t *at)
+static struct packet_head head_at(const uint8_t *at)
 {
 	struct packet_head head;
 
 	memcpy(&head, at, sizeof(head));
-	return head.total;
+	return head;
 }
 
 /* Whole blocks; of those that the file does not take it is known how many, and where the last whole one ends. */
@@ -215,11 +216,13 @@ static void put_blocks(struct pcap *p, const uint8_t *bytes, size_t len)
 	const size_t done = put(p, bytes, len);
 	size_t at = 0;
 
-	while (at < len && at + block_len(bytes + at) <= done)
-		at += block_len(bytes + at);
+	while (at < len && at + head_at(bytes + at).total <= done)
+		at += head_at(bytes + at).total;
 	p->written += at;
-	for (; at < len; at += block_len(bytes + at))
+	for (; at < len; at += head_at(bytes + at).total) {
 		p->lost++;
+		p->lost_bytes += head_at(bytes + at).captured;
+	}
 }
 
 /* What is in the ring; false if nothing is. */
@@ -284,14 +287,17 @@ static void write_out(void *arg)
 static void refresh(struct counter_group *group)
 {
 	struct pcap *p = container_of(group, struct pcap, group);
-	struct pcap_counters sum = { .lost = __atomic_load_n(&p->lost, __ATOMIC_RELAXED) };
+	const uint64_t lost = __atomic_load_n(&p->lost, __ATOMIC_RELAXED);
+	const uint64_t lost_bytes = __atomic_load_n(&p->lost_bytes, __ATOMIC_RELAXED);
+	struct pcap_counters sum = { .lost = lost };
 
 	for (unsigned int i = 0; i < p->pairs; i++) {
 		sum.frames += __atomic_load_n(&p->ring[i].frames, __ATOMIC_RELAXED);
 		sum.bytes += __atomic_load_n(&p->ring[i].captured_bytes, __ATOMIC_RELAXED);
 		sum.lost += __atomic_load_n(&p->ring[i].lost, __ATOMIC_RELAXED);
 	}
-	sum.frames -= __atomic_load_n(&p->lost, __ATOMIC_RELAXED);
+	sum.frames -= lost;
+	sum.bytes -= lost_bytes;
 	p->counters = sum;
 }
 

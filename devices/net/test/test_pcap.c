@@ -207,6 +207,7 @@ static void test_full_device(void **state)
 	assert_non_null(strstr(said, "100 frames are missing"));
 	assert_int_equal(counted("frames"), 0);
 	assert_int_equal(counted("lost"), 100);
+	assert_int_equal(counted("bytes"), 0);
 	pcap_destroy(p);
 }
 
@@ -232,6 +233,7 @@ static void test_fifo_without_reader(void **state)
 		assert_non_null(strstr(said, "bytes were not read"));
 		assert_true(counted("lost") > 10000);
 		assert_int_equal(counted("frames") + counted("lost"), 20000);
+		assert_int_equal(counted("bytes"), 1500 * counted("frames"));
 		pcap_destroy(p);
 	}
 }
