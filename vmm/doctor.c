@@ -319,7 +319,7 @@ static int check_named_tap(struct doctor *d, const char *name)
 	ret = fd < 0 ? -errno : 0;
 	if (ret)
 		return log_fail(ret, "cannot open %s: %s (%s)", node, strerror(-ret),
-				ret == -EACCES	? "sudo chmod 0666 /dev/net/tun"
+				ret == -EACCES	? LOG_OPEN_NODE(node, "/dev/net/tun", "", "")
 				: ret == -EPERM ? LOG_GIVE_NODE("/dev/net/tun")
 						: "sudo modprobe tun");
 	ret = try_tap(fd, name);
@@ -354,7 +354,7 @@ static int check_vhost(struct doctor *d)
 		return found(d, "the host's kernel can move a card's frames");
 	}
 	return log_fail(-err, "cannot open %s: %s (%s)", node, strerror(err),
-			err == EACCES  ? "sudo usermod -aG kvm $USER, then log in again"
+			err == EACCES  ? LOG_OPEN_NODE(node, "/dev/vhost-net", "", "")
 			: err == EPERM ? LOG_GIVE_NODE("/dev/vhost-net")
 				       : "sudo modprobe vhost_net");
 }

@@ -25,13 +25,13 @@ static const struct kvm_need needs[] = {
 	{ 0 },
 };
 
-static const char *why_not_open(int err)
+static const char *why_not_open(const char *node, int err)
 {
 	switch (err) {
 	case ENOENT:
 		return " (the host has no KVM: load its module, switch virtualisation on in the firmware, or run on bare metal or with nested virtualisation)";
 	case EACCES:
-		return " (join the group of the node: sudo usermod -aG kvm $USER, then log in again)";
+		return LOG_OPEN_NODE(node, "/dev/kvm", " (", ")");
 	case EPERM:
 		return " (" LOG_GIVE_NODE("/dev/kvm") ")";
 	case ENODEV:
@@ -62,7 +62,7 @@ int kvm_open(const char *node)
 
 	if (fd >= 0)
 		return fd;
-	return log_fail(-err, "cannot open %s: %s%s", node, strerror(err), why_not_open(err));
+	return log_fail(-err, "cannot open %s: %s%s", node, strerror(err), why_not_open(node, err));
 }
 
 static int open_node(struct kvm *kvm, int fd)

@@ -165,7 +165,7 @@ static const char *why_no_node(int err)
 	if (err == EPERM)
 		return " (" LOG_GIVE_NODE(TUN_NODE) ")";
 	if (err == EACCES)
-		return " (its node is not yours to open: sudo chmod 0666 " TUN_NODE ")";
+		return LOG_OPEN_NODE(TUN_NODE, TUN_NODE, " (", ")");
 	return "";
 }
 

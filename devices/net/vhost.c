@@ -51,8 +51,7 @@ static int open_node(char why[VHOST_WHY])
 	else if (err == EPERM)
 		help = " (" LOG_GIVE_NODE(NODE) ")";
 	else if (err == EACCES)
-		help = " (join the group of the node: sudo usermod -aG kvm $USER, then log in again; or sudo chmod 0666 " NODE
-		       ")";
+		help = LOG_OPEN_NODE(NODE, NODE, " (", ")");
 	snprintf(why, VHOST_WHY, "cannot open " NODE ": %s%s", strerror(err), help);
 	return -err;
 }

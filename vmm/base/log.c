@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/sink.h"
@@ -183,6 +184,14 @@ void log_flush(unsigned int ms)
 	drain(ms);
 	tell_of_loss();
 	drain(0);
+}
+
+bool log_node_has_group(const char *path)
+{
+	const mode_t both = S_IRGRP | S_IWGRP;
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_gid && (st.st_mode & both) == both;
 }
 
 #define LOG_FUNCTION(name, condition, error) \

@@ -74,4 +74,12 @@ void log_set_raw_terminal(bool raw);
 /* What helps where open() of a device node says EPERM: a cgroup forbids it. That its rights do is EACCES. */
 #define LOG_GIVE_NODE(node) "a container has to be given it: docker run --device " node
 
+/* And where it says EACCES, of the node at @path, in @before and @after: to be of its group, if that may open it. */
+#define LOG_OPEN_NODE(path, node, before, after)                                            \
+	(log_node_has_group(path)                                                           \
+		 ? before "join the group of the node: sudo usermod -aG $(stat -c %G " node \
+			  ") $USER, then log in again" after                                \
+		 : before "its node is not yours to open: sudo chmod 0666 " node after)
+bool log_node_has_group(const char *path);
+
 #endif

@@ -164,10 +164,11 @@ user_kvm_forbidden()
 	setpriv --reuid 65534 true 2>/dev/null || skip 'no right to become another user'
 	minivmm=$tmp/forbidden
 	# On a node of its own, as this machine's may be open to all.
-	printf '#!/bin/sh\nexec unshare -m sh -c "mount -t tmpfs none /dev && : >/dev/kvm && chmod 600 /dev/kvm && exec setpriv --reuid 65534 --clear-groups \\"\\$0\\" \\"\\$@\\"" "%s" "$@"\n' "$tmp/minivmm" >"$minivmm"
+	printf '#!/bin/sh\nexec unshare -m sh -c "mount -t tmpfs none /dev && : >/dev/kvm && chmod $MODE /dev/kvm && chgrp 5 /dev/kvm && exec setpriv --reuid 65534 --clear-groups \\"\\$0\\" \\"\\$@\\"" "%s" "$@"\n' "$tmp/minivmm" >"$minivmm"
 	chmod +x "$minivmm"
 	chmod 755 "$tmp" && cp "$real" "$small" "$tmp"
-	cannot '/dev/kvm: Permission denied (join the group of the node' --kernel "$tmp/small.elf"
+	MODE=660 cannot '/dev/kvm: Permission denied (join the group of the node: sudo usermod -aG $(stat -c %G /dev/kvm) $USER' --kernel "$tmp/small.elf" &&
+		MODE=600 cannot '/dev/kvm: Permission denied (its node is not yours to open: sudo chmod 0666 /dev/kvm)' --kernel "$tmp/small.elf"
 }
 # A container that has not been given a node: EPERM, whatever its rights.
 user_nodes_not_given()

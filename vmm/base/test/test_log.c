@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "vmm/base/log.h"
 #include "vmm/base/test/messages.h"
@@ -152,12 +155,38 @@ static void test_due(void **state)
 	assert_int_equal(due[0] + due[1], 17); /* 1, 2, 4 ... 65536 */
 }
 
+/* What helps whom a node does not let in: to be of its group, but not where that is root's, or may not. */
+static void test_nodes(void **state)
+{
+	static const struct {
+		mode_t mode;
+		bool group;
+	} row[] = { { 0600, false }, { 0640, false }, { 0660, true }, { 0620, false } };
+	char node[] = "/tmp/minivmm-test-log-XXXXXX";
+	const gid_t own = getegid();
+
+	close(mkstemp(node));
+	/* Root's files are of its group. */
+	if (!own && chown(node, (uid_t)-1, 5) < 0)
+		skip();
+	for (unsigned int i = 0; i < ARRAY_SIZE(row); i++) {
+		assert_int_equal(chmod(node, row[i].mode), 0);
+		assert_int_equal(log_node_has_group(node), row[i].group);
+	}
+	assert_int_equal(chmod(node, 0660), 0);
+	if (!own && chown(node, (uid_t)-1, 0) == 0)
+		assert_false(log_node_has_group(node));
+	unlink(node);
+	assert_false(log_node_has_group(node));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),	   cmocka_unit_test(test_hook),
-		cmocka_unit_test(test_long_lines), cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_due),	   cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_nodes),	   cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_threads),	   cmocka_unit_test(test_due),
+		cmocka_unit_test(test_long_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
