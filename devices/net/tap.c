@@ -23,6 +23,7 @@
 
 #define TUN_NODE "/dev/net/tun"
 #define MAX_FD	 (1u << 20)
+#define ANY_NAME "mvm%d" /* the kernel puts a number there */
 
 /* What taps of different ages can do, the best first. */
 static const unsigned int offload_sets[] = {
@@ -169,12 +170,26 @@ static const char *why_no_node(int err)
 	return "";
 }
 
+static void report_denied(const char *name, const char *why)
+{
+	if (!strcmp(name, ANY_NAME))
+		log_error(
+			"cannot make a tap for the bridge: %s (have one: sudo ip tuntap add NAME mode tap user $USER; sudo ip link set NAME master BRIDGE up; and --net NAME)",
+			why);
+	else if (if_nametoindex(name))
+		log_error(
+			"cannot open tap '%s': %s (it is another's: sudo ip link del %s; sudo ip tuntap add %s mode tap user $USER)",
+			name, why, name, name);
+	else
+		log_error(
+			"cannot open tap '%s': %s (create it for your user: sudo ip tuntap add %s mode tap user $USER)",
+			name, why, name);
+}
+
 static void report_attach(const char *name, int err)
 {
 	if (err == EPERM || err == EACCES)
-		log_error(
-			"cannot open tap '%s': %s (create it for your user: ip tuntap add %s mode tap user $USER)",
-			name, strerror(err), name);
+		report_denied(name, strerror(err));
 	else if (err == EBUSY)
 		log_error(
 			"cannot open tap '%s': another program holds it, and it has no queue to spare (which one: grep -l 'iff:.%s$' /proc/[0-9]*/fdinfo/*; or give each machine a tap of its own: ip tuntap add NAME mode tap user $USER)",
@@ -361,7 +376,7 @@ static int open_tap(struct netbe **out, const struct netbe_tap_options *config,
 		    const struct netbe_wish *wish, const int *life)
 {
 	/* With a bridge and no name the kernel picks one; it is free by then. */
-	const char *name = config->tap ? config->tap : "mvm%d";
+	const char *name = config->tap ? config->tap : ANY_NAME;
 	const bool given = config->fds.nr, made = !given && !if_nametoindex(name);
 	struct tap *tap = calloc(1, sizeof(*tap));
 	int ret;

@@ -96,8 +96,22 @@ static int socket_beside(struct tap *tap, bool given)
 	return sock;
 }
 
-/* How many have a queue of the tap open; 0: not known (before Linux 4.17, or no tap of this kind). */
-static uint32_t open_queues(const struct tap *tap, int sock)
+/* What the kernel says of the tap's interface; 0 where it does not. */
+struct link {
+	uint32_t queues; /* open ones (since Linux 4.17, of a tap alone) */
+	uint32_t master; /* the interface of the bridge that it is on */
+};
+
+static uint32_t number(const struct rtattr *a)
+{
+	uint32_t n = 0;
+
+	if (a)
+		memcpy(&n, RTA_DATA(a), MIN(sizeof(n), RTA_PAYLOAD(a)));
+	return n;
+}
+
+static struct link ask_link(const struct tap *tap, int sock)
 {
 	struct {
 		struct nlmsghdr h;
@@ -116,43 +130,58 @@ static uint32_t open_queues(const struct tap *tap, int sock)
 
 	memcpy(ask.ifname, tap->ifname, sizeof(ask.ifname));
 	if (send(sock, &ask, sizeof(ask), 0) < 0)
-		return 0;
+		return (struct link){ 0 };
 	len = recv(sock, &answer, sizeof(answer), 0);
 	if (len < (ssize_t)NLMSG_LENGTH(sizeof(ask.info)) || answer.h.nlmsg_type != RTM_NEWLINK)
-		return 0;
-	const struct rtattr *link =
-		rtattr_find(answer.room + NLMSG_LENGTH(sizeof(ask.info)),
-			    (int)len - (int)NLMSG_LENGTH(sizeof(ask.info)), IFLA_LINKINFO);
-	const struct rtattr *kind = rtattr_find_in(link, IFLA_INFO_KIND);
-	const struct rtattr *nr =
-		rtattr_find_in(rtattr_find_in(link, IFLA_INFO_DATA), IFLA_TUN_NUM_QUEUES);
-	uint32_t n = 0;
+		return (struct link){ 0 };
+	const void *all = answer.room + NLMSG_LENGTH(sizeof(ask.info));
+	const int all_len = (int)len - (int)NLMSG_LENGTH(sizeof(ask.info));
+	const struct rtattr *info = rtattr_find(all, all_len, IFLA_LINKINFO);
+	const struct rtattr *kind = rtattr_find_in(info, IFLA_INFO_KIND);
+	struct link link = { .master = number(rtattr_find(all, all_len, IFLA_MASTER)) };
 
-	if (kind && nr && !strncmp(RTA_DATA(kind), "tun", RTA_PAYLOAD(kind)))
-		memcpy(&n, RTA_DATA(nr), sizeof(n));
-	return n;
+	if (kind && !strncmp(RTA_DATA(kind), "tun", RTA_PAYLOAD(kind)))
+		link.queues = number(
+			rtattr_find_in(rtattr_find_in(info, IFLA_INFO_DATA), IFLA_TUN_NUM_QUEUES));
+	return link;
 }
 
-static int cannot(const struct tap *tap, const char *what, const char *with)
+/* @what has failed, which `ip link set TAP @how` is. */
+static int cannot(const struct tap *tap, const char *what, const char *how)
 {
-	return log_fail(-errno, "cannot %s: %s%s%s: %s", what, tap->be.name,
-			with ? ", bridge " : "", with ? with : "", strerror(errno));
+	const int err = errno;
+
+	if (err == EPERM)
+		return log_fail(-err, "cannot %s: %s: %s (sudo ip link set %s %s)", what,
+				tap->be.name, strerror(err), tap->ifname, how);
+	return log_fail(-err, "cannot %s: %s, %s: %s", what, tap->be.name, how, strerror(err));
 }
 
 static int set_mtu(const struct tap *tap, int sock, unsigned int mtu)
 {
 	struct ifreq ifr = { .ifr_mtu = (int)mtu };
+	char how[16];
 
+	/* Who may not set it may have had it set. */
+	if (get_mtu(sock, tap->ifname) == (int)mtu)
+		return 0;
 	memcpy(ifr.ifr_name, tap->ifname, sizeof(ifr.ifr_name));
-	return ioctl(sock, SIOCSIFMTU, &ifr) < 0 ? cannot(tap, "set its MTU", NULL) : 0;
+	snprintf(how, sizeof(how), "mtu %u", mtu);
+	return ioctl(sock, SIOCSIFMTU, &ifr) < 0 ? cannot(tap, "set its MTU", how) : 0;
 }
 
-static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_options *config)
+static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_options *config,
+		       uint32_t master)
 {
 	struct ifreq br = { .ifr_ifindex = (int)if_nametoindex(tap->ifname) };
 	const int old = get_mtu(sock, tap->ifname), mtu = get_mtu(sock, config->bridge);
+	char how[8 + IFNAMSIZ];
 	int ret = 0;
 
+	if (master && master == if_nametoindex(config->bridge)) {
+		netbe_warn_down(sock, "bridge", config->bridge);
+		return 0;
+	}
 	/* A bridge has the MTU of its smallest port: a new one must not pull it down. */
 	if (!tap->mtu && mtu && mtu != old)
 		ret = set_mtu(tap, sock, (unsigned int)mtu);
@@ -163,8 +192,9 @@ static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_o
 		netbe_warn_down(sock, "bridge", config->bridge);
 		return 0;
 	}
+	snprintf(how, sizeof(how), "master %s", config->bridge);
 	if (errno != EBUSY)
-		return cannot(tap, "put it on the bridge", config->bridge);
+		return cannot(tap, "put it on the bridge", how);
 	log_warn("%s is on a bridge already; left there", tap->be.name);
 	return tap->mtu ? 0 : set_mtu(tap, sock, (unsigned int)old);
 }
@@ -179,7 +209,7 @@ static int bring_up(const struct tap *tap, int sock, bool made)
 	if (!made || ioctl(sock, SIOCGIFFLAGS, &ifr) < 0 || ifr.ifr_flags & IFF_UP)
 		return 0;
 	ifr.ifr_flags |= IFF_UP;
-	return ioctl(sock, SIOCSIFFLAGS, &ifr) < 0 ? cannot(tap, "bring it up", NULL) : 0;
+	return ioctl(sock, SIOCSIFFLAGS, &ifr) < 0 ? cannot(tap, "bring it up", "up") : 0;
 }
 
 int tap_link_watch(struct tap *tap)
@@ -196,6 +226,7 @@ int tap_link_watch(struct tap *tap)
 int tap_link_configure(struct tap *tap, const struct netbe_tap_options *config, bool made)
 {
 	const int sock = socket_beside(tap, config->fds.nr > 0);
+	struct link link;
 	int ret = 0;
 
 	if (sock < 0 && (tap->mtu || sock == -EXDEV))
@@ -205,7 +236,8 @@ int tap_link_configure(struct tap *tap, const struct netbe_tap_options *config, 
 			tap->be.name);
 	if (sock < 0)
 		return 0; /* it still carries frames */
-	if (open_queues(tap, sock) > tap->be.pairs)
+	link = ask_link(tap, sock);
+	if (link.queues > tap->be.pairs)
 		ret = log_fail(
 			-EBUSY,
 			"%s is open in another program too, and each would get a part of its frames (give each machine a tap of its own: ip tuntap add NAME mode tap)",
@@ -213,7 +245,7 @@ int tap_link_configure(struct tap *tap, const struct netbe_tap_options *config, 
 	if (!ret && tap->mtu)
 		ret = set_mtu(tap, sock, tap->mtu);
 	if (!ret && config->bridge)
-		ret = join_bridge(tap, sock, config);
+		ret = join_bridge(tap, sock, config, link.master);
 	if (!ret)
 		ret = bring_up(tap, sock, made);
 	tap->be.mtu = (unsigned int)get_mtu(sock, tap->ifname);

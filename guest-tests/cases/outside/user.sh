@@ -170,6 +170,25 @@ user_kvm_forbidden()
 	MODE=660 cannot '/dev/kvm: Permission denied (join the group of the node: sudo usermod -aG $(stat -c %G /dev/kvm) $USER' --kernel "$tmp/small.elf" &&
 		MODE=600 cannot '/dev/kvm: Permission denied (its node is not yours to open: sudo chmod 0666 /dev/kvm)' --kernel "$tmp/small.elf"
 }
+# Whoever may not make or change a tap is told what root is to do for him, and goes by what root has done.
+user_taps_of_another()
+{
+	setpriv --reuid 65534 true 2>/dev/null && [ -w /dev/net/tun ] && kvm_usable && ip link add denied type bridge && ip link set denied up || skip 'no right to become another user, no tap or no bridge'
+	minivmm=$tmp/denied
+	printf '#!/bin/sh\nexec unshare -m sh -c "mount -t tmpfs none /dev && mkdir /dev/net && mknod -m 666 /dev/kvm c 10 232 && mknod -m 666 /dev/net/tun c 10 200 && exec setpriv --reuid 65534 --clear-groups \\"\\$0\\" \\"\\$@\\"" "%s" "$@"\n' "$tmp/minivmm" >"$minivmm"
+	chmod +x "$minivmm"
+	chmod 755 "$tmp" && cp "$real" "$small" "$tmp" && small=$tmp/small.elf
+	ip tuntap add his mode tap user 1 && ip tuntap add mine mode tap user 65534 && ip link set mine mtu 9000 || return
+	cannot '(sudo ip link set mine master denied)' --kernel "$small" --net tap=mine,bridge=denied,mtu=9000 &&
+		ip link set mine master denied up && guest 42 s --net tap=mine,bridge=denied,mtu=9000 && [ ! -s "$tmp/err" ] &&
+		cannot '(sudo ip link set mine mtu 1400)' --kernel "$small" --net mine,mtu=1400 &&
+		cannot 'sudo ip link del his; sudo ip tuntap add his mode' --kernel "$small" --net his &&
+		cannot '(create it for your user: sudo ip tuntap add nobodys mode' --kernel "$small" --net nobodys &&
+		cannot 'ip link set NAME master BRIDGE up; and --net NAME)' --kernel "$small" --net bridge=denied
+	local status=$?
+	ip link del denied; ip link del his; ip link del mine
+	return $status
+}
 # A container that has not been given a node: EPERM, whatever its rights.
 user_nodes_not_given()
 {
