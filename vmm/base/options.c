@@ -175,7 +175,7 @@ static int set_word(const struct option *o, unsigned int *at, const char *text)
 	return option_bad_value(o->name, text, wanted);
 }
 
-/* As Linux takes them for a new one; the last two it has for all of them. */
+/* As Linux takes them for a new one, but for a pattern (%d); the last two it has for all of them. */
 static bool is_interface_name(const char *text)
 {
 	static const char *const taken[] = { "", ".", "..", "all", "default" };
@@ -183,7 +183,7 @@ static bool is_interface_name(const char *text)
 	for (unsigned int i = 0; i < ARRAY_SIZE(taken); i++)
 		if (!strcmp(text, taken[i]))
 			return false;
-	return strlen(text) < IFNAMSIZ && !strpbrk(text, "/: \t\n\v\f\r");
+	return strlen(text) < IFNAMSIZ && !strpbrk(text, "%/: \t\n\v\f\r");
 }
 
 int option_set(const struct option *o, void *values, size_t base, const char *text)

@@ -395,6 +395,8 @@ static const struct bad_line {
 	{ "--net all", "an interface name" },
 	{ "--net bridge=a\tb", "an interface name" },
 	{ "--net a234567890123456", "at most 15 characters" },
+	{ "--net a%b", "bad value 'a%b' for tap: expected an interface name" },
+	{ "--net bridge=br%d", "bad value 'br%d' for bridge" },
 	{ "--net bridge=a234567890123456", "at most 15 characters" },
 	{ "--net bridge=", "bad value '' for bridge" },
 	{ "--net tap0,bridge", "bad value '' for bridge: expected key=value" },
