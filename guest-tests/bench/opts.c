@@ -196,36 +196,21 @@ static const char client_notes[] =
 	"Exit status: 0 measured, 1 nothing completed (or not all of --count, or netserver counts otherwise),\n"
 	"2 usage or set-up.\n";
 
-/* Options are "--name value" or "--name=value"; at most one other word, handed back in @word. */
+/* Options as minivmm's subcommands have them; at most one other word, handed back in @word. */
 static int parse(int argc, char **argv, const struct option_group *group, void *values,
 		 const char **word)
 {
-	const struct option *option;
-	char name[32];
+	const struct option *action; /* there is none */
+	int ret = 0;
 
 	*word = NULL;
 	options_init(group, values);
-	for (int i = 1; i < argc; i++) {
-		const char *value = strchr(argv[i], '=');
-		size_t base;
-
-		if (strncmp(argv[i], "--", 2)) {
-			if (*word || argv[i][0] == '-')
-				return log_fail(-EINVAL, "unexpected argument '%s'", argv[i]);
+	for (int i = 1; !ret && i < argc; i++)
+		if (!*word && argv[i][0] != '-')
 			*word = argv[i];
-			continue;
-		}
-		snprintf(name, sizeof(name), "%.*s", (int)(value ? value - argv[i] : 31), argv[i]);
-		option = options_find(group, name + 2, &base);
-		if (!option)
-			return options_unknown(group, "option", name + 2);
-		value = value ? value + 1 : argv[++i];
-		if (!value)
-			return log_fail(-EINVAL, "--%s needs a value", option->name);
-		if (option_set(option, values, base, value))
-			return -EINVAL;
-	}
-	return 0;
+		else
+			ret = options_next_word(group, values, argc, argv, &i, &action);
+	return ret;
 }
 
 /* What every client needs: the server's address, and words that parse. */

@@ -354,8 +354,8 @@ int options_next_word(const struct option_group *group, void *values, int argc, 
 	if (strncmp(word, "--", 2))
 		return log_fail(
 			-EINVAL,
-			"unexpected argument '%s' (options start with --; see minivmm %s --help)",
-			word, argv[0]);
+			"unexpected argument '%s' (options start with --; see %s %s --help)", word,
+			program_invocation_short_name, argv[0]);
 	snprintf(name, sizeof(name), "%.*s", (int)(value ? value - word - 2 : INT_MAX), word + 2);
 	o = options_find(group, name, &base);
 	if (!o)
@@ -371,8 +371,8 @@ int options_next_word(const struct option_group *group, void *values, int argc, 
 	} else if (*i + 1 < argc) {
 		value = argv[++*i];
 	} else {
-		return log_fail(-EINVAL, "option --%s needs a value (see minivmm %s --help)", name,
-				argv[0]);
+		return log_fail(-EINVAL, "option --%s needs a value (see %s %s --help)", name,
+				program_invocation_short_name, argv[0]);
 	}
 	return option_set(o, values, base, value);
 }

@@ -343,6 +343,7 @@ static void help_and_bad_words(void **state)
 
 	assert_int_equal(examine("--help"), 0);
 	assert_non_null(strstr(text, "--kernel FILE"));
+	program_invocation_short_name = (char *)"minivmm";
 	messages_begin();
 	assert_int_equal(doctor_main(&host, stdout, 3, argv), 125);
 	argv[1] = "x";
