@@ -3,7 +3,7 @@
 BENCH := guest-tests/bench
 CRR_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,crr load slot server netperf flood pattern opts hist pace netstat out util) \
 	$(BUILD)/vmm/base/options.o
-REPORT_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,report report_html report_ledger report_rank results)
+REPORT_OBJS := $(patsubst %,$(BUILD)/$(BENCH)/%.o,report report_html report_ledger report_rank results out)
 BENCH_TESTS := $(patsubst $(BENCH)/test/%.c,$(BUILD)/$(BENCH)/test/%,$(wildcard $(BENCH)/test/test_*.c))
 UNIT_TESTS += $(BENCH_TESTS)
 

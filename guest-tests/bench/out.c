@@ -45,7 +45,7 @@ int out_write_text(const struct out *o, FILE *f)
 	return flushed(f);
 }
 
-static void json_string(FILE *f, const char *s)
+void out_json_string(FILE *f, const char *s)
 {
 	fputc('"', f);
 	for (; *s; s++) {
@@ -65,14 +65,14 @@ int out_write_json(const struct out *o, FILE *f)
 	for (unsigned int i = 0; i < o->count; i++) {
 		if (i)
 			fputs(", ", f);
-		json_string(f, o->field[i].key);
+		out_json_string(f, o->field[i].key);
 		fputs(": ", f);
 		if (o->field[i].kind == OUT_NULL)
 			fputs("null", f);
 		else if (o->field[i].kind == OUT_NUMBER)
 			fputs(o->field[i].text, f);
 		else
-			json_string(f, o->field[i].text);
+			out_json_string(f, o->field[i].text);
 	}
 	fputs("}\n", f);
 	return flushed(f);

@@ -33,4 +33,7 @@ int out_write_text(const struct out *o, FILE *f);
 int out_write_json(const struct out *o, FILE *f);
 int out_write_tsv(const struct out *o, const char *label, FILE *f);
 
+/* A text as JSON has it, between quotes. */
+void out_json_string(FILE *f, const char *s);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest-tests/bench/out.h"
 #include "guest-tests/bench/report.h"
 
 const struct column report_columns[] = {
@@ -313,18 +314,6 @@ static bool all_told_apart(const struct results *r, unsigned int base)
 	return true;
 }
 
-static void json_string(FILE *f, const char *s)
-{
-	fputc('"', f);
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			fputc('\\', f);
-		if ((unsigned char)*s >= 0x20)
-			fputc(*s, f);
-	}
-	fputc('"', f);
-}
-
 /* Calls @each for every figure that was measured. */
 static void for_each_figure(const struct results *r, FILE *f,
 			    void (*each)(FILE *f, bool first, const char *config, const char *test,
@@ -354,28 +343,28 @@ static void json_figure(FILE *f, bool first, const char *config, const char *tes
 
 	report_config_name(config, name);
 	fputs(first ? "\n  {\"config\": " : ",\n  {\"config\": ", f);
-	json_string(f, config);
+	out_json_string(f, config);
 	fputs(", \"test\": ", f);
-	json_string(f, test);
+	out_json_string(f, test);
 	fputs(", \"key\": ", f);
-	json_string(f, key);
+	out_json_string(f, key);
 	fprintf(f,
 		", \"rounds\": %u, \"median\": %.10g, \"low\": %.10g, \"high\": %.10g, \"name\": ",
 		s->count, s->median, s->low, s->high);
-	json_string(f, name);
+	out_json_string(f, name);
 	fputc('}', f);
 }
 
 static int write_json(const struct results *r, unsigned int base, FILE *f)
 {
 	fputs("{\"base\": ", f);
-	json_string(f, r->configs.name[base]);
+	out_json_string(f, r->configs.name[base]);
 	fputs(", \"about\": {", f);
 	for (unsigned int i = 0; i < r->about_count; i++) {
 		fputs(i ? ", " : "", f);
-		json_string(f, r->about[i].key);
+		out_json_string(f, r->about[i].key);
 		fputs(": ", f);
-		json_string(f, r->about[i].text);
+		out_json_string(f, r->about[i].text);
 	}
 	fputs("}, \"results\": [", f);
 	for_each_figure(r, f, json_figure);
