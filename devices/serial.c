@@ -392,7 +392,7 @@ unsigned int serial_input(void *serial, const uint8_t *buf, unsigned int len)
 int serial_create(struct serial **out, const struct serial_params *p)
 {
 	struct serial *s = calloc(1, sizeof(*s));
-	int err;
+	int ret;
 
 	if (!s)
 		return log_fail(-ENOMEM, "cannot create the serial port: %s", strerror(ENOMEM));
@@ -402,33 +402,25 @@ int serial_create(struct serial **out, const struct serial_params *p)
 	s->divisor = DIVISOR_9600;
 	pthread_mutex_init(&s->lock, NULL);
 
+	s->irq.fd = -1;
 	s->timer = (struct loop_timer){ .expired = on_timer, .arg = s };
-	err = loop_timer_init(p->loop, &s->timer);
-	if (err) {
-		log_error("cannot create the serial port's timer: %s", strerror(-err));
-		goto err_free;
-	}
-	err = irq_init_edge(&s->irq, p->irqchip, p->gsi);
-	if (err)
-		goto err_timer;
-	err = bus_add(p->pio, &s->range);
-	if (err) {
-		log_error("cannot put the serial port on I/O port 0x%x: %s", p->port,
-			  strerror(-err));
-		goto err_irq;
-	}
 	counters_add(p->counters, &s->group, counter_desc, &s->counters, "serial");
-	*out = s;
-	return 0;
-
-err_irq:
-	irq_destroy(&s->irq);
-err_timer:
-	loop_timer_destroy(p->loop, &s->timer);
-err_free:
-	pthread_mutex_destroy(&s->lock);
-	free(s);
-	return err;
+	ret = loop_timer_init(p->loop, &s->timer);
+	if (ret)
+		log_error("cannot create the serial port's timer: %s", strerror(-ret));
+	else
+		ret = irq_init_edge(&s->irq, p->irqchip, p->gsi);
+	if (!ret) {
+		ret = bus_add(p->pio, &s->range);
+		if (ret)
+			log_error("cannot put the serial port on I/O port 0x%x: %s", p->port,
+				  strerror(-ret));
+	}
+	if (ret)
+		serial_destroy(s);
+	else
+		*out = s;
+	return ret;
 }
 
 void serial_destroy(struct serial *s)

@@ -195,8 +195,7 @@ static void destroy(void *transport)
 		close(m->ack_fd);
 	}
 	bus_remove(m->bus, &m->range);
-	if (m->irq.fd >= 0)
-		irq_destroy(&m->irq);
+	irq_destroy(&m->irq);
 	pthread_mutex_destroy(&m->page_lock);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
