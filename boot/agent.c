@@ -1,5 +1,4 @@
 /* The initramfs of a job: the agent, the modules that it loads, the job. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

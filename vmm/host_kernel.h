@@ -6,8 +6,6 @@
 
 #include <limits.h>
 
-#include "vmm/base/util.h"
-
 /*
  * The kernel image of @release, as it lies below @root ("" but in tests): a path, allocated, or NULL with a
  * message.

@@ -13,11 +13,9 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "vmm/base/counters.h"
 #include "vmm/base/device.h"
 #include "vmm/base/jobproto.h"
 #include "vmm/base/loop.h"
-#include "vmm/base/thread.h"
 #include "vmm/base/util.h"
 
 struct job;

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "boot/boot.h"
-#include "vmm/base/jobproto.h"
 #include "vmm/base/log.h"
 #include "vmm/files.h"
 #include "vmm/host_kernel.h"

@@ -1,6 +1,5 @@
 /* What every kernel gets: memory map, initrd, command line, tables; and files that are no good. */
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -9,8 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/base/util.h"
-
 /* Where things are in an Ethernet frame with an IPv4 datagram in it. */
 struct net_packet {
 	size_t ip;	  /* offset of the IPv4 header, behind a VLAN tag if there is one */

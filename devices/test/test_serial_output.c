@@ -1,7 +1,6 @@
 /* The UART's output: when it is written, and what becomes of it where nobody takes it. */
 #include <signal.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <termios.h>
 
 #include "devices/test/serial_rig.h"

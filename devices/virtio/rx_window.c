@@ -1,7 +1,6 @@
 /* Receive chains taken ahead of the frames. */
 #include "devices/virtio/rx_window.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define MAX_USELESS 64u /* chains that are no buffers, before others get their turn */

@@ -3,7 +3,6 @@
  * starts it with another VMM.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "boot/boot.h"

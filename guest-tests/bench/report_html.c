@@ -1,7 +1,5 @@
 /* The report as one self-contained page, from a telephone's width to paper: tables, bars and latency curves. */
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "guest-tests/bench/report.h"

@@ -19,7 +19,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "vmm/base/log.h"
 #include "vmm/base/test/messages.h"
 #include "vmm/console.h"
 #include "vmm/fault.h"

@@ -12,13 +12,11 @@
 #include <linux/kvm.h>
 #include <linux/vhost.h>
 #include <linux/sockios.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>

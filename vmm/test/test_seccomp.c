@@ -7,7 +7,6 @@
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 #include "vmm/arch.h"

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "vmm/base/counters.h"
-#include "vmm/base/sink.h"
 #include "vmm/fault.h"
 #include "vmm/files.h"
 #include "vmm/stats.h"

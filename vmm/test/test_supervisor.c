@@ -12,6 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "vmm/base/counters.h"
 #include "vmm/base/terminal.h"
 #include "vmm/supervisor.h"
 

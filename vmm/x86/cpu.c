@@ -1,5 +1,4 @@
 /* An x86 vCPU: what it starts with, and the exits that only x86 has. */
-#include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 

@@ -1,5 +1,4 @@
 /* An x86 virtual machine: interrupt chips and their pins, timer, and the pages that KVM wants. */
-#include <errno.h>
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,17 +10,12 @@
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "devices/net/filter.h"
-#include "vmm/base/test/messages.h"
 
 const struct netbe_wish one_pair = { .pairs = 1 };
 

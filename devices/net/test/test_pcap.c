@@ -4,9 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "devices/virtio/net_rss.h"
 #include "devices/virtio/test/net_rig.h"
 
 #define LONG	 NETBE_HDR_HASH_LEN

@@ -6,9 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <fcntl.h>
 #include <linux/vhost.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -4,9 +4,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "vmm/base/recent.h"
 
 static void in_pieces_of_every_length(void **state)
