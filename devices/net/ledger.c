@@ -9,7 +9,6 @@ struct sums {
 	uint64_t delivered, waiting, unread, looped, starved_lost, backend_errors, by_kernel;
 	bool vhost; /* the kernel has moved some */
 	uint64_t lost[LEDGER_MAX_ROWS], all_lost;
-	unsigned int nr_lost;
 };
 
 static uint64_t get(const uint64_t *counter)
@@ -34,7 +33,6 @@ static void sum_causes(const struct ledger_source *s, struct sums *sums)
 		sums->lost[i++] += n;
 		sums->all_lost += n;
 	}
-	sums->nr_lost = MAX(sums->nr_lost, i);
 }
 
 static struct sums sum_up(const struct ledger *l, enum ledger_way way)
@@ -96,15 +94,28 @@ static bool has_vhost(const struct ledger *l, enum ledger_way way)
 	return l->source[way][0].given;
 }
 
-static void put(struct ledger_book *b, unsigned int *at, uint64_t value)
+/* The next row; they are the same ones each time. */
+static void put(struct ledger_book *b, const char *name, uint64_t value)
 {
-	b->row[(*at)++] = value;
+	const unsigned int i = b->nr_rows++;
+
+	b->desc[i] = (struct counter_desc){ name, (uint32_t)(i * sizeof(b->row[0])), false };
+	b->row[i] = value;
 }
 
-static void put_causes(struct ledger_book *b, unsigned int *at, const struct sums *s)
+static void put_causes(struct ledger_book *b, const struct counter_desc *causes,
+		       const struct sums *s)
 {
-	for (unsigned int i = 0; i < s->nr_lost; i++)
-		put(b, at, s->lost[i]);
+	unsigned int i = 0;
+
+	for (const struct counter_desc *d = causes; d && d->name; d++) {
+		char *name = b->names[i];
+
+		if (!is_cause(d))
+			continue;
+		snprintf(name, sizeof(b->names[i]), "lost_%s", d->name + strlen("drop_"));
+		put(b, name, s->lost[i++]);
+	}
 }
 
 /* Of what the backend's queue has lost, what it lost for want of the guest's buffers. */
@@ -122,14 +133,12 @@ static uint64_t lost_starved(const struct ledger *l, const struct sums *s, uint6
 	return MIN(lost, queue_full);
 }
 
-/* The order of both is that of name_rows(). */
 static void refresh_to_guest(struct ledger *l, struct ledger_book *b)
 {
 	struct sums before = sum_up(l, LEDGER_TO_GUEST), after;
 	struct netbe_host host = { 0 };
 	const bool known = l->be->ops->host && !l->be->ops->host(l->be, &host, true);
 	uint64_t chains, lost = 0;
-	unsigned int at = 0;
 
 	if (!known)
 		host.passed = sum_in(l, LEDGER_TO_GUEST);
@@ -149,20 +158,20 @@ static void refresh_to_guest(struct ledger *l, struct ledger_book *b)
 	    after.by_kernel > chains) /* until then its chains are counted now and then */
 		lost = after.by_kernel - chains;
 
-	put(b, &at,
+	put(b, "sent",
 	    host.qdisc + host.queue_full + after.backend_errors + met_its_fate(&after) + off);
-	put(b, &at, host.qdisc);
-	put(b, &at, host.queue_full - starved);
-	put(b, &at, starved);
-	put(b, &at, after.backend_errors);
-	put_causes(b, &at, &after);
+	put(b, "lost_qdisc", host.qdisc);
+	put(b, "lost_queue_full", host.queue_full - starved);
+	put(b, "lost_no_buffer", starved);
+	put(b, "lost_backend_error", after.backend_errors);
+	put_causes(b, l->source[LEDGER_TO_GUEST][0].desc, &after);
 	if (has_vhost(l, LEDGER_TO_GUEST))
-		put(b, &at, lost);
-	put(b, &at, after.waiting);
-	put(b, &at, after.unread);
-	put(b, &at, after.delivered + after.by_kernel - lost);
-	put(b, &at, off);
-	put(b, &at, known);
+		put(b, "lost_vhost", lost);
+	put(b, "waiting", after.waiting);
+	put(b, "unread", after.unread);
+	put(b, "delivered", after.delivered + after.by_kernel - lost);
+	put(b, "unexplained", off);
+	put(b, "host_counts", known);
 }
 
 static void refresh_from_guest(struct ledger *l, struct ledger_book *b)
@@ -170,7 +179,6 @@ static void refresh_from_guest(struct ledger *l, struct ledger_book *b)
 	struct sums before = sum_up(l, LEDGER_FROM_GUEST), after;
 	struct netbe_host host = { 0 };
 	const bool known = l->be->ops->host && !l->be->ops->host(l->be, &host, false);
-	unsigned int at = 0;
 	const uint64_t in = sum_in(l, LEDGER_FROM_GUEST);
 	uint64_t off, lost = 0;
 
@@ -189,59 +197,26 @@ static void refresh_from_guest(struct ledger *l, struct ledger_book *b)
 				  after.all_lost + after.delivered);
 	if (after.vhost && !l->settled) /* the kernel's are counted now and then */
 		off = 0;
-	put(b, &at, after.all_lost + after.delivered + after.waiting + off);
-	put_causes(b, &at, &after);
+	put(b, "sent", after.all_lost + after.delivered + after.waiting + off);
+	put_causes(b, l->source[LEDGER_FROM_GUEST][0].desc, &after);
 	if (has_vhost(l, LEDGER_FROM_GUEST))
-		put(b, &at, lost);
-	put(b, &at, after.waiting);
-	put(b, &at, after.delivered - lost);
-	put(b, &at, host.discarded);
-	put(b, &at, off);
-	put(b, &at, known);
+		put(b, "lost_vhost", lost);
+	put(b, "waiting", after.waiting);
+	put(b, "delivered", after.delivered - lost);
+	put(b, "discarded", host.discarded);
+	put(b, "unexplained", off);
+	put(b, "host_counts", known);
 }
 
 static void refresh(struct counter_group *group)
 {
 	struct ledger_book *b = container_of(group, struct ledger_book, group);
 
+	b->nr_rows = 0;
 	if (b == &b->ledger->book[LEDGER_TO_GUEST])
 		refresh_to_guest(b->ledger, b);
 	else
 		refresh_from_guest(b->ledger, b);
-}
-
-static void name(struct ledger_book *b, const char *prefix, const char *word)
-{
-	const unsigned int i = b->nr_rows++;
-
-	snprintf(b->names[i], sizeof(b->names[i]), "%s%s", prefix, word);
-	b->desc[i] = (struct counter_desc){ b->names[i], (uint32_t)(i * sizeof(b->row[0])), false };
-}
-
-static void name_rows(struct ledger_book *b, enum ledger_way way, const struct counter_desc *causes)
-{
-	const bool to_guest = way == LEDGER_TO_GUEST, vhost = has_vhost(b->ledger, way);
-
-	name(b, "", "sent");
-	if (to_guest) {
-		name(b, "lost_", "qdisc");
-		name(b, "lost_", "queue_full");
-		name(b, "lost_", "no_buffer");
-		name(b, "lost_", "backend_error");
-	}
-	for (const struct counter_desc *d = causes; d && d->name; d++)
-		if (is_cause(d))
-			name(b, "lost_", d->name + 5);
-	if (vhost)
-		name(b, "lost_", "vhost");
-	name(b, "", "waiting");
-	if (to_guest)
-		name(b, "", "unread");
-	name(b, "", "delivered");
-	if (!to_guest)
-		name(b, "", "discarded");
-	name(b, "", "unexplained");
-	name(b, "", "host_counts");
 }
 
 /* ---- life ---- */
@@ -266,8 +241,8 @@ void ledger_open(struct ledger *l, struct counters *counters, const char *card)
 		struct ledger_book *b = &l->book[way];
 
 		b->ledger = l;
-		name_rows(b, way, l->source[way][0].desc);
 		b->group.refresh = refresh;
+		refresh(&b->group); /* for the rows' names */
 		counters_add(counters, &b->group, b->desc, b->row, "%s.%s", card,
 			     way == LEDGER_TO_GUEST ? "to_guest" : "from_guest");
 	}

@@ -62,7 +62,7 @@ struct ledger {
 		struct counter_desc desc[LEDGER_MAX_ROWS];
 		uint64_t row[LEDGER_MAX_ROWS];
 		unsigned int nr_rows;
-		char names[LEDGER_MAX_ROWS][24];
+		char names[LEDGER_MAX_ROWS][24]; /* of the causes */
 		struct counter_group group;
 	} book[2];
 };
