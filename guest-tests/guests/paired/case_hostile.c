@@ -289,7 +289,7 @@ static int case_hostile(void)
 	bool strict = cmdline_find(machine.cmdline, "strict", 0, &length) != NULL;
 
 	buffer = machine_alloc(8192);
-	if (buffer == NULL || !virtio_find(&device, VIRTIO_ID_NET, 0) || !virtio_reset(&device) ||
+	if (buffer == NULL || !virtio_find(&device) || !virtio_reset(&device) ||
 	    !virtq_setup(&queues[QUEUE_RX], &device, QUEUE_RX, SIZE, false) ||
 	    !virtq_setup(&queues[QUEUE_TX], &device, QUEUE_TX, SIZE, false)) {
 		console_print("hostile: no network device\n");

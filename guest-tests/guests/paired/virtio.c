@@ -10,14 +10,41 @@
 
 #define RESET_TIMEOUT_US 1000000
 
-bool virtio_find(struct virtio_device *dev, uint32_t id, unsigned nth)
+bool virtio_find(struct virtio_device *dev)
 {
-	unsigned on_mmio = 0;
+	return virtio_mmio_find(dev) || virtio_pci_find(dev);
+}
 
-	while (virtio_mmio_find(dev, id, on_mmio))
-		if (on_mmio++ == nth)
-			return true;
-	return virtio_pci_find(dev, id, nth - on_mmio);
+uint64_t virtio_features(const struct virtio_device *dev)
+{
+	const struct virtio_transport *t = dev->transport;
+
+	cpu_write32(dev->regs + t->features_sel, 1);
+	uint64_t high = cpu_read32(dev->regs + t->features);
+
+	cpu_write32(dev->regs + t->features_sel, 0);
+	return high << 32 | cpu_read32(dev->regs + t->features);
+}
+
+static void set_features(const struct virtio_device *dev, uint64_t value)
+{
+	const struct virtio_transport *t = dev->transport;
+
+	cpu_write32(dev->regs + t->driver_sel, 1);
+	cpu_write32(dev->regs + t->driver_features, (uint32_t)(value >> 32));
+	cpu_write32(dev->regs + t->driver_sel, 0);
+	cpu_write32(dev->regs + t->driver_features, (uint32_t)value);
+}
+
+uint8_t virtio_config8(const struct virtio_device *dev, uint32_t offset)
+{
+	return cpu_read8(dev->config + offset);
+}
+
+void virtio_write64(const struct virtio_device *dev, uint32_t reg, uint64_t value)
+{
+	cpu_write32(dev->regs + reg, (uint32_t)value);
+	cpu_write32(dev->regs + reg + 4, (uint32_t)(value >> 32));
 }
 
 bool virtio_reset(struct virtio_device *dev)
@@ -38,10 +65,10 @@ bool virtio_begin(struct virtio_device *dev, uint64_t wanted, uint64_t *agreed)
 	dev->transport->set_status(dev, VIRTIO_ACKNOWLEDGE);
 	dev->transport->set_status(dev, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
 	wanted |= 1ull << VIRTIO_F_VERSION_1;
-	*agreed = wanted & dev->transport->features(dev);
+	*agreed = wanted & virtio_features(dev);
 	if (!(*agreed >> VIRTIO_F_VERSION_1 & 1))
 		return false;
-	dev->transport->set_features(dev, *agreed);
+	set_features(dev, *agreed);
 	dev->transport->set_status(dev, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK);
 	return dev->transport->status(dev) & VIRTIO_FEATURES_OK;
 }

@@ -33,14 +33,13 @@ struct virtio_queue_addresses {
 struct virtio_transport {
 	uint8_t (*status)(struct virtio_device *dev);
 	void (*set_status)(struct virtio_device *dev, uint8_t status);
-	uint64_t (*features)(struct virtio_device *dev);
-	void (*set_features)(struct virtio_device *dev, uint64_t features);
+	/* Where these registers are, of 32 bits: the halves of the device's features and the driver's, and which is seen. */
+	uint32_t features_sel, features, driver_sel, driver_features;
 	/* The largest size the device allows for a queue, 0 for a queue that it lacks. */
 	uint16_t (*queue_max)(struct virtio_device *dev, uint16_t queue);
 	/* Sets a queue up and enables it, and tells where its doorbell is. */
 	void (*queue_enable)(struct virtio_device *dev, uint16_t queue,
 			     const struct virtio_queue_addresses *at, struct irq_write *doorbell);
-	uint8_t (*config8)(struct virtio_device *dev, uint32_t offset);
 	/*
 	 * Connects the interrupt of queues 2 * pair and the next to this processor's device vector, and acknowledging to
 	 * ring 0's entry; without MSI-X there is one for all queues.
@@ -50,21 +49,29 @@ struct virtio_transport {
 
 struct virtio_device {
 	const struct virtio_transport *transport;
-	uint64_t regs; /* virtio-mmio's registers, virtio-pci's common configuration */
+	uint64_t regs;	 /* virtio-mmio's registers, virtio-pci's common configuration */
+	uint64_t config; /* the device's own */
 	uint32_t gsi;
 	/* virtio-pci only */
 	uint32_t pci_address; /* as port 0xcf8 takes it */
-	uint64_t notify, isr, config;
+	uint64_t notify, isr;
 	uint32_t notify_multiplier;
 	uint64_t msix; /* its table, or 0 */
 	uint32_t vectors;
 };
 
-/* Each finds the nth device with this id, and returns false if there is none. */
-bool virtio_mmio_find(struct virtio_device *dev, uint32_t id, unsigned nth);
-bool virtio_pci_find(struct virtio_device *dev, uint32_t id, unsigned nth);
+/* Each finds the first network card, and returns false if there is none. */
+bool virtio_mmio_find(struct virtio_device *dev);
+bool virtio_pci_find(struct virtio_device *dev);
 /* Looks everywhere: the command line first, then PCI. */
-bool virtio_find(struct virtio_device *dev, uint32_t id, unsigned nth);
+bool virtio_find(struct virtio_device *dev);
+
+/* What the device offers; and a byte of its configuration. */
+uint64_t virtio_features(const struct virtio_device *dev);
+uint8_t virtio_config8(const struct virtio_device *dev, uint32_t offset);
+
+/* A 64-bit register, in halves. */
+void virtio_write64(const struct virtio_device *dev, uint32_t reg, uint64_t value);
 
 /* Resets the device and waits until it says that it is done; false if it never does. */
 bool virtio_reset(struct virtio_device *dev);

@@ -49,23 +49,6 @@ static void set_status(struct virtio_device *dev, uint8_t value)
 	set(dev, MMIO_STATUS, value);
 }
 
-static uint64_t features(struct virtio_device *dev)
-{
-	set(dev, MMIO_FEATURES_SEL, 1);
-	uint64_t high = get(dev, MMIO_FEATURES);
-
-	set(dev, MMIO_FEATURES_SEL, 0);
-	return high << 32 | get(dev, MMIO_FEATURES);
-}
-
-static void set_features(struct virtio_device *dev, uint64_t value)
-{
-	set(dev, MMIO_DRIVER_SEL, 1);
-	set(dev, MMIO_DRIVER_FEATURES, (uint32_t)(value >> 32));
-	set(dev, MMIO_DRIVER_SEL, 0);
-	set(dev, MMIO_DRIVER_FEATURES, (uint32_t)value);
-}
-
 static uint16_t queue_max(struct virtio_device *dev, uint16_t queue)
 {
 	set(dev, MMIO_QUEUE_SEL, queue);
@@ -74,27 +57,16 @@ static uint16_t queue_max(struct virtio_device *dev, uint16_t queue)
 	return max > 32768 ? 32768 : (uint16_t)max;
 }
 
-static void set_address(struct virtio_device *dev, uint32_t reg, uint64_t address)
-{
-	set(dev, reg, (uint32_t)address);
-	set(dev, reg + 4, (uint32_t)(address >> 32));
-}
-
 static void queue_enable(struct virtio_device *dev, uint16_t queue,
 			 const struct virtio_queue_addresses *at, struct irq_write *doorbell)
 {
 	set(dev, MMIO_QUEUE_SEL, queue);
 	set(dev, MMIO_QUEUE_SIZE, at->size);
-	set_address(dev, MMIO_QUEUE_DESC, at->desc);
-	set_address(dev, MMIO_QUEUE_AVAIL, at->avail);
-	set_address(dev, MMIO_QUEUE_USED, at->used);
+	virtio_write64(dev, MMIO_QUEUE_DESC, at->desc);
+	virtio_write64(dev, MMIO_QUEUE_AVAIL, at->avail);
+	virtio_write64(dev, MMIO_QUEUE_USED, at->used);
 	set(dev, MMIO_QUEUE_READY, 1);
 	*doorbell = (struct irq_write){ dev->regs + MMIO_QUEUE_NOTIFY, queue, 4 };
-}
-
-static uint8_t config8(struct virtio_device *dev, uint32_t offset)
-{
-	return cpu_read8(dev->regs + MMIO_CONFIG + offset);
 }
 
 /*
@@ -113,15 +85,16 @@ static void route_interrupt(struct virtio_device *dev, uint32_t pair)
 static const struct virtio_transport virtio_mmio = {
 	.status = status,
 	.set_status = set_status,
-	.features = features,
-	.set_features = set_features,
+	.features_sel = MMIO_FEATURES_SEL,
+	.features = MMIO_FEATURES,
+	.driver_sel = MMIO_DRIVER_SEL,
+	.driver_features = MMIO_DRIVER_FEATURES,
 	.queue_max = queue_max,
 	.queue_enable = queue_enable,
-	.config8 = config8,
 	.route_interrupt = route_interrupt,
 };
 
-bool virtio_mmio_find(struct virtio_device *dev, uint32_t id, unsigned nth)
+bool virtio_mmio_find(struct virtio_device *dev)
 {
 	const char *word;
 	size_t length;
@@ -136,8 +109,9 @@ bool virtio_mmio_find(struct virtio_device *dev, uint32_t id, unsigned nth)
 		    size <= MMIO_CONFIG || machine_map_registers(base, size) == NULL)
 			continue;
 		dev->regs = base;
+		dev->config = base + MMIO_CONFIG;
 		if (get(dev, MMIO_MAGIC) == MAGIC && get(dev, MMIO_VERSION) == 2 &&
-		    get(dev, MMIO_DEVICE_ID) == id && nth-- == 0)
+		    get(dev, MMIO_DEVICE_ID) == VIRTIO_ID_NET)
 			return true;
 	}
 	return false;

@@ -45,7 +45,6 @@ struct net_header {
 };
 #define HEADER_NEEDS_CSUM 1
 #define HEADER_DATA_VALID 2
-#define HEADER_GSO_NONE	  0
 #define HEADER_GSO_TCPV4  1
 
 #define RX_QUEUE_MAX 512
@@ -102,7 +101,7 @@ static bool start_device(void)
 	uint64_t wanted = 1ull << F_CSUM | 1ull << F_GUEST_CSUM | 1ull << F_MAC |
 			  1ull << F_HOST_TSO4 | 1ull << F_GUEST_TSO4 | 1ull << F_MRG_RXBUF |
 			  1ull << VIRTIO_F_EVENT_IDX;
-	uint64_t offered = device.transport->features(&device);
+	uint64_t offered = virtio_features(&device);
 
 	if (smp_processors() > 1)
 		wanted |= 1ull << F_MQ | 1ull << F_CTRL_VQ | 1ull << F_RSS;
@@ -118,14 +117,14 @@ static bool start_device(void)
 	net.checksums = has(F_CSUM);
 	net.segments = has(F_HOST_TSO4);
 	for (uint32_t i = 0; has(F_MAC) && i < 6; i++)
-		net.mac[i] = device.transport->config8(&device, i);
+		net.mac[i] = virtio_config8(&device, i);
 	return true;
 }
 
 static uint32_t max_pairs(void)
 {
-	return device.transport->config8(&device, CONFIG_MAX_PAIRS) |
-	       (uint32_t)device.transport->config8(&device, CONFIG_MAX_PAIRS + 1) << 8;
+	return virtio_config8(&device, CONFIG_MAX_PAIRS) |
+	       (uint32_t)virtio_config8(&device, CONFIG_MAX_PAIRS + 1) << 8;
 }
 
 static uint32_t pairs(void)
@@ -220,7 +219,7 @@ static bool start(bool interrupts)
 	static const uint8_t own_mac[6] = { 0x02, 0x6d, 0x69, 0x6e, 0x69, 0x01 };
 	interrupts_on = interrupts;
 	memcpy(net.mac, own_mac, sizeof(own_mac));
-	return virtio_find(&device, VIRTIO_ID_NET, 0) && start_device();
+	return virtio_find(&device) && start_device();
 }
 
 static bool open_queues(void)

@@ -5,14 +5,15 @@
 #include "guest-tests/guests/paired/ring0.h"
 #include "guest-tests/guests/paired/virtio.h"
 
-#define CAP_VENDOR    0x09
-#define CAP_MSIX      0x11
-#define MSIX_ENABLE   0x80000000u
-#define MSIX_MASK_ALL 0x40000000u
-#define MSIX_SIZE     0x7ff
-#define MSIX_ENTRY    16
-#define VIRTIO_VENDOR 0x1af4
-#define VIRTIO_MODERN 0x1040
+#define CAP_VENDOR     0x09
+#define CAP_MSIX       0x11
+#define MSIX_ENABLE    0x80000000u
+#define MSIX_MASK_ALL  0x40000000u
+#define MSIX_SIZE      0x7ff
+#define MSIX_ENTRY     16
+#define VIRTIO_VENDOR  0x1af4
+#define VIRTIO_MODERN  0x1040
+#define VIRTIO_OLD_NET 0x1000 /* a transitional one */
 
 /* cfg_type of a vendor capability. */
 #define CAP_COMMON 1
@@ -24,7 +25,6 @@
 #define COMMON_FEATURES	       0x04
 #define COMMON_DRIVER_SEL      0x08
 #define COMMON_DRIVER_FEATURES 0x0c
-#define COMMON_CONFIG_VECTOR   0x10
 #define COMMON_STATUS	       0x14
 #define COMMON_QUEUE_SEL       0x16
 #define COMMON_QUEUE_SIZE      0x18
@@ -35,7 +35,6 @@
 #define COMMON_QUEUE_AVAIL     0x28
 #define COMMON_QUEUE_USED      0x30
 #define COMMON_SIZE	       0x38
-#define NO_VECTOR	       0xffff
 
 static uint8_t status(struct virtio_device *dev)
 {
@@ -47,33 +46,10 @@ static void set_status(struct virtio_device *dev, uint8_t value)
 	cpu_write8(dev->regs + COMMON_STATUS, value);
 }
 
-static uint64_t features(struct virtio_device *dev)
-{
-	cpu_write32(dev->regs + COMMON_FEATURES_SEL, 1);
-	uint64_t high = cpu_read32(dev->regs + COMMON_FEATURES);
-
-	cpu_write32(dev->regs + COMMON_FEATURES_SEL, 0);
-	return high << 32 | cpu_read32(dev->regs + COMMON_FEATURES);
-}
-
-static void set_features(struct virtio_device *dev, uint64_t value)
-{
-	cpu_write32(dev->regs + COMMON_DRIVER_SEL, 1);
-	cpu_write32(dev->regs + COMMON_DRIVER_FEATURES, (uint32_t)(value >> 32));
-	cpu_write32(dev->regs + COMMON_DRIVER_SEL, 0);
-	cpu_write32(dev->regs + COMMON_DRIVER_FEATURES, (uint32_t)value);
-}
-
 static uint16_t queue_max(struct virtio_device *dev, uint16_t queue)
 {
 	cpu_write16(dev->regs + COMMON_QUEUE_SEL, queue);
 	return cpu_read16(dev->regs + COMMON_QUEUE_SIZE);
-}
-
-static void set_address(struct virtio_device *dev, uint32_t reg, uint64_t address)
-{
-	cpu_write32(dev->regs + reg, (uint32_t)address);
-	cpu_write32(dev->regs + reg + 4, (uint32_t)(address >> 32));
 }
 
 static void queue_enable(struct virtio_device *dev, uint16_t queue,
@@ -81,20 +57,15 @@ static void queue_enable(struct virtio_device *dev, uint16_t queue,
 {
 	cpu_write16(dev->regs + COMMON_QUEUE_SEL, queue);
 	cpu_write16(dev->regs + COMMON_QUEUE_SIZE, at->size);
-	set_address(dev, COMMON_QUEUE_DESC, at->desc);
-	set_address(dev, COMMON_QUEUE_AVAIL, at->avail);
-	set_address(dev, COMMON_QUEUE_USED, at->used);
+	virtio_write64(dev, COMMON_QUEUE_DESC, at->desc);
+	virtio_write64(dev, COMMON_QUEUE_AVAIL, at->avail);
+	virtio_write64(dev, COMMON_QUEUE_USED, at->used);
 	if (queue / 2u < dev->vectors)
 		cpu_write16(dev->regs + COMMON_QUEUE_VECTOR, queue / 2);
 	uint64_t offset = cpu_read16(dev->regs + COMMON_QUEUE_NOTIFY);
 
 	*doorbell = (struct irq_write){ dev->notify + offset * dev->notify_multiplier, queue, 2 };
 	cpu_write16(dev->regs + COMMON_QUEUE_ENABLE, 1);
-}
-
-static uint8_t config8(struct virtio_device *dev, uint32_t offset)
-{
-	return cpu_read8(dev->config + offset);
 }
 
 static void route_interrupt(struct virtio_device *dev, uint32_t pair)
@@ -116,11 +87,12 @@ static void route_interrupt(struct virtio_device *dev, uint32_t pair)
 static const struct virtio_transport virtio_pci = {
 	.status = status,
 	.set_status = set_status,
-	.features = features,
-	.set_features = set_features,
+	.features_sel = COMMON_FEATURES_SEL,
+	.features = COMMON_FEATURES,
+	.driver_sel = COMMON_DRIVER_SEL,
+	.driver_features = COMMON_DRIVER_FEATURES,
 	.queue_max = queue_max,
 	.queue_enable = queue_enable,
-	.config8 = config8,
 	.route_interrupt = route_interrupt,
 };
 
@@ -186,16 +158,14 @@ static bool probe(struct virtio_device *dev, uint32_t device)
 	return true;
 }
 
-bool virtio_pci_find(struct virtio_device *dev, uint32_t id, unsigned nth)
+bool virtio_pci_find(struct virtio_device *dev)
 {
 	for (uint32_t device = pci_next(0); device != 0; device = pci_next(device)) {
 		uint32_t ids = pci_read(device, PCI_ID);
-		/* Transitional devices have the numbers from 0x1000, network first. */
-		bool matches = (ids & 0xffff) == VIRTIO_VENDOR &&
-			       (ids >> 16 == VIRTIO_MODERN + id ||
-				(id == VIRTIO_ID_NET && ids >> 16 == 0x1000));
 
-		if (matches && probe(dev, device) && nth-- == 0)
+		if ((ids & 0xffff) == VIRTIO_VENDOR &&
+		    (ids >> 16 == VIRTIO_MODERN + VIRTIO_ID_NET || ids >> 16 == VIRTIO_OLD_NET) &&
+		    probe(dev, device))
 			return true;
 	}
 	return false;
