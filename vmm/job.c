@@ -382,17 +382,14 @@ void job_resize(struct job *j, uint16_t rows, uint16_t cols)
 static void on_news(void *arg, uint32_t events)
 {
 	struct job *j = arg;
-	bool room, ended;
+	bool ended;
 
 	event_clear(j->news.fd);
 	pthread_mutex_lock(&j->lock);
-	room = j->was_full && j->len < OUTPUT_ROOM;
 	ended = j->ended && !j->told;
 	j->told |= ended;
 	pthread_mutex_unlock(&j->lock);
-	if (room)
-		j->ops->output_room(j->arg);
-	j->ops->input_ready(j->arg);
+	j->ops->ready(j->arg);
 	if (ended)
 		j->ops->ended(j->arg);
 }

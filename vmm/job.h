@@ -29,10 +29,8 @@ enum job_end {
 };
 
 struct job_ops {
-	/* On the loop's thread: more can be taken by job_output() again ... */
-	void (*output_room)(void *arg);
-	/* ... job_input() has something ... */
-	void (*input_ready)(void *arg);
+	/* On the loop's thread: job_output() may take more again, or job_input() have something ... */
+	void (*ready)(void *arg);
 	/* ... the command has ended, and all of its output is written. */
 	void (*ended)(void *arg);
 	/*

@@ -271,14 +271,9 @@ static int add_device(struct machine *m, const struct config_device *wanted, uns
 
 /* ---- a job ---- */
 
-static void on_output_room(void *arg)
+static void on_port_ready(void *arg)
 {
-	virtio_console_output_room(((struct machine *)arg)->port);
-}
-
-static void on_input_ready(void *arg)
-{
-	virtio_console_input_ready(((struct machine *)arg)->port);
+	virtio_console_ready(((struct machine *)arg)->port);
 }
 
 /* The port through which the agent in the guest and the supervisor speak. */
@@ -297,9 +292,7 @@ static int add_port(struct machine *m)
 
 static int add_supervisor(struct machine *m)
 {
-	static const struct supervisor_ops ops = { .output_room = on_output_room,
-						   .input_ready = on_input_ready,
-						   .end = end };
+	static const struct supervisor_ops ops = { .ready = on_port_ready, .end = end };
 	const struct device_env env = device_env(m, "job");
 	const int ret = supervisor_create(&m->supervisor, m->config->job, m->loop, &env, &ops, m);
 

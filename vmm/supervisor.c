@@ -38,18 +38,11 @@ struct supervisor {
 	_Atomic bool timed_out;
 };
 
-static void on_output_room(void *arg)
+static void on_ready(void *arg)
 {
 	struct supervisor *s = arg;
 
-	s->ops->output_room(s->arg);
-}
-
-static void on_input_ready(void *arg)
-{
-	struct supervisor *s = arg;
-
-	s->ops->input_ready(s->arg);
+	s->ops->ready(s->arg);
 }
 
 static void on_end(void *arg)
@@ -151,7 +144,7 @@ void supervisor_resize(struct supervisor *s)
 int supervisor_create(struct supervisor **out, const struct config_job *config, struct loop *loop,
 		      const struct device_env *env, const struct supervisor_ops *ops, void *arg)
 {
-	static const struct job_ops job_ops = { on_output_room, on_input_ready, on_end, on_wrote };
+	static const struct job_ops job_ops = { on_ready, on_end, on_wrote };
 	struct supervisor *s = calloc(1, sizeof(*s));
 	int ret;
 

@@ -15,8 +15,8 @@ struct supervisor;
 
 /* The machine's side. */
 struct supervisor_ops {
-	void (*output_room)(void *arg); /* supervisor_output() takes more */
-	void (*input_ready)(void *arg); /* supervisor_input() has something */
+	void (*ready)(
+		void *arg); /* supervisor_output() may take more, or supervisor_input() have something */
 	void (*end)(void *arg, const char *outcome, int status);
 };
 

@@ -146,7 +146,7 @@ static void serve_control(struct console *c)
 	rest(c, CTRL_TX, done == BUDGET);
 	send_pending(c);
 	if (c->open)
-		virtio_console_input_ready(&c->dev);
+		virtio_console_ready(&c->dev);
 }
 
 /* ---- the port ---- */
@@ -209,21 +209,14 @@ static void serve_input(struct console *c)
 		virtio_publish(&c->dev, RX);
 }
 
-static bool is_live(const struct console *c)
+void virtio_console_ready(struct virtio_dev *dev)
 {
-	return c->kick[TX].watch.events;
-}
+	struct console *c = to_console(dev);
 
-void virtio_console_output_room(struct virtio_dev *dev)
-{
-	if (is_live(to_console(dev)))
-		serve_output(to_console(dev));
-}
-
-void virtio_console_input_ready(struct virtio_dev *dev)
-{
-	if (is_live(to_console(dev)))
-		serve_input(to_console(dev));
+	if (!c->kick[TX].watch.events)
+		return; /* it is not live, or holds still */
+	serve_output(c);
+	serve_input(c);
 }
 
 static void on_kick(void *arg, uint32_t events)

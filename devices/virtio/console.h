@@ -15,9 +15,9 @@
 
 /* The machine's end of the port; called on the loop's thread. */
 struct virtio_console_ops {
-	/* Bytes from the guest; how many were taken. Fewer than all: virtio_console_output_room() goes on. */
+	/* Bytes from the guest; how many were taken. Fewer than all: virtio_console_ready() goes on. */
 	size_t (*output)(void *arg, const struct iovec *iov, unsigned int n);
-	/* Bytes for the guest, at most @len; how many. 0: virtio_console_input_ready() goes on. */
+	/* Bytes for the guest, at most @len; how many. 0: virtio_console_ready() goes on. */
 	size_t (*input)(void *arg, void *buf, size_t len);
 };
 
@@ -27,8 +27,7 @@ int must_check virtio_console_create(struct device **out, struct virtio_dev **de
 				     const char *port, const struct virtio_console_ops *ops,
 				     void *arg);
 
-/* More is taken, or there is more; on the loop's thread. */
-void virtio_console_output_room(struct virtio_dev *dev);
-void virtio_console_input_ready(struct virtio_dev *dev);
+/* More may be taken, or there may be more; on the loop's thread. */
+void virtio_console_ready(struct virtio_dev *dev);
 
 #endif

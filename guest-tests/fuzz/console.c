@@ -57,11 +57,11 @@ void fuzz_one(struct fuzz *f)
 			break;
 		case 1:
 			machine.room = fuzz_int(f, 2);
-			virtio_console_output_room(dev);
+			virtio_console_ready(dev);
 			break;
 		case 2:
 			machine.given = fuzz_int(f, 2);
-			virtio_console_input_ready(dev);
+			virtio_console_ready(dev);
 			break;
 		case 3:
 			fuzz_driver_request(&d, fuzz_below(f, 4), "bytes of some length",

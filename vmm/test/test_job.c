@@ -24,20 +24,12 @@ struct fixture {
 	struct loop *loop;
 	struct job *job;
 	int in[2], out[2], err[2]; /* pipes, the job has the near ends */
-	unsigned int rooms, inputs, ends;
+	unsigned int ends;
 };
 
-static void on_room(void *arg)
+static void on_ready(void *arg)
 {
-	((struct fixture *)arg)->rooms++;
-}
-
-static void on_input(void *arg)
-{
-	struct fixture *f = arg;
-
-	f->inputs++;
-	loop_stop(f->loop);
+	loop_stop(((struct fixture *)arg)->loop);
 }
 
 static void on_end(void *arg)
@@ -48,9 +40,7 @@ static void on_end(void *arg)
 	loop_stop(f->loop);
 }
 
-static const struct job_ops ops = { .output_room = on_room,
-				    .input_ready = on_input,
-				    .ended = on_end };
+static const struct job_ops ops = { .ready = on_ready, .ended = on_end };
 
 static int setup(void **state)
 {
@@ -219,11 +209,12 @@ static void output_waits_for_its_reader(void **state)
 		for (size_t at = 0; at < sizeof(back); at++)
 			assert_int_equal(back[at], 'a' + i % 26);
 	}
-	while (!f->rooms)
-		loop_run(f->loop);
-	iov[0] = (struct iovec){ frame + sizeof(frame) - rest, rest };
 	if (rest <= sizeof(frame)) {
-		assert_int_equal(job_output(f->job, iov, 1), rest);
+		for (size_t at = sizeof(frame) - rest; at < sizeof(frame); at += took) {
+			loop_run(f->loop); /* until there is room again */
+			iov[0] = (struct iovec){ frame + at, sizeof(frame) - at };
+			took = job_output(f->job, iov, 1);
+		}
 		read_all(f->out[0], back, sizeof(back));
 		assert_memory_equal(back, frame, sizeof(back));
 	}

@@ -39,7 +39,7 @@ static void on_end(void *arg, const char *outcome, int status)
 
 static void start(struct fixture *f)
 {
-	static const struct supervisor_ops ops = { nothing, nothing, on_end };
+	static const struct supervisor_ops ops = { nothing, on_end };
 
 	f->env.counters = &f->counters;
 	f->config = (struct config_job){ .in = 0, .out = 1, .err = 2, .tty = !f->no_tty };

@@ -125,9 +125,9 @@ static void open_port(void)
 	control(0, VIRTIO_CONSOLE_PORT_OPEN, 1);
 }
 
-static void on_loop(void *arg)
+static void ready(void *arg)
 {
-	((void (*)(struct virtio_dev *))arg)(dev);
+	virtio_console_ready(dev);
 }
 
 static void the_port_is_named_and_open(void **state)
@@ -152,7 +152,7 @@ static void bytes_come_out_in_order_whatever_is_taken(void **state)
 		pthread_mutex_lock(&m.lock);
 		m.room = MIN(room, 3000 - m.out_len);
 		pthread_mutex_unlock(&m.lock);
-		loop_call(loop, on_loop, virtio_console_output_room);
+		loop_call(loop, ready, NULL);
 	}
 	vdriver_wait(&d, TX);
 	vdriver_wait(&d, TX);
@@ -176,7 +176,7 @@ static void input_waits_for_the_guest_and_the_guest_for_input(void **state)
 	memset(m.in, 'i', 250);
 	m.in[249] = 'z';
 	pthread_mutex_unlock(&m.lock);
-	loop_call(loop, on_loop, virtio_console_input_ready);
+	loop_call(loop, ready, NULL);
 	for (int i = 0; i < 2; i++) {
 		e = vdriver_wait(&d, RX);
 		assert_int_equal(e.len, 100);
@@ -194,10 +194,10 @@ static void a_reset_forgets_what_was_held(void **state)
 	open_port();
 	m.room = 1;
 	send(TX, "abc", 3);
-	loop_call(loop, on_loop, virtio_console_output_room);
+	loop_call(loop, ready, NULL);
 	vdriver_reset(&d);
 	m.room = 100;
-	loop_call(loop, on_loop, virtio_console_output_room); /* nothing is live */
+	loop_call(loop, ready, NULL); /* nothing is live */
 	vdriver_start(&d, MULTIPORT);
 	open_port();
 	send(TX, "new", 3);
@@ -219,8 +219,7 @@ static void without_dma_it_holds_still_and_forgets_nothing(void **state)
 	vdriver_force_kick(&d, RX);
 	memcpy(m.in, "in", m.in_len = 2);
 	m.room = 100;
-	loop_call(loop, on_loop, virtio_console_output_room);
-	loop_call(loop, on_loop, virtio_console_input_ready);
+	loop_call(loop, ready, NULL);
 	assert_int_equal(vdriver_interrupts(&d, RX) + vdriver_interrupts(&d, TX), 0);
 	virtio_set_dma(dev, true);
 	vdriver_wait(&d, TX);
