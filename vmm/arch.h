@@ -43,7 +43,7 @@ int must_check arch_kernel_mode_native(const struct kvm *kvm, const struct guest
 int must_check arch_vm_init(struct kvm *kvm);
 void arch_vm_destroy(struct kvm *kvm);
 
-/* Route the pins of the interrupt chips. -errno with a message. */
+/* What the pins of the interrupt chips are routed to. */
 int must_check arch_irq_pins(struct irqchip *chip);
 
 /* A vCPU that was just created, of @nr_cpus: what it says of itself, and its registers as firmware

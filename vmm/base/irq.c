@@ -64,7 +64,7 @@ int irqchip_set_pins(struct irqchip *chip, const struct kvm_irq_routing_entry *r
 		return -EINVAL;
 	memcpy(chip->table->entries, route, nr * sizeof(*route));
 	chip->table->nr = nr;
-	return set_routes(chip);
+	return 0;
 }
 
 void irqchip_destroy(struct irqchip *chip)

@@ -25,7 +25,11 @@ struct irqchip;
 int must_check irqchip_create(struct irqchip **out, int vm_fd);
 void irqchip_destroy(struct irqchip *chip);
 
-/* Say which GSI reaches which pins, once, before there are sources. KVM's error with a message. */
+/*
+ * Say which GSI reaches which pins in KVM from the start, once, before there are sources. KVM takes routes as a whole
+ * table, so these go with the first message. To tell them alone would have a start wait for the host's kernel, which lets
+ * all readers of the old table go first. -EINVAL where they are too many.
+ */
 int must_check irqchip_set_pins(struct irqchip *chip, const struct kvm_irq_routing_entry *route,
 				unsigned int nr);
 

@@ -14,7 +14,6 @@
 
 #define PIC_PINS    8u
 #define IOAPIC_PINS 24u
-#define TIMER_PIN   2u /* of the I/O APIC; on the PIC's pin 2 sits its cascade */
 
 _Static_assert(IOAPIC_PINS <= IRQ_PINS, "irq.h has room for the I/O APIC's pins");
 
@@ -86,20 +85,18 @@ static void add_pin(struct kvm_irq_routing_entry *route, unsigned int gsi, unsig
 	};
 }
 
-/* The same GSI reaches PIC and I/O APIC, as on a PC; GSI 0 is the timer. */
+/* The same GSI reaches PIC and I/O APIC, as KVM_CREATE_IRQCHIP has set it up. */
 int arch_irq_pins(struct irqchip *chip)
 {
 	struct kvm_irq_routing_entry route[2 * PIC_PINS + IOAPIC_PINS];
 	unsigned int n = 0;
 
 	for (unsigned int gsi = 0; gsi < IOAPIC_PINS; gsi++) {
-		if (gsi == TIMER_PIN)
-			continue;
 		if (gsi < 2 * PIC_PINS)
 			add_pin(&route[n++], gsi,
 				gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
 				gsi % PIC_PINS);
-		add_pin(&route[n++], gsi, KVM_IRQCHIP_IOAPIC, gsi ? gsi : TIMER_PIN);
+		add_pin(&route[n++], gsi, KVM_IRQCHIP_IOAPIC, gsi);
 	}
 	return irqchip_set_pins(chip, route, n);
 }
