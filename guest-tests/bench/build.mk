@@ -42,7 +42,7 @@ bench: $(BENCH_PROGS) guest linux-tools
 # `make experiment nic-model`, accept-rate or queues; SHORT=1 in seconds. What they are is told in $(BENCH)/experiment.
 EXPERIMENTS := nic-model accept-rate queues
 experiment: $(BENCH_PROGS) guest
-	BUILD=$(BUILD) $(BENCH)/experiment $(or $(NAME),$(filter $(EXPERIMENTS),$(MAKECMDGOALS)))
+	BUILD=$(BUILD) $(BENCH)/experiment $(or $(NAME),$(filter $(EXPERIMENTS),$(MAKECMDGOALS)),$(filter-out experiment,$(MAKECMDGOALS)))
 $(EXPERIMENTS): experiment
 	@:
 .PHONY: experiment $(EXPERIMENTS)

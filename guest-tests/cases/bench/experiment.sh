@@ -55,6 +55,10 @@ check "Ctrl-C: and in the page" grep -q 'data-key="rate"' "$TMP/part/report.html
 "$top/guest-tests/bench/experiment" nonsense 2>"$TMP/err"
 is "no such experiment: status" $? 2
 check "no such experiment: one line" grep -qx "experiment: no experiment 'nonsense' (nic-model, accept-rate or queues)" "$TMP/err"
+"$top/guest-tests/bench/experiment" nic-model queues 2>"$TMP/err"
+is "two experiments at once: status" $? 2
+env CONFIGS='bare bare%nonsense' TESTS=crr1 ROUNDS=1 MAX_ROUNDS=1 SECS=0.1 WARMUP=0 OUT="$TMP/knob" "$top/guest-tests/bench/bench" >"$TMP/text" 2>&1
+check "a knob that there is not is said" grep -q 'nonsense cannot be had here: there is no such knob' "$TMP/text"
 # What is asked for is looked at before anything is measured, and said in one line.
 for bad in ROUNDS=x ROUNDS=0 MAX_ROUNDS=-1 CONNECTIONS=1.5 MEM=64M STARTS=0 BASE=none TESTS=none CONFIGS=none; do
 	env CONFIGS=bare TESTS=crr1 ROUNDS=1 STARTS=1 SECS=0.1 OUT="$TMP/bad" "$bad" "$top/guest-tests/bench/bench" >"$TMP/text" 2>"$TMP/err"
