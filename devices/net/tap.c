@@ -271,7 +271,7 @@ static int adopt_queue(struct tap *tap, int fd)
 		return log_fail(-EINVAL,
 				"fd=%d is the tun interface '%s': a tap is needed (IFF_TAP)", fd,
 				ifr.ifr_name);
-	/* Whether it has IFF_NO_PI cannot be asked: in the answer that bit means another thing. */
+	/* Whether it has IFF_NO_PI its interface tells (tap_link.c): in this answer that bit means another thing. */
 	if (!(ifr.ifr_flags & IFF_VNET_HDR))
 		return log_fail(
 			-EINVAL,

@@ -98,8 +98,10 @@ static int socket_beside(struct tap *tap, bool given)
 
 /* What the kernel says of the tap's interface; 0 where it does not. */
 struct link {
-	uint32_t queues; /* open ones (since Linux 4.17, of a tap alone) */
 	uint32_t master; /* the interface of the bridge that it is on */
+	/* Of a tap alone, since Linux 4.17. */
+	uint32_t queues; /* open ones */
+	bool pi;	 /* without IFF_NO_PI: each frame is behind four bytes more */
 };
 
 static uint32_t number(const struct rtattr *a)
@@ -140,9 +142,12 @@ static struct link ask_link(const struct tap *tap, int sock)
 	const struct rtattr *kind = rtattr_find_in(info, IFLA_INFO_KIND);
 	struct link link = { .master = number(rtattr_find(all, all_len, IFLA_MASTER)) };
 
-	if (kind && !strncmp(RTA_DATA(kind), "tun", RTA_PAYLOAD(kind)))
-		link.queues = number(
-			rtattr_find_in(rtattr_find_in(info, IFLA_INFO_DATA), IFLA_TUN_NUM_QUEUES));
+	if (kind && !strncmp(RTA_DATA(kind), "tun", RTA_PAYLOAD(kind))) {
+		const struct rtattr *data = rtattr_find_in(info, IFLA_INFO_DATA);
+
+		link.queues = number(rtattr_find_in(data, IFLA_TUN_NUM_QUEUES));
+		link.pi = number(rtattr_find_in(data, IFLA_TUN_PI));
+	}
 	return link;
 }
 
@@ -241,6 +246,11 @@ int tap_link_configure(struct tap *tap, const struct netbe_tap_options *config, 
 		ret = log_fail(
 			-EBUSY,
 			"%s is open in another program too, and each would get a part of its frames (give each machine a tap of its own: ip tuntap add NAME mode tap)",
+			tap->be.name);
+	if (!ret && link.pi)
+		ret = log_fail(
+			-EINVAL,
+			"%s was opened without IFF_NO_PI: open it with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR",
 			tap->be.name);
 	if (!ret && tap->mtu)
 		ret = set_mtu(tap, sock, tap->mtu);

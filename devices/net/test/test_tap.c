@@ -76,8 +76,7 @@ static void test_kinds(void **state)
 	} cases[] = {
 		{ "mvtap", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, true, 0, 0 },
 		{ "mvbare", IFF_TAP | IFF_NO_PI, true, 0, -EINVAL },
-		/* Not to be known: the kernel reports IFF_NOFILTER in the bit of IFF_NO_PI. */
-		{ "mvinfo", IFF_TAP | IFF_VNET_HDR, true, 0, 0 },
+		{ "mvinfo", IFF_TAP | IFF_VNET_HDR, true, 0, -EINVAL },
 		{ "mvmulti", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, true, 0, 0 },
 		{ "mvbusy", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, false, -EBUSY, 0 },
 		{ "mvshare", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, false, -EBUSY,
