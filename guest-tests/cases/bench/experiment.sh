@@ -52,6 +52,13 @@ kill -INT -- -$pid
 wait $pid
 check "Ctrl-C: what was measured is reported" grep -q 'Why does accept' "$TMP/part/answer.txt"
 check "Ctrl-C: and in the page" grep -q 'data-key="rate"' "$TMP/part/report.html"
+SECS=1 ROUNDS=50 TESTS=crr1 OUT=$TMP/run setsid env --default-signal=INT "$top/guest-tests/bench/bench" run >"$TMP/text" 2>&1 &
+pid=$!
+await 'a figure of the run' grep -q 'minivmm/crr1/1.rate' "$TMP/run/results.tsv"
+kill -INT -- -$pid
+wait $pid
+check "Ctrl-C in make run: what was measured is told" grep -q '^minivmm .*1\.[0-9][0-9]' "$TMP/text"
+check "Ctrl-C in make run: and the page" grep -q 'data-key="rate"' "$TMP/run/report.html"
 "$top/guest-tests/bench/experiment" nonsense 2>"$TMP/err"
 is "no such experiment: status" $? 2
 check "no such experiment: one line" grep -qx "experiment: no experiment 'nonsense' (nic-model, accept-rate or queues)" "$TMP/err"
@@ -60,7 +67,7 @@ is "two experiments at once: status" $? 2
 env CONFIGS='bare bare%nonsense' TESTS=crr1 ROUNDS=1 MAX_ROUNDS=1 SECS=0.1 WARMUP=0 OUT="$TMP/knob" "$top/guest-tests/bench/bench" >"$TMP/text" 2>&1
 check "a knob that there is not is said" grep -q 'nonsense cannot be had here: there is no such knob' "$TMP/text"
 # What is asked for is looked at before anything is measured, and said in one line.
-for bad in ROUNDS=x ROUNDS=0 MAX_ROUNDS=-1 CONNECTIONS=1.5 MEM=64M STARTS=0 BASE=none TESTS=none CONFIGS=none; do
+for bad in ROUNDS=x ROUNDS=0 MAX_ROUNDS=-1 CONNECTIONS=1.5 MEM=64M STARTS=0 SECS=x SECS=0.0 SECS=1.2.3 SECS=-1 WARMUP=. BASE=none TESTS=none CONFIGS=none; do
 	env CONFIGS=bare TESTS=crr1 ROUNDS=1 STARTS=1 SECS=0.1 OUT="$TMP/bad" "$bad" "$top/guest-tests/bench/bench" >"$TMP/text" 2>"$TMP/err"
 	is "bench, $bad: status, lines" "$?/$(wc -l <"$TMP/err")/$(wc -c <"$TMP/text")" "$([[ $bad == CONFIGS=* ]] && echo 1 || echo 2)/1/0"
 done
