@@ -38,8 +38,7 @@ static const struct option rows[] = {
 	  .max = 4096, .why = "as many as KVM has, this host's perhaps fewer" },
 	{ "pin", OPTION_OTHER, AT(pins), "THREAD=CPUS,...",
 	  "run threads on those CPUs of the host: vcpu0=1,net0=2-3,5; net for\nnet0, net1 ... (may be given several times)",
-	  .wanted = "THREAD=CPUS,..., such as vcpu0=1,net0=2-3,5, at most 64",
-	  .parse = pin_parse },
+	  .wanted = "THREAD=CPUS,..., such as vcpu0=1,net0=2-3,5, at most 64", .parse = pin_parse },
 	DEVICE_TRANSPORT_OPTION(AT(transport), "pci", "for devices that do not say"),
 	{ "console", OPTION_OTHER, AT(console), "WHERE",
 	  "serial port: a file to write to (FILE,max=SIZE: at most SIZE), or none\n"

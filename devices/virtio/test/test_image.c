@@ -306,8 +306,7 @@ int main(void)
 		TEST(test_formats_are_refused), TEST(test_raw_disks_are_taken),
 		TEST(test_odd_sizes),		TEST(test_sealed_file),
 		TEST(test_large_blocks),	TEST(test_unfit_descriptors),
-		TEST(test_own_descriptor),
-		TEST(test_qemu_has_it),
+		TEST(test_own_descriptor),	TEST(test_qemu_has_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,7 @@ struct fixture {
 	struct fake fake;
 	struct pci_func *func;
 	uint64_t common, isr, device, notify; /* addresses */
-	bool in_memory; /* the driver cannot use I/O ports */
+	bool in_memory;			      /* the driver cannot use I/O ports */
 	struct bus *notify_bus;
 	uint32_t notify_mult;
 };
