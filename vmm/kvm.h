@@ -33,7 +33,8 @@ int must_check kvm_open(const char *node);
 
 /*
  * Open /dev/kvm, or take @fd where that is not -1, check what it offers, create a VM with its in-kernel interrupt chips and timer, and
- * give it @mem and @window (or NULL). -errno with a message that says what would help; @fd is closed then, unless it is no KVM.
+ * give it @mem and @window (or NULL). -errno with a message that says what would help; @fd is closed then, unless it is no
+ * KVM.
  */
 int must_check kvm_create(struct kvm *kvm, int fd, const struct guestmem *mem,
 			  const struct kvm_window *window);

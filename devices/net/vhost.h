@@ -62,7 +62,8 @@ struct vhost_ring {
 
 /*
  * Have @fd, which is inherited and becomes close-on-exec, or where that is -1 /dev/vhost-net, for rings in @mem. What is
- * no such thing stays open, whatever it is; what the kernel refuses does not. The kernel polls them for @poll_us after work. -errno, and why in @why.
+ * no such thing stays open, whatever it is; what the kernel refuses does not. The kernel polls them for @poll_us after
+ * work. -errno, and why in @why.
  */
 int must_check vhost_open(struct vhost *v, int fd, const struct guestmem *mem, unsigned int poll_us,
 			  char why[VHOST_WHY]);

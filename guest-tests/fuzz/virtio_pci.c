@@ -26,7 +26,7 @@ void fuzz_one(struct fuzz *f)
 	pci_machine_init(&m);
 	fuzz_check(!fuzz_driver_create(&d, &virtio_rng_kind, &options));
 	fuzz_check(!virtio_pci_create(d.dev, m.host, d.dev->nr_vqs));
-	cfg_put(&m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	cfg_put(&m, SLOT, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	while (f->left) {
 		switch (fuzz_below(f, 16)) {
 		case 0 ... 3:
@@ -43,6 +43,9 @@ void fuzz_one(struct fuzz *f)
 			break;
 		case 8 ... 10:
 			fuzz_access(f, &m.mmio, MEMMAP_ECAM_BASE + (SLOT << 15), 0x100);
+			break;
+		case 11:
+			fuzz_access(f, &m.pio, cfg_bar(&m, SLOT, 2), 16); /* doorbells */
 			break;
 		default:
 			fuzz_driver_act(&d, f);

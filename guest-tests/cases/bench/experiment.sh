@@ -43,21 +43,20 @@ for key in vcpu_us net_us frames; do
 done
 check "queues: nothing is unexplained" grep -q 'no hop accounts for: 0\.' "$TMP/queues/answer.txt"
 
-# Ctrl-C, to all of the group, once something is measured.
-SECS=1 ROUNDS=50 TESTS=crr1 CONFIGS='minivmm:transport=pci@mode=irq bare' OUT=$TMP/part setsid env --default-signal=INT \
-	"$top/guest-tests/bench/experiment" accept-rate >"$TMP/text" 2>&1 &
-pid=$!
-await 'a figure of the experiment' grep -q 'bare/crr1/1.rate' "$TMP/part/results.tsv"
-kill -INT -- -$pid
-wait $pid
+# interrupted DIR PATTERN PROGRAM WORD: Ctrl-C, to all of the group, once PATTERN is among what is measured in DIR.
+interrupted()
+{
+	SECS=1 ROUNDS=50 TESTS=crr1 OUT=$1 setsid env --default-signal=INT "$top/guest-tests/bench/$3" "$4" >"$TMP/text" 2>&1 &
+	pid=$!
+	await 'a figure' grep -q "$2" "$1/results.tsv"
+	kill -INT -- -$pid
+	wait $pid
+}
+CONFIGS='minivmm:transport=pci@mode=irq bare' interrupted "$TMP/part" 'bare/crr1/1.rate' experiment accept-rate
 check "Ctrl-C: what was measured is reported" grep -q 'Why does accept' "$TMP/part/answer.txt"
 check "Ctrl-C: and in the page" grep -q 'data-key="rate"' "$TMP/part/report.html"
-SECS=1 ROUNDS=50 TESTS=crr1 OUT=$TMP/run setsid env --default-signal=INT "$top/guest-tests/bench/bench" run >"$TMP/text" 2>&1 &
-pid=$!
-await 'a figure of the run' grep -q 'minivmm/crr1/1.rate' "$TMP/run/results.tsv"
-kill -INT -- -$pid
-wait $pid
-check "Ctrl-C in make run: what was measured is told" grep -q '^minivmm .*1\.[0-9][0-9]' "$TMP/text"
+interrupted "$TMP/run" 'minivmm/crr1/1.rate' bench run
+check "Ctrl-C in make run: what was measured is told" grep -Eq '^minivmm +[1-9][0-9]*\.[0-9] ' "$TMP/text"
 check "Ctrl-C in make run: and the page" grep -q 'data-key="rate"' "$TMP/run/report.html"
 "$top/guest-tests/bench/experiment" nonsense 2>"$TMP/err"
 is "no such experiment: status" $? 2
