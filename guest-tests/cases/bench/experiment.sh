@@ -58,6 +58,9 @@ check "Ctrl-C: and in the page" grep -q 'data-key="rate"' "$TMP/part/report.html
 interrupted "$TMP/run" 'minivmm/crr1/1.rate' bench run
 check "Ctrl-C in make run: what was measured is told" grep -Eq '^minivmm +[1-9][0-9]*\.[0-9] ' "$TMP/text"
 check "Ctrl-C in make run: and the page" grep -q 'data-key="rate"' "$TMP/run/report.html"
+TURNS=50 CONFIGS='bare minivmm:transport=pci@mode=irq' interrupted "$TMP/part" 'minivmm.*/crr1/2.rate' bench paired
+check "Ctrl-C in turns: what was measured is told" grep -Eq '^bare metal +[1-9][0-9]*\.[0-9] ' "$TMP/text"
+is "Ctrl-C in turns: nothing is left" "$(pgrep -f "compare $TMP/part")" ''
 "$top/guest-tests/bench/experiment" nonsense 2>"$TMP/err"
 is "no such experiment: status" $? 2
 check "no such experiment: one line" grep -qx "experiment: no experiment 'nonsense' (nic-model, accept-rate or queues)" "$TMP/err"
@@ -65,8 +68,16 @@ check "no such experiment: one line" grep -qx "experiment: no experiment 'nonsen
 is "two experiments at once: status" $? 2
 env CONFIGS='bare bare%nonsense' TESTS=crr1 ROUNDS=1 MAX_ROUNDS=1 SECS=0.1 WARMUP=0 OUT="$TMP/knob" "$top/guest-tests/bench/bench" >"$TMP/text" 2>&1
 check "a knob that there is not is said" grep -q 'nonsense cannot be had here: there is no such knob' "$TMP/text"
+config=minivmm:transport=pci@mode=irq
+env CONFIGS="bare bare%nonsense $config" TESTS='crr1 rr1' ROUNDS=2 MAX_ROUNDS=2 TURNS=2 STARTS=1 SECS=0.1 WARMUP=0 OUT="$TMP/knob" \
+	"$top/guest-tests/bench/bench" >"$TMP/text" 2>&1
+is "turns: one after the other, whatever does not come up" \
+	"$(sed -n 's,/crr1/\([0-9]\)	rate	.*, \1,p' "$TMP/knob/results.tsv" | tr '\n' ' ')" \
+	"bare 1 $config 1 bare 2 $config 2 bare 3 $config 3 bare 4 $config 4 "
+is "turns: what does not is said, each round" "$(grep -c '^about.*%nonsense.*cannot be had' "$TMP/knob/results.tsv")" 2
+check "turns: nothing is unexplained" grep -q '^  unexplained: 0$' "$TMP/text"
 # What is asked for is looked at before anything is measured, and said in one line.
-for bad in ROUNDS=x ROUNDS=0 MAX_ROUNDS=-1 CONNECTIONS=1.5 MEM=64M STARTS=0 SECS=x SECS=0.0 SECS=1.2.3 SECS=-1 WARMUP=. BASE=none TESTS=none CONFIGS=none; do
+for bad in ROUNDS=x ROUNDS=0 MAX_ROUNDS=-1 TURNS=0 CONNECTIONS=1.5 MEM=64M STARTS=0 SECS=x SECS=0.0 SECS=1.2.3 SECS=-1 WARMUP=. BASE=none TESTS=none CONFIGS=none; do
 	env CONFIGS=bare TESTS=crr1 ROUNDS=1 STARTS=1 SECS=0.1 OUT="$TMP/bad" "$bad" "$top/guest-tests/bench/bench" >"$TMP/text" 2>"$TMP/err"
 	is "bench, $bad: status, lines" "$?/$(wc -l <"$TMP/err")/$(wc -c <"$TMP/text")" "$([[ $bad == CONFIGS=* ]] && echo 1 || echo 2)/1/0"
 done
