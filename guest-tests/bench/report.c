@@ -36,6 +36,8 @@ const struct column report_columns[] = {
 	{ "kicks_per_unit", "kicks/unit", true, false, true, 2 },
 	{ "irq_injections_per_unit", "irqs/unit", true, false, true, 2 },
 	{ "halt_exits_per_unit", "halts/unit", true, false, true, 2 },
+	{ "irq_exits_per_unit", "host irqs/unit", true, false, true, 2 },
+	{ "irq_window_exits_per_unit", "irq windows/unit", true, false, true, 2 },
 	{ "switches_per_unit", "switches/unit", true, false, true, 2 },
 	{ "frames_per_unit", "frames/unit", true, false, true, 2 },
 	{ "cpu_us_per_unit", "CPU us/unit", true, false, true, 2 },

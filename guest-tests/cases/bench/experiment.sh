@@ -75,6 +75,7 @@ is "turns: one after the other, whatever does not come up" \
 	"$(sed -n 's,/crr1/\([0-9]\)	rate	.*, \1,p' "$TMP/knob/results.tsv" | tr '\n' ' ')" \
 	"bare 1 $config 1 bare 2 $config 2 bare 3 $config 3 bare 4 $config 4 "
 is "turns: what does not is said, each round" "$(grep -c '^about.*%nonsense.*cannot be had' "$TMP/knob/results.tsv")" 2
+is "turns: exits by reason" "$(grep -c 'irq_.*exits_per_unit	[0-9]' "$TMP/knob/results.tsv")" 16
 check "turns: nothing is unexplained" grep -q '^  unexplained: 0$' "$TMP/text"
 # What is asked for is looked at before anything is measured, and said in one line.
 for bad in ROUNDS=x ROUNDS=0 MAX_ROUNDS=-1 TURNS=0 CONNECTIONS=1.5 MEM=64M STARTS=0 SECS=x SECS=0.0 SECS=1.2.3 SECS=-1 WARMUP=. BASE=none TESTS=none CONFIGS=none; do
