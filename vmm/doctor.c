@@ -139,7 +139,7 @@ static int check_modules(struct doctor *d)
 		return found(d, "in %s", d->modules);
 	return log_fail(
 		-ENOENT,
-		"no folder of modules for %s, in ../lib/modules beside the kernel or in /lib/modules: right if all is built in (else install its package, or dpkg -x it)",
+		"no folder of modules for %s, with the kernel, in ../lib/modules or ../usr/lib/modules beside it, or in /lib/modules: right if all is built in (else install its package, or dpkg -x it)",
 		d->release);
 }
 

@@ -2,6 +2,8 @@
 #include "vmm/host_kernel.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,30 +11,47 @@
 
 #include "vmm/base/log.h"
 
+/* Makes @path; whether it can be read. */
+static __attribute__((format(printf, 2, 3))) bool readable(char path[PATH_MAX], const char *format,
+							   ...)
+{
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(path, PATH_MAX, format, args);
+	va_end(args);
+	return len < PATH_MAX && access(path, R_OK) == 0;
+}
+
 char *host_kernel(const char *root, const char *release)
 {
-	char *path;
+	char path[PATH_MAX];
 
-	if (asprintf(&path, "%s/boot/vmlinuz-%s", root, release) < 0)
-		return NULL;
+	if (readable(path, "%s/boot/vmlinuz-%s", root, release) ||
+	    readable(path, "%s/lib/modules/%s/vmlinuz", root, release))
+		return strdup(path);
+	/* One that only root may read is told of when it is opened. */
+	snprintf(path, sizeof(path), "%s/boot/vmlinuz-%s", root, release);
 	if (access(path, F_OK) == 0)
-		return path;
+		return strdup(path);
 	log_error(
-		"this host has no kernel at '%s': %s (say --kernel FILE; the package linux-image-cloud-amd64 has one)",
-		path, strerror(errno));
-	free(path);
+		"this host has no kernel at '%s' or '%s/lib/modules/%s/vmlinuz': %s (say --kernel FILE; the package linux-image-cloud-amd64 has one)",
+		path, root, release, strerror(errno));
 	return NULL;
 }
 
 void host_modules(char dir[PATH_MAX], const char *root, const char *kernel, const char *release)
 {
 	const char *slash = strrchr(kernel, '/');
+	const int len = slash ? (int)(slash - kernel + 1) : 0;
 
-	snprintf(dir, PATH_MAX, "%.*s../lib/modules/%s", slash ? (int)(slash - kernel + 1) : 0,
-		 kernel, release);
-	if (access(dir, X_OK) == 0)
+	if (readable(dir, "%.*smodules.builtin", len, kernel)) {
+		snprintf(dir, PATH_MAX, "%.*s.", len, kernel);
 		return;
-	snprintf(dir, PATH_MAX, "%s/lib/modules/%s", root, release);
-	if (access(dir, X_OK) < 0)
+	}
+	if (!readable(dir, "%.*s../lib/modules/%s", len, kernel, release) &&
+	    !readable(dir, "%.*s../usr/lib/modules/%s", len, kernel, release) &&
+	    !readable(dir, "%s/lib/modules/%s", root, release))
 		*dir = '\0';
 }

@@ -78,7 +78,7 @@ static const struct option rows[] = {
 	{ "out", OPTION_TEXT, AT(out), "DIR",
 	  "a directory for what it leaves: /out there, and $OUT", .wanted = "a directory" },
 	{ "kernel", OPTION_TEXT, AT(kernel), "FILE",
-	  "bzImage, with its modules in ../lib/modules beside it or in\n/lib/modules (the host's own)",
+	  "bzImage, with its modules beside it, in ../lib/modules or in\n/lib/modules (the host's own)",
 	  .wanted = "a file" },
 	{ "env", OPTION_OTHER, AT(env), "NAME[=VALUE]",
 	  "in its environment; without a value, minivmm's own\n(may be given several times)",

@@ -229,8 +229,8 @@ int supervisor_reported(struct supervisor *s, uint8_t status)
 	if (status != JOB_NO_PORT || job_started(s->job))
 		return supervisor_no_word(s, "status");
 	log_error(
-		"the guest's kernel cannot reach minivmm: it has no virtio drivers (its modules belong into "
-		"../lib/modules beside it, or /lib/modules)");
+		"the guest's kernel cannot reach minivmm: it has no virtio drivers (its modules belong "
+		"beside it, into ../lib/modules or /lib/modules)");
 	return STATUS_CANNOT;
 }
 

@@ -236,12 +236,33 @@ static void compressed_modules_without_their_program(void **state)
 	assert_non_null(strstr(line("virtiofs"), "has no xz (sudo apt-get install xz-utils)"));
 }
 
+/* As packages have them: in /lib or /usr/lib beside /boot, or with the kernel among them. */
+static void modules_lie_where_packages_have_them(void **state)
+{
+	shell("mkdir -p k/boot k/lib k/usr/lib && cp boot/* k/boot && mv lib/modules k/lib");
+	assert_int_equal(examine("--kernel @/k/boot/vmlinuz-" RELEASE), 0);
+	assert_non_null(strstr(line("modules"), "/k/boot/../lib/modules/" RELEASE));
+	shell("mv k/lib/modules k/usr/lib");
+	assert_int_equal(examine("--kernel @/k/boot/vmlinuz-" RELEASE), 0);
+	assert_non_null(strstr(line("modules"), "/k/boot/../usr/lib/modules/" RELEASE));
+	shell("mv k/boot/vmlinuz* k/usr/lib/modules/" RELEASE "/vmlinuz");
+	assert_int_equal(examine("--kernel @/k/usr/lib/modules/" RELEASE "/vmlinuz"), 0);
+	assert_non_null(strstr(line("modules"), "/k/usr/lib/modules/" RELEASE "/."));
+	assert_string_equal(line("virtiofs"), "ok module or built in");
+}
+
+static void the_hosts_kernel_may_lie_among_its_modules(void **state)
+{
+	shell("mv boot/vmlinuz* lib/modules/" RELEASE "/vmlinuz");
+	assert_int_equal(examine(""), 0);
+	assert_non_null(strstr(line("kernel"), "/lib/modules/" RELEASE "/vmlinuz is " RELEASE));
+	assert_string_equal(line("virtiofs"), "ok module or built in");
+}
+
 /* Where the folder of modules is missing they may be built in, which nobody can tell. */
 static void no_folder_of_modules_is_no_verdict(void **state)
 {
-	shell("mkdir -p k/boot k/lib && cp boot/* k/boot && mv lib/modules k/lib");
-	assert_int_equal(examine("--kernel @/k/boot/vmlinuz-" RELEASE), 0);
-	assert_non_null(strstr(line("modules"), "/k/boot/../lib/modules/" RELEASE));
+	shell("rm -r lib/modules");
 	assert_int_equal(examine(""), 0);
 	assert_non_null(strstr(line("modules"), "note no folder of modules for " RELEASE));
 	assert_string_equal(line("virtio_pci"), "");
@@ -364,6 +385,8 @@ int main(void)
 		test(what_every_job_needs),
 		test(kvm_that_cannot_run_a_kernel),
 		test(compressed_modules_without_their_program),
+		test(modules_lie_where_packages_have_them),
+		test(the_hosts_kernel_may_lie_among_its_modules),
 		test(no_folder_of_modules_is_no_verdict),
 		test(what_only_a_network_needs),
 		test(the_tap_is_named_as_for_run),
