@@ -1,15 +1,13 @@
 /* A guest without KVM to load kernels into, and kernels made by hand. */
 #include "boot/test/guest.h"
 
-#include <stdarg.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 
 #define PAGE 4096u

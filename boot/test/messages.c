@@ -1,12 +1,10 @@
 /* In place of vmm/log.c: keeps the last error, so that tests can look at it and stderr stays clean. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "boot/test/guest.h"
 #include "vmm/base/log.h"
+#include "vmm/base/test/unit.h"
 
 static char message[1024];
 

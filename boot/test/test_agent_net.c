@@ -1,8 +1,5 @@
 /* The network of a guest as its init sets it up, on a tap named eth0 in a namespace of our own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "vmm/base/test/unit.h"
 #undef fail
 
 #include <fcntl.h>

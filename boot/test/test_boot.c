@@ -1,16 +1,14 @@
 /* What every kernel gets: memory map, initrd, command line, tables; and files that are no good. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "boot/file.h"
 #include "boot/test/guest.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 
 static struct bzimage image;

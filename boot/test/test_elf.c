@@ -1,11 +1,9 @@
 /* ELF kernels whole, truncated and altered. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "boot/test/guest.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 
 static struct guest guest;

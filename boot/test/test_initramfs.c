@@ -1,9 +1,4 @@
 /* The initramfs, read back as the kernel reads it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "boot/initramfs.h"
+#include "vmm/base/test/unit.h"
 
 /* What stands at @at; the place behind it. */
 static size_t entry(const struct initramfs *fs, size_t at, const char **name, uint32_t *mode,

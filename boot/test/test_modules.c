@@ -1,9 +1,4 @@
 /* Which modules are picked, and in which order, from folders made of small ELF files. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <elf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +8,7 @@
 
 #include "boot/modules.h"
 #include "boot/test/guest.h"
+#include "vmm/base/test/unit.h"
 
 static char dir[64];
 

@@ -1,14 +1,10 @@
 /* Two buses, a host bridge and what a driver does with them: shared by the tests of PCI functions. */
 #include "devices/test/pci_machine.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <linux/pci_regs.h>
 #include <unistd.h>
 
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 
 void pci_machine_init(struct pci_machine *m)

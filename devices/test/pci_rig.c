@@ -1,12 +1,9 @@
 #include "devices/test/pci_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <linux/pci_regs.h>
 #include <string.h>
+
+#include "vmm/base/test/unit.h"
 
 static uint64_t fake_read(void *dev, uint64_t offset, unsigned int size)
 {

@@ -1,13 +1,9 @@
 #include "devices/test/rtl8139_cplus_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <string.h>
 
 #include "devices/net/segment.h"
+#include "vmm/base/test/unit.h"
 
 size_t make_ip(uint8_t protocol, size_t header, size_t len, uint32_t seed)
 {

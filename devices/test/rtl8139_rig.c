@@ -3,16 +3,14 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <linux/pci_regs.h>
 
 #include "vmm/base/test/account.h"
+#include "vmm/base/test/unit.h"
 
 #define TIMEOUT_MS 20000u
 

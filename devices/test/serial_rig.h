@@ -5,16 +5,12 @@
 #ifndef DEVICES_TEST_SERIAL_RIG_H
 #define DEVICES_TEST_SERIAL_RIG_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 #include "devices/serial.c"
 

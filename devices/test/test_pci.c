@@ -1,9 +1,4 @@
 /* The PCI host bridge and its functions, as hostile and as honest guests use them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <linux/pci_regs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +6,7 @@
 #include "devices/test/pci_rig.h"
 #include "vmm/base/test/account.h"
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 
 /* ---- configuration space ---- */

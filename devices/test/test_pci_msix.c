@@ -1,14 +1,10 @@
 /* Interrupts of PCI functions: INTA's level, MSI-X tables and masks. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <linux/pci_regs.h>
 #include <string.h>
 
 #include "devices/test/pci_rig.h"
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- INTA ---- */
 

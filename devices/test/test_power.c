@@ -1,12 +1,8 @@
 /* Power-off, reset and exit status registers, on a bus. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 
 #include "devices/power.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 
 static const struct power_ports layout = MEMMAP_POWER;

@@ -1,13 +1,9 @@
 /* The RTL8139C+'s own rings: receive, and both ways at once. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <string.h>
 
 #include "devices/net/segment.h"
 #include "devices/test/rtl8139_cplus_rig.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- receive ---- */
 

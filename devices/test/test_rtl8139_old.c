@@ -1,13 +1,10 @@
 /* RTL8139: the old mode's descriptors and receive ring, bad cases first. */
 #include "devices/test/rtl8139_rig.h"
+#include "vmm/base/test/unit.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define TSD_OWN	 BIT(13)
 #define TSD_TOK	 BIT(15)

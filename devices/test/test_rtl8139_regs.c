@@ -1,13 +1,11 @@
 /* RTL8139: registers, EEPROM, interrupts, timer and life, bad cases first. */
 #include "devices/test/rtl8139_rig.h"
+#include "vmm/base/test/unit.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <linux/pci_regs.h>
 
 /* 9346CR */

@@ -1,9 +1,4 @@
 /* The command line and configuration files: every option, good and bad. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +6,7 @@
 
 #include "vmm/base/device.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/config.h"
 
 #define MAX_ARGS 40

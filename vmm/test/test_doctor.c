@@ -1,9 +1,4 @@
 /* `minivmm doctor` on hosts made of a few files, each good but for one thing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +9,7 @@
 #include "vmm/base/log.h"
 #include "vmm/base/test/messages.h"
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/doctor.h"
 
 #define RELEASE "0.0-test"

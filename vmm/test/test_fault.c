@@ -1,9 +1,4 @@
 /* A fault on a real terminal: whatever thread, whatever fault, it is put back, and one line says what happened. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -20,6 +15,7 @@
 #include <unistd.h>
 
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/console.h"
 #include "vmm/fault.h"
 #include "vmm/files.h"

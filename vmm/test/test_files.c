@@ -1,19 +1,15 @@
 /* Files of the user that clash. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "vmm/base/test/messages.h"
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/files.h"
 
 static char dir[] = "/tmp/minivmm-test-files-XXXXXX";

@@ -1,9 +1,4 @@
 /* The host's half of a job, with an agent played by the test and pipes for its streams. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <glob.h>
 #include <signal.h>
@@ -16,6 +11,7 @@
 #include "vmm/base/test/account.h"
 #include "vmm/base/test/messages.h"
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/job.h"
 
 struct fixture {

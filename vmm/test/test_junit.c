@@ -1,9 +1,4 @@
 /* A job's report, read back by a small checker of XML. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +10,7 @@
 
 #include "vmm/base/log.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/junit.h"
 #include "vmm/status.h"
 

@@ -1,9 +1,4 @@
 /* passt as a child: programs of that name that do what it may do. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/base/util.h"
 #include "vmm/base/test/parent.h"
 #include "vmm/passt.h"

@@ -1,15 +1,11 @@
 /* --pin: what is no list of threads and CPUs, CPUs that are not there, and threads that are put where they were to be. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/pin.h"
 
 static void test_bad(void **state)

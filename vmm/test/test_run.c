@@ -1,9 +1,4 @@
 /* `minivmm run`: from its command line to a machine, with a kernel that is only a header. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/machine.h"
 #include "vmm/run.h"
 #include "vmm/run_internal.h"

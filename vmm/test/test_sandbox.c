@@ -1,9 +1,4 @@
 /* The sandbox: for each kind of thread, what ends the process and what does not. Each trial is a child of its own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -28,6 +23,7 @@
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/fault.h"
 #include "vmm/sandbox.h"
 

@@ -1,15 +1,11 @@
 /* What the filter costs: the instructions that the kernel runs for each hot call, by an interpreter of our own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 #include "vmm/arch.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/seccomp.h"
 
 #define VM_FD	 7

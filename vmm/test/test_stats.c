@@ -1,9 +1,4 @@
 /* Accounts: counter groups come and go, and the JSON that is made of them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,6 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/base/counters.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/fault.h"
 #include "vmm/files.h"
 #include "vmm/stats.h"

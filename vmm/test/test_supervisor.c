@@ -1,9 +1,4 @@
 /* A job with a terminal: what becomes of that. Each test is a process of its own, whose terminal it is. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,6 +9,7 @@
 
 #include "vmm/base/counters.h"
 #include "vmm/base/terminal.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/supervisor.h"
 
 struct fixture {

@@ -1,14 +1,10 @@
 /* How a vCPU's thread takes what KVM_RUN says: retries that end, resets that are no crashes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/vcpu.h"
 #include "vmm/x86/memmap.h"
 

@@ -1,15 +1,13 @@
 /* ACPI tables: structure, checksums, contents; and what iasl makes of them where it is installed. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "boot/x86/acpi.h"
 #include "boot/x86/aml.h"
 #include "boot/test/guest.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 
 #define HEADER 36u

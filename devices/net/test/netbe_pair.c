@@ -1,11 +1,6 @@
 /* A socketpair as net backend, for unit tests. */
 #include "devices/net/test/netbe_pair.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +9,7 @@
 
 #include "vmm/base/counters.h"
 #include "vmm/base/event.h"
+#include "vmm/base/test/unit.h"
 
 #define SOCKET_BUFFER 212992 /* three frames of the largest kind, and what any user may ask for */
 

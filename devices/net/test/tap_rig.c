@@ -1,9 +1,5 @@
 #include "devices/net/test/tap_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -16,6 +12,8 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "vmm/base/test/unit.h"
 
 const struct netbe_wish one_pair = { .pairs = 1 };
 

@@ -1,14 +1,10 @@
 /* The receive filter: every mode and command, good and bad. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <linux/virtio_net.h>
 #include <string.h>
 
 #include "devices/net/filter.h"
+#include "vmm/base/test/unit.h"
 
 #define RX	 VIRTIO_NET_CTRL_RX
 #define MAC	 VIRTIO_NET_CTRL_MAC

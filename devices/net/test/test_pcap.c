@@ -1,9 +1,4 @@
 /* Captures: what is in the file, at the ring's edge too; readers that do not read, and files that take no more. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +8,7 @@
 #include "devices/net/pcap.h"
 #include "vmm/base/test/account.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 static char path[] = "/tmp/minivmm-pcap-XXXXXX";
 static uint8_t frame[65550];

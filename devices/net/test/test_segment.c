@@ -1,13 +1,9 @@
 /* Checksums and segments: what is no whole datagram first. */
 #include "devices/net/segment.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "vmm/base/test/unit.h"
 #include "vmm/base/util.h"
 
 #define LEN 100u

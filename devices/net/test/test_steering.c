@@ -1,9 +1,4 @@
 /* RSS of a tap: the program by the kernel's own test run, with the hash's published results; and a real tap. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/bpf.h>
@@ -20,6 +15,7 @@
 
 #include "devices/net/steering.h"
 #include "devices/net/test/tap_rig.h"
+#include "vmm/base/test/unit.h"
 
 #define TEST_RUN_SKIPS \
 	14 /* bytes of the input: an Ethernet header, before what a socket filter sees */

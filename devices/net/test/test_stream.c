@@ -1,9 +1,4 @@
 /* The stream backend, over a socketpair whose other end is the test's. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +13,7 @@
 #include "devices/net/stream.h"
 #include "vmm/base/iov.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 #define MAX_FRAME 65553u
 

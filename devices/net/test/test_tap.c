@@ -1,8 +1,4 @@
 /* The tap backend: descriptors that are none, and, for root, taps of all kinds in a namespace of our own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -21,6 +17,8 @@
 #include "vmm/base/test/messages.h"
 #include "devices/net/test/tap_rig.h"
 #include "vmm/base/test/parent.h"
+
+#include "vmm/base/test/unit.h"
 
 static void test_not_a_tap(void **state)
 {

@@ -1,8 +1,4 @@
 /* Taps of several queues, on the host's own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -23,6 +19,8 @@
 #include "vmm/base/test/messages.h"
 #include "devices/net/test/tap_rig.h"
 #include "vmm/base/test/parent.h"
+
+#include "vmm/base/test/unit.h"
 
 static void test_queues(void **state)
 {

@@ -1,15 +1,12 @@
 #include "devices/virtio/test/blk_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "vmm/base/test/unit.h"
 
 struct vdriver driver;
 struct virtio_dev *disk;

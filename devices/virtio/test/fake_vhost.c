@@ -1,11 +1,6 @@
 /* A host's kernel with vhost-net, for unit tests. */
 #include "devices/virtio/test/fake_vhost.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
@@ -17,6 +12,7 @@
 
 #include "devices/net/test/netbe_pair.h"
 #include "vmm/base/event.h"
+#include "vmm/base/test/unit.h"
 
 static struct fake_vhost *fakes[NETBE_MAX_PAIRS];
 static unsigned int nr_fakes;

@@ -1,10 +1,5 @@
 #include "devices/virtio/test/fuse_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 
 const void *body(const struct fixture *f)
 {

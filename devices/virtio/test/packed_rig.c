@@ -1,11 +1,8 @@
 #include "devices/virtio/test/packed_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <string.h>
+
+#include "vmm/base/test/unit.h"
 
 struct packed_fixture packed;
 

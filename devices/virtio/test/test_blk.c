@@ -1,12 +1,8 @@
 /* virtio-blk: good requests, and a reset under way. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <string.h>
 
 #include "devices/virtio/test/blk_rig.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- good requests ---- */
 

@@ -1,9 +1,4 @@
 /* virtio-blk: requests, rings and files that are refused, and files that fail. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +8,7 @@
 
 #include "devices/virtio/test/blk_rig.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- requests that are refused ---- */
 

@@ -1,15 +1,12 @@
 /* virtio-console, driven as Linux's driver does. */
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <linux/virtio_console.h>
 
 #include "devices/virtio/console.h"
 #include "devices/virtio/test/vdriver.h"
+#include "vmm/base/test/unit.h"
 
 enum { RX, TX, CTRL_RX, CTRL_TX };
 

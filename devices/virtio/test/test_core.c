@@ -1,9 +1,4 @@
 /* The virtio core: status steps, features, queue registers, config space, reset. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,6 +6,7 @@
 
 #include "devices/virtio/test/vdriver.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 #define ACK	    VIRTIO_CONFIG_S_ACKNOWLEDGE
 #define DRIVER	    VIRTIO_CONFIG_S_DRIVER

@@ -1,9 +1,4 @@
 /* The FUSE server: what is read, numbers of files, and guests that break the protocol. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -16,6 +11,7 @@
 
 #include "devices/virtio/test/fuse_rig.h"
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- reading ---- */
 

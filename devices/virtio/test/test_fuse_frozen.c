@@ -1,9 +1,4 @@
 /* The FUSE server: a directory in which the host changes nothing, which the guest reads without opening. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "devices/virtio/test/fuse_rig.h"
+#include "vmm/base/test/unit.h"
 
 #define KNOWS (FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT | FUSE_ATOMIC_O_TRUNC)
 #define DAY   (24 * 60 * 60)

@@ -1,9 +1,4 @@
 /* The FUSE server: what is written, made, moved and removed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,6 +9,7 @@
 #include "devices/virtio/fuse_host.h"
 #include "devices/virtio/test/fuse_rig.h"
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- writing ---- */
 

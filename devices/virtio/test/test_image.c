@@ -1,8 +1,6 @@
 /* Files that are opened as disks and should not be, or not without a word. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +10,9 @@
 
 #include <linux/loop.h>
 
-#include <cmocka.h>
-
 #include "devices/virtio/disk.h"
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 
 #define SIZE (64 * KIB)
 

@@ -1,15 +1,11 @@
 /* The virtio MMIO transport, driven through the bus as Linux's virtio_mmio drives it, and as it does not. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <linux/virtio_mmio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "devices/virtio/mmio.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 
 #define NR_VQS	2u

@@ -1,9 +1,4 @@
 /* virtio-net: frames through good and hostile rings, in front of a backend that fails on demand. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -12,6 +7,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/test/net_rig.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- frames of every size, in chains split in every odd way ---- */
 

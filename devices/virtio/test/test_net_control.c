@@ -1,9 +1,4 @@
 /* virtio-net: features, configuration and the control queue. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -12,6 +7,7 @@
 #include "devices/virtio/test/net_rig.h"
 #include "vmm/base/event.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 static void test_features(void **state)
 {

@@ -1,13 +1,9 @@
 /* virtio-net: the driver is told a received frame's hash, in a longer header. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <string.h>
 #include <unistd.h>
 
 #include "devices/virtio/test/net_rig.h"
+#include "vmm/base/test/unit.h"
 
 #define LONG	 NETBE_HDR_HASH_LEN
 #define PAIRS	 4u

@@ -1,9 +1,4 @@
 /* The drop ledger: every hop is flooded until it drops, and the books balance to the frame; and it finds lies. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -11,6 +6,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/test/net_rig.h"
+#include "vmm/base/test/unit.h"
 
 /* All rows of a way: sent = lost + waiting + unread + delivered + unexplained. */
 static void assert_balance(const char *way, uint64_t sent)

@@ -1,9 +1,4 @@
 /* virtio-net: several queue pairs, and a driver that changes its mind about them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -12,6 +7,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/test/net_rig.h"
+#include "vmm/base/test/unit.h"
 
 #define PAIRS	4u
 #define MQ_CTRL (2 * PAIRS)

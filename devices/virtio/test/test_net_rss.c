@@ -1,14 +1,10 @@
 /* virtio-net: the driver says by a hash which queue pair gets what. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <string.h>
 
 #include "devices/virtio/net_rss.h"
 #include "devices/virtio/test/net_rig.h"
+#include "vmm/base/test/unit.h"
 
 #define PAIRS 4u
 #define ALL   STEERING_TYPES

@@ -1,13 +1,9 @@
 /* virtio-net, receiving: buffers too few or too strange, and frames that this driver must not get. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <string.h>
 #include <unistd.h>
 
 #include "devices/virtio/test/net_rig.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- too few buffers ---- */
 

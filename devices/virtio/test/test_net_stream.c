@@ -1,9 +1,4 @@
 /* A card in front of a stream socket: the other end is slow, breaks off, breaks the framing, reads nothing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,6 +10,7 @@
 #include "devices/net/stream.h"
 #include "devices/virtio/test/net_rig.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 static int peer;
 

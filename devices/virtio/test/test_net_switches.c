@@ -1,14 +1,10 @@
 /* What a card offers by its switches, each alone; and those that contradict one another. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <string.h>
 
 #include "devices/virtio/test/net_rig.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 #define TSO \
 	(F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN) | F(HOST_TSO4) | F(HOST_TSO6) | F(HOST_ECN))

@@ -1,9 +1,4 @@
 /* vhost: what keeps the host's kernel from a card's rings, and guests that are bad to it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <limits.h>
 #include <linux/vhost.h>
@@ -12,6 +7,7 @@
 
 #include "devices/virtio/test/vhost_rig.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- it cannot be had ---- */
 

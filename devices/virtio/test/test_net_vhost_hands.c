@@ -1,9 +1,4 @@
 /* vhost: how a card's rings go to the host's kernel and come back, and that no frame is lost by that. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <fcntl.h>
@@ -14,6 +9,7 @@
 
 #include "devices/virtio/test/vhost_rig.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- what the kernel is given ---- */
 

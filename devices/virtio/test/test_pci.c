@@ -1,13 +1,9 @@
 /* The virtio PCI transport, driven through the buses as a driver's, and a hostile guest's, accesses. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 
 #include "devices/virtio/test/virtio_pci_rig.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- discovery ---- */
 

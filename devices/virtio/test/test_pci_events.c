@@ -1,9 +1,4 @@
 /* Kicks and interrupts of the virtio PCI transport, and a device that does not rest. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
@@ -12,6 +7,7 @@
 
 #include "devices/virtio/test/virtio_pci_rig.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- notifications ---- */
 

@@ -1,13 +1,11 @@
 /* virtio-rng, driven as a guest would. */
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 
-#include <cmocka.h>
 #include <unistd.h>
 
 #include "devices/virtio/test/vdriver.h"
 #include "devices/virtio/rng.h"
+#include "vmm/base/test/unit.h"
 
 #define EVENT_IDX BIT_ULL(VIRTIO_RING_F_EVENT_IDX)
 #define INDIRECT  BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC)

@@ -1,14 +1,10 @@
 /* The window of receive chains: what a driver's buffers look like to readv(), and which chains a frame takes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdlib.h>
 
 #include "devices/virtio/rx_window.h"
 #include "devices/virtio/test/split_rig.h"
+#include "vmm/base/test/unit.h"
 
 #define QUEUE 64u
 

@@ -3,14 +3,10 @@
  * that a reset comes through, and so does the loss of the right to touch memory. Where a turn did not end they would
  * wait for ever. And what else every device stands from its driver: any features, broken rings again and again.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include <linux/virtio_blk.h>
 #include <linux/virtio_console.h>
@@ -23,6 +19,7 @@
 #include "devices/virtio/rng.h"
 #include "devices/virtio/test/vdriver.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 #define SIZE	   64u /* of each ring */
 #define QUEUES_MAX 4

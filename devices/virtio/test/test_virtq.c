@@ -1,15 +1,11 @@
 /* Split queues: rings good, bad and hostile. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "devices/virtio/test/split_rig.h"
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- starting ---- */
 

@@ -1,14 +1,10 @@
 /* Packed queues: rings good, bad and hostile. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "devices/virtio/test/packed_rig.h"
+#include "vmm/base/test/unit.h"
 
 /* ---- starting ---- */
 

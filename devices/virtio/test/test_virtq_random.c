@@ -1,15 +1,11 @@
 /* Queues of both kinds whose rings are random, or rewritten by the guest while they are read. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "devices/virtio/test/packed_rig.h"
 #include "devices/virtio/test/split_rig.h"
+#include "vmm/base/test/unit.h"
 
 static uint64_t random_state;
 static atomic_bool stop_scribbling;

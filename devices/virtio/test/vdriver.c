@@ -3,17 +3,14 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "vmm/base/test/account.h"
+#include "vmm/base/test/unit.h"
 
 #define FIRST_GPA 0x100000 /* 0 and its neighbourhood stay free for mistakes to be seen */
 #define NO_DESC	  0xffff

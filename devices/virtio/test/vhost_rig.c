@@ -1,16 +1,12 @@
 /* A network card in front of fake kernels with vhost, for unit tests. */
 #include "devices/virtio/test/vhost_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 struct fake_vhost kernel[NETBE_MAX_PAIRS];
 struct virtio_net_options options;

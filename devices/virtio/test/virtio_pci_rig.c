@@ -1,13 +1,10 @@
 #include "devices/virtio/test/virtio_pci_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 #include <string.h>
+
+#include "vmm/base/test/unit.h"
 
 static void *work(void *arg)
 {

@@ -1,12 +1,9 @@
 /* Unit tests of the latency histogram. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "guest-tests/bench/hist.h"
+#include "vmm/base/test/unit.h"
 
 static struct hist h, other;
 

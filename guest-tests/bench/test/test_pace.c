@@ -1,11 +1,8 @@
 /* Unit tests of open-loop pacing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "guest-tests/bench/pace.h"
+#include "vmm/base/test/unit.h"
 
 #define SECOND 1000000000u
 

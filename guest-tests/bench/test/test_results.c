@@ -1,16 +1,13 @@
 /* Unit tests of what crr reads (the kernel's counters) and writes (its results). */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "guest-tests/bench/netstat.h"
 #include "guest-tests/bench/out.h"
+#include "vmm/base/test/unit.h"
 
 static char dir[] = "/tmp/crr-test-XXXXXX";
 static char written[4096];

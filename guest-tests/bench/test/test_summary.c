@@ -1,14 +1,11 @@
 /* Unit tests of reading results and summing them up. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "guest-tests/bench/results.h"
+#include "vmm/base/test/unit.h"
 
 static struct results r;
 

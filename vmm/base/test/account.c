@@ -1,11 +1,9 @@
 /* What a machine's accounts say. */
 #include "vmm/base/test/account.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "vmm/base/test/unit.h"
 
 uint64_t account_of(const struct counters *counters, const char *group, const char *name)
 {

@@ -1,14 +1,11 @@
 /* Standard error caught in a file. */
 #include "vmm/base/test/messages.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "vmm/base/test/unit.h"
 
 static int saved, file;
 static char text[16384];

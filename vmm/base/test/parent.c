@@ -5,11 +5,6 @@
  */
 #include "vmm/base/test/parent.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/base/test/unit.h"
 #include "vmm/base/util.h"
 
 __attribute__((constructor)) static void put_right(void)

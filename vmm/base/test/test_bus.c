@@ -1,9 +1,4 @@
 /* The bus: ranges, misses, doorbells, and all of it from several threads. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,6 +6,7 @@
 #include <unistd.h>
 
 #include "vmm/base/bus.h"
+#include "vmm/base/test/unit.h"
 
 /* A device that remembers its last access. */
 struct device {

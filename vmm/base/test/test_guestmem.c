@@ -1,14 +1,10 @@
 /* Guest memory: the edges of RAM, and copies to and from iovecs. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "vmm/base/guestmem.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 #include "vmm/base/test/messages.h"
 #include "vmm/base/test/parent.h"

@@ -1,13 +1,9 @@
 /* Scattered buffers against plain ones. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <stdint.h>
 #include <string.h>
 
 #include "vmm/base/iov.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/base/util.h"
 
 /* Offsets and lengths of all kinds, against a plain buffer. */

@@ -1,9 +1,4 @@
 /* Interrupts: routes, MSI messages and shared pins, in front of a KVM that notes and fails. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -15,6 +10,7 @@
 #include "vmm/base/irq.h"
 #include "vmm/base/test/messages.h"
 #include "vmm/base/test/parent.h"
+#include "vmm/base/test/unit.h"
 
 #define VM_FD	99
 #define MAX_GSI 1024u /* what every KVM takes */

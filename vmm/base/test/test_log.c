@@ -1,9 +1,4 @@
 /* Messages: one line each, whatever is in them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,6 +9,7 @@
 
 #include "vmm/base/log.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 static void test_lines(void **state)
 {

@@ -1,16 +1,12 @@
 /* Messages that nobody reads: none waits, and the lost are counted and told of. */
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "vmm/base/log.h"
+#include "vmm/base/test/unit.h"
 
 static int saved, pipes[2];
 

@@ -1,9 +1,4 @@
 /* The event loop: watches, calls, timers, and stops that come early, late or twice. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,6 +12,7 @@
 
 #include "vmm/base/loop.h"
 #include "vmm/base/test/messages.h"
+#include "vmm/base/test/unit.h"
 
 #define NR 20u /* more than one batch */
 

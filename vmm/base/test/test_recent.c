@@ -1,10 +1,6 @@
 /* The last bytes of a stream, beside all of it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include "vmm/base/recent.h"
+#include "vmm/base/test/unit.h"
 
 static void in_pieces_of_every_length(void **state)
 {

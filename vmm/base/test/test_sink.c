@@ -1,10 +1,7 @@
 /* Output whose reader is slow, stuck or gone. None of these may block; one that does runs into the suite's limit. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +10,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "vmm/base/sink.h"
+#include "vmm/base/test/unit.h"
 
 static struct sink sink;
 static char dir[] = "/tmp/minivmm-test-sink-XXXXXX", path[64];

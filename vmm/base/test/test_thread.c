@@ -1,14 +1,10 @@
 /* Threads: named, and behind their guard before their work begins. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "vmm/base/test/unit.h"
 #include "vmm/base/thread.h"
 
 static atomic_int guarded, worked;

@@ -1,14 +1,10 @@
 /* CPUID: topology as a guest works it out, on tables such as Intel's and AMD's hosts give. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/cpuid.h"
 #include "vmm/base/test/messages.h"
 

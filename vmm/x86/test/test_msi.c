@@ -1,9 +1,4 @@
 /* Masked MSIs in this host's own KVM: what is raised meanwhile comes once it is unmasked, whoever wins the race. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -13,6 +8,7 @@
 
 #include "vmm/arch.h"
 #include "vmm/base/irq.h"
+#include "vmm/base/test/unit.h"
 #include "vmm/x86/memmap.h"
 
 #define VECTOR	 0x40u

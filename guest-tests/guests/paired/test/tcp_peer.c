@@ -1,14 +1,10 @@
 #include "guest-tests/guests/paired/test/tcp_peer.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include "guest-tests/guests/paired/checksum.h"
 #include "guest-tests/guests/paired/lib.h"
 #include "guest-tests/guests/paired/services.h"
 #include "guest-tests/guests/paired/tcp_internal.h"
+#include "vmm/base/test/unit.h"
 
 struct sent sent[SENT_MAX];
 unsigned int sent_count, sent_read;

@@ -1,15 +1,12 @@
 /* Unit tests of IP reassembly: whole datagrams come out as they went in, everything else not at all. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "guest-tests/guests/paired/counters.h"
 #include "guest-tests/guests/paired/fragment.h"
 #include "guest-tests/guests/paired/test/hosted.h"
+#include "vmm/base/test/unit.h"
 
 #define PIECE 1480u
 

@@ -1,9 +1,4 @@
 /* TCP: connections that open and close, windows, cookies and nonsense. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <stdlib.h>
 
 #include "guest-tests/guests/paired/counters.h"
@@ -11,6 +6,7 @@
 #include "guest-tests/guests/paired/services.h"
 #include "guest-tests/guests/paired/tcp_internal.h"
 #include "guest-tests/guests/paired/test/tcp_peer.h"
+#include "vmm/base/test/unit.h"
 
 static void peer_closes(void **state)
 {

@@ -1,14 +1,10 @@
 /* TCP: what is lost on the line, on either side of it, and full rings. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include "guest-tests/guests/paired/counters.h"
 #include "guest-tests/guests/paired/lib.h"
 #include "guest-tests/guests/paired/services.h"
 #include "guest-tests/guests/paired/tcp_internal.h"
 #include "guest-tests/guests/paired/test/tcp_peer.h"
+#include "vmm/base/test/unit.h"
 
 static void expect_blocks(uint32_t seq, const uint32_t *starts, uint32_t count)
 {

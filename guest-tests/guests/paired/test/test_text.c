@@ -2,19 +2,16 @@
  * Unit tests of what reads and writes text and numbers: cmdline, console, checksum, netperf's
  * seconds.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "guest-tests/guests/paired/checksum.h"
 #include "guest-tests/guests/paired/cmdline.h"
 #include "guest-tests/guests/paired/console.h"
 #include "guest-tests/guests/paired/netperf.h"
 #include "guest-tests/guests/paired/test/hosted.h"
+#include "vmm/base/test/unit.h"
 
 void hosted_sent(const uint8_t *frame, uint32_t length)
 {
