@@ -23,11 +23,6 @@
 
 enum { EXIT_MEASURED = 0, EXIT_NOTHING = 1, EXIT_USAGE = 2 };
 
-static bool is_stream(const struct client_opts *o)
-{
-	return o->test == TEST_STREAM || o->test == TEST_MAERTS || o->test == TEST_UDP_STREAM;
-}
-
 /* Set by SIGINT and SIGTERM; every thread looks at it. */
 static atomic_int stop;
 
@@ -92,7 +87,7 @@ static void add_setup(struct out *out, const struct client_opts *o)
 	out_number(out, "connections", o->connections, 0);
 	if (o->rate)
 		out_number(out, "rate_target", o->rate, 0);
-	if (is_stream(o)) {
+	if (opts_stream(o)) {
 		out_number(out, "block", o->block, 0);
 		return;
 	}
@@ -105,7 +100,7 @@ static void add_setup(struct out *out, const struct client_opts *o)
 static void add_result(struct out *out, const struct client_opts *o, const struct load_result *r)
 {
 	out_number(out, "seconds", r->seconds, 3);
-	if (is_stream(o)) {
+	if (opts_stream(o)) {
 		out_number(out, "bytes", (double)r->bytes, 0);
 		out_number(out, "bytes_all", (double)r->bytes_all, 0);
 		/* 0/0, when stopped before measuring, is printed as null. */
@@ -137,14 +132,14 @@ static int write_file(const struct out *out, const char *label, const char *path
 /* Whether all of --count came, and right; without it, whether anything did. */
 static bool complete(const struct client_opts *o, const struct load_result *r)
 {
-	uint64_t wanted = is_stream(o) ? (uint64_t)o->count * o->connections : o->count;
+	uint64_t wanted = opts_stream(o) ? (uint64_t)o->count * o->connections : o->count;
 
 	if (!o->count)
 		return r->transactions || r->bytes;
 	for (unsigned int i = 0; i < LOAD_FAILURES; i++)
 		if (r->failure[i])
 			return false;
-	return (is_stream(o) ? r->bytes_all : r->transactions_all) == wanted;
+	return (opts_stream(o) ? r->bytes_all : r->transactions_all) == wanted;
 }
 
 static int client_main(int argc, char **argv)

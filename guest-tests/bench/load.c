@@ -77,7 +77,7 @@ static void finish(struct worker *w, uint64_t now)
 		s = &w->slots[i];
 		if (s->state == IDLE) {
 			slot_close(w, s);
-		} else if (worker_streams(w)) {
+		} else if (opts_stream(w->o)) {
 			slot_end_stream(w, s);
 		}
 	}
@@ -196,7 +196,7 @@ static int worker_init(struct worker *w, uint64_t start)
 	if (o->count) {
 		w->warm_end = start;
 		w->end = UINT64_MAX;
-		w->to_start = worker_streams(w)
+		w->to_start = opts_stream(w->o)
 				      ? w->slot_count
 				      : o->count / o->threads + (w->index < o->count % o->threads);
 	}

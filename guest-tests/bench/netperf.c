@@ -65,7 +65,6 @@ static bool ask_cc(int control, int32_t length)
 static bool ask_omni(int control, const struct client_opts *o, int32_t length)
 {
 	bool stream = o->test == TEST_STREAM || o->test == TEST_UDP_STREAM;
-	bool udp = o->test == TEST_UDP_RR || o->test == TEST_UDP_STREAM;
 
 	message[0] = htonl(NETPERF_DO_OMNI);
 	if (!stream && o->test != TEST_MAERTS) {
@@ -74,7 +73,7 @@ static bool ask_omni(int control, const struct client_opts *o, int32_t length)
 	}
 	put_word(REQUEST_FLAGS, o->test == TEST_CRR ? FLAG_CONNECT_TEST : 0);
 	put_word(REQUEST_SECONDS, (uint32_t)length);
-	put_word(REQUEST_PROTOCOL, udp ? IPPROTO_UDP : IPPROTO_TCP);
+	put_word(REQUEST_PROTOCOL, opts_udp(o) ? IPPROTO_UDP : IPPROTO_TCP);
 	put_word(REQUEST_DIRECTION,
 		 (o->test == TEST_MAERTS ? 0 : DIRECTION_RECEIVE) | (stream ? 0 : DIRECTION_SEND));
 	return send(control, message, sizeof(message), MSG_NOSIGNAL) == sizeof(message) &&
@@ -122,7 +121,7 @@ bool netperf_end(int control, const struct client_opts *o, const struct load_res
 	uint64_t ours = bytes || o->test == TEST_MAERTS ? r->bytes_all : r->transactions_all,
 		 theirs;
 
-	if (o->test == TEST_UDP_RR || o->test == TEST_UDP_STREAM)
+	if (opts_udp(o))
 		end_datagrams(o);
 	came = expect(control, o->test == TEST_CC ? NETPERF_TCP_CC_RESPONSE : NETPERF_OMNI_RESULTS);
 	close(control);

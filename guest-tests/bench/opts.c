@@ -252,24 +252,20 @@ int opts_counters(int argc, char **argv, struct client_opts *o)
 
 int opts_client(int argc, char **argv, struct client_opts *o)
 {
-	bool stream, datagrams;
-
 	if (parse_client(argc, argv, o))
 		return -EINVAL;
-	stream = o->test == TEST_STREAM || o->test == TEST_MAERTS || o->test == TEST_UDP_STREAM;
-	datagrams = o->test == TEST_UDP_RR || o->test == TEST_UDP_STREAM;
 	if (!o->block)
-		o->block = datagrams ? MAX_DATAGRAM : 65536;
+		o->block = opts_udp(o) ? MAX_DATAGRAM : 65536;
 	if (o->threads > o->connections)
 		log_error("%u threads need at least as many --connections, not %u", o->threads,
 			  o->connections);
 	else if (!o->seconds_ns || !o->timeout_ns)
 		log_error("--seconds and --timeout must not be 0");
-	else if (o->rate && (stream || o->count))
+	else if (o->rate && (opts_stream(o) || o->count))
 		log_error("--rate is for transactions that time ends, not for %s",
-			  stream ? load_test_names[o->test] : "--count");
-	else if (datagrams && (o->request > MAX_DATAGRAM || o->response > MAX_DATAGRAM ||
-			       (stream && o->block > MAX_DATAGRAM)))
+			  opts_stream(o) ? load_test_names[o->test] : "--count");
+	else if (opts_udp(o) && (o->request > MAX_DATAGRAM || o->response > MAX_DATAGRAM ||
+				 (opts_stream(o) && o->block > MAX_DATAGRAM)))
 		log_error("a UDP datagram holds at most %u bytes", MAX_DATAGRAM);
 	else if (o->netperf && o->connections > 1 && o->test != TEST_CRR && o->test != TEST_CC)
 		log_error("netserver takes one connection for --test %s, not %u",

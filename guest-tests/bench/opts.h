@@ -3,6 +3,7 @@
 #define BENCH_OPTS_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -54,6 +55,17 @@ struct client_opts {
 	} source_ports;
 	const char *json, *tsv, *label;
 };
+
+/* Whether a test moves bytes until it is over, and whether it does what it does by UDP. */
+static inline bool opts_stream(const struct client_opts *o)
+{
+	return o->test == TEST_STREAM || o->test == TEST_MAERTS || o->test == TEST_UDP_STREAM;
+}
+
+static inline bool opts_udp(const struct client_opts *o)
+{
+	return o->test == TEST_UDP_RR || o->test == TEST_UDP_STREAM;
+}
 
 struct server_opts {
 	struct in_addr bind;

@@ -39,7 +39,7 @@ uint64_t worker_delivered(const struct worker *w)
 {
 	uint64_t sum = w->bytes_closed;
 
-	if (!worker_streams(w))
+	if (!opts_stream(w->o))
 		return 0;
 	for (uint32_t i = 0; i < w->slot_count; i++)
 		if (w->slots[i].fd >= 0)
@@ -51,7 +51,7 @@ void slot_close(struct worker *w, struct slot *s)
 {
 	if (s->fd < 0)
 		return;
-	if (worker_streams(w))
+	if (opts_stream(w->o))
 		w->bytes_closed += delivered(w, s);
 	close(s->fd);
 	s->fd = -1;
@@ -82,7 +82,7 @@ static void slot_done(struct worker *w, struct slot *s)
 		w->r->transactions++;
 	if (w->o->rate ? s->intended >= w->warm_end && s->intended < to : in_window)
 		hist_add(&w->r->latency, now - s->intended);
-	if (!worker_keeps_connections(w)) {
+	if (w->o->test != TEST_RR && w->o->test != TEST_UDP_RR) { /* which keep theirs */
 		if (w->o->close == CLOSE_RESET)
 			setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		slot_close(w, s);
@@ -126,19 +126,17 @@ static int connect_once(struct worker *w, struct slot *s)
 	int on = 1, why;
 
 	s->fd = socket(AF_INET,
-		       (worker_speaks_udp(w) ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK |
-			       SOCK_CLOEXEC,
-		       0);
+		       (opts_udp(o) ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd < 0)
 		return errno;
 	why = bind_source(w, s->fd);
-	if (!why && !worker_speaks_udp(w) && (o->test == TEST_RR || o->request > SEGMENT_BYTES))
+	if (!why && !opts_udp(o) && (o->test == TEST_RR || o->request > SEGMENT_BYTES))
 		setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (!why && connect(s->fd, (struct sockaddr *)&to, sizeof(to)) && errno != EINPROGRESS)
 		why = errno;
 	if (o->test == TEST_MAERTS)
 		event.events = EPOLLIN;
-	else if (worker_streams(w))
+	else if (opts_stream(w->o))
 		event.events = EPOLLOUT | EPOLLRDHUP;
 	if (!why && epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->fd, &event))
 		why = errno;
@@ -322,7 +320,7 @@ void slot_start(struct worker *w, struct slot *s, uint64_t intended, uint64_t no
 	s->touched = now;
 	s->sent = s->got = 0;
 	s->answer = 0;
-	s->state = worker_streams(w) ? STREAMING : SENDING;
+	s->state = opts_stream(w->o) ? STREAMING : SENDING;
 	w->busy++;
 	if (s->fd < 0) {
 		why = slot_connect(w, s);

@@ -48,23 +48,6 @@ struct worker {
 	struct load_result *r;
 };
 
-/* Whether a test moves bytes until it is over, or ends a connection with each transaction. */
-static inline bool worker_streams(const struct worker *w)
-{
-	return w->o->test == TEST_STREAM || w->o->test == TEST_MAERTS ||
-	       w->o->test == TEST_UDP_STREAM;
-}
-
-static inline bool worker_keeps_connections(const struct worker *w)
-{
-	return w->o->test == TEST_RR || w->o->test == TEST_UDP_RR;
-}
-
-static inline bool worker_speaks_udp(const struct worker *w)
-{
-	return w->o->test == TEST_UDP_RR || w->o->test == TEST_UDP_STREAM;
-}
-
 /* Whether every byte received is checked: with --count, from a server that answers with the pattern. */
 static inline bool worker_checks(const struct worker *w)
 {

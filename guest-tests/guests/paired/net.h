@@ -33,9 +33,9 @@ struct net_offload {
 
 struct net {
 	uint8_t mac[6];
-	uint32_t address, netmask; /* host order */
-	bool checksums;		   /* the device completes TCP and UDP checksums */
-	bool segments;		   /* the device segments TCP over IPv4 */
+	uint32_t address; /* host order */
+	bool checksums;	  /* the device completes TCP and UDP checksums */
+	bool segments;	  /* the device segments TCP over IPv4 */
 };
 extern struct net net;
 
