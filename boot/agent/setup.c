@@ -29,12 +29,20 @@ static void make_own_dir(const char *path)
 	make_dir(path);
 }
 
+/* A type that the kernel does not know is a module that nobody gave it. */
+static void fail_to_mount(const char *what, const char *dir, const char *type)
+{
+	if (errno == ENODEV)
+		fail("find the kernel's module", type, errno);
+	fail(what, dir, errno);
+}
+
 static void mount_at(const char *what, const char *dir, const char *type, unsigned long flags,
 		     const char *data)
 {
 	make_own_dir(dir);
 	if (mount(what, dir, type, flags, data) < 0)
-		fail("mount", dir, errno);
+		fail_to_mount("mount", dir, type);
 }
 
 /* What the kernel shows of itself. */
@@ -142,7 +150,7 @@ static void mount_share(const char *fs, bool root)
 	make_path(dir);
 	if (mount(tag, dir, "virtiofs", MS_NOSUID | MS_NODEV | (strcmp(mode, "rw") ? MS_RDONLY : 0),
 		  NULL) < 0)
-		fail("mount the share at", dir, errno);
+		fail_to_mount("mount the share at", dir, "virtiofs");
 }
 
 /* Modes that every program counts on. */
