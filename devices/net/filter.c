@@ -106,10 +106,8 @@ static int set_mode(struct net_filter *f, uint8_t command, const struct iovec *i
 	};
 	uint8_t on = 0;
 
-	if (command >= ARRAY_SIZE(mode) || !negotiated(f, needs) || iov_size(iov, n) != 1)
-		return -EINVAL;
-	iov_to_buf(iov, n, 0, &on, 1);
-	if (on > 1)
+	if (command >= ARRAY_SIZE(mode) || !negotiated(f, needs) ||
+	    !iov_to_buf(iov, n, 0, &on, 1) || on > 1)
 		return -EINVAL;
 	*mode[command] = on;
 	return 0;
@@ -140,7 +138,7 @@ static int set_tables(struct net_filter *f, const struct iovec *iov, unsigned in
 	const size_t first = read_table(&uni, iov, n, 0);
 	const size_t second = first ? read_table(&multi, iov, n, first) : 0;
 
-	if (!second || first + second != iov_size(iov, n))
+	if (!second)
 		return -EINVAL;
 	f->uni = uni;
 	f->multi = multi;
@@ -152,11 +150,9 @@ static int set_address(struct net_filter *f, const struct iovec *iov, unsigned i
 	static const uint8_t zero[6];
 	uint8_t mac[6];
 
-	if (iov_size(iov, n) != sizeof(mac))
-		return -EINVAL;
-	iov_to_buf(iov, n, 0, mac, sizeof(mac));
-	if (mac[0] & 1 ||
-	    !memcmp(mac, zero, sizeof(mac))) /* a card has one address, and it is unicast */
+	/* A card has one address, and it is unicast. */
+	if (iov_to_buf(iov, n, 0, mac, sizeof(mac)) < sizeof(mac) || mac[0] & 1 ||
+	    !memcmp(mac, zero, sizeof(mac)))
 		return -EINVAL;
 	memcpy(f->mac, mac, sizeof(mac));
 	return 0;

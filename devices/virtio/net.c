@@ -146,9 +146,9 @@ static int set_pairs(struct net *n, const struct iovec *iov, unsigned int nr)
 {
 	uint16_t pairs; /* le16 */
 
-	if (!virtio_has_feature(&n->dev, VIRTIO_NET_F_MQ) || iov_size(iov, nr) != sizeof(pairs))
+	if (!virtio_has_feature(&n->dev, VIRTIO_NET_F_MQ) ||
+	    iov_to_buf(iov, nr, 0, &pairs, sizeof(pairs)) < sizeof(pairs))
 		return -EINVAL;
-	iov_to_buf(iov, nr, 0, &pairs, sizeof(pairs));
 	if (pairs < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || pairs > n->nr_pairs)
 		return -EINVAL;
 
@@ -194,9 +194,8 @@ static int set_guest_offloads(struct net *n, const struct iovec *iov, unsigned i
 	uint64_t offloads;
 
 	if (!virtio_has_feature(&n->dev, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) ||
-	    iov_size(iov, nr) != sizeof(offloads))
+	    iov_to_buf(iov, nr, 0, &offloads, sizeof(offloads)) < sizeof(offloads))
 		return -EINVAL;
-	iov_to_buf(iov, nr, 0, &offloads, sizeof(offloads));
 	/* Only what was negotiated, and is such an offload, may be switched on (5.1.6.5.6). */
 	if (offloads & ~(n->dev.features & NET_GUEST_OFFLOADS))
 		return -EINVAL;
@@ -219,6 +218,7 @@ static int filter_command(struct net *n, const uint8_t cmd[2], const struct iove
 	return ret;
 }
 
+/* What stands behind a command's data is ignored: Linux from 6.12 on fills up those of RSS to the size of a struct. */
 static int command(struct net *n, struct iovec *iov, unsigned int nr)
 {
 	uint8_t cmd[2];

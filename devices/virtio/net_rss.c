@@ -14,15 +14,14 @@ int net_rss_parse(struct steering_rule *rule, const struct iovec *iov, unsigned 
 		  unsigned int pairs)
 {
 	uint8_t data[HEAD_LENGTH + 2 * STEERING_TABLE_MAX + TAIL_LENGTH + STEERING_KEY_MAX] = { 0 };
-	const size_t length = iov_size(iov, nr);
+	const size_t length = iov_to_buf(iov, nr, 0, data, sizeof(data));
 	uint16_t mask, max_tx;
 	unsigned int last;
 	const uint8_t *tail;
 
 	*rule = (struct steering_rule){ 0 };
-	if (length < HEAD_LENGTH || length > sizeof(data))
+	if (length < HEAD_LENGTH)
 		return -EINVAL;
-	iov_to_buf(iov, nr, 0, data, sizeof(data));
 	memcpy(&rule->types, data, sizeof(rule->types));
 	memcpy(&mask, data + 4, sizeof(mask));
 	memcpy(&rule->unclassified, data + 6, sizeof(rule->unclassified));
@@ -32,7 +31,7 @@ int net_rss_parse(struct steering_rule *rule, const struct iovec *iov, unsigned 
 	memcpy(rule->table, data + HEAD_LENGTH, sizeof(rule->table[0]) * rule->entries);
 	tail = data + HEAD_LENGTH + sizeof(rule->table[0]) * rule->entries;
 	memcpy(&max_tx, tail, sizeof(max_tx));
-	if (tail[2] > STEERING_KEY_MAX || length != (size_t)(tail - data) + TAIL_LENGTH + tail[2] ||
+	if (tail[2] > STEERING_KEY_MAX || length < (size_t)(tail - data) + TAIL_LENGTH + tail[2] ||
 	    !max_tx || max_tx > pairs)
 		return -EINVAL;
 	memcpy(rule->key, tail + TAIL_LENGTH, tail[2]);
@@ -48,14 +47,13 @@ int net_rss_parse(struct steering_rule *rule, const struct iovec *iov, unsigned 
 int net_hash_parse(struct steering_rule *rule, const struct iovec *iov, unsigned int nr)
 {
 	uint8_t data[HASH_HEAD + STEERING_KEY_MAX] = { 0 };
-	const size_t length = iov_size(iov, nr);
+	const size_t length = iov_to_buf(iov, nr, 0, data, sizeof(data));
 
 	*rule = (struct steering_rule){ 0 };
-	if (length < HASH_HEAD || length > sizeof(data))
+	if (length < HASH_HEAD)
 		return -EINVAL;
-	iov_to_buf(iov, nr, 0, data, sizeof(data));
 	memcpy(&rule->types, data, sizeof(rule->types));
 	memcpy(rule->key, data + HASH_HEAD, sizeof(rule->key));
-	return rule->types & ~STEERING_TYPES || length != HASH_HEAD + data[HASH_HEAD - 1] ? -EINVAL
-											  : 0;
+	return rule->types & ~STEERING_TYPES || length < HASH_HEAD + data[HASH_HEAD - 1] ? -EINVAL
+											 : 0;
 }

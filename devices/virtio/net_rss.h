@@ -10,13 +10,13 @@
 #include "devices/net/steering.h"
 
 /*
- * The rule in a command's data (struct virtio_net_rss_config with all of its table and key, and nothing more), for a
+ * The rule in a command's data (struct virtio_net_rss_config with all of its table and key), for a
  * card of @pairs queue pairs. How many of these the rule makes use of, from the first on; -EINVAL where it is none.
  */
 int must_check net_rss_parse(struct steering_rule *rule, const struct iovec *iov, unsigned int nr,
 			     unsigned int pairs);
 
-/* The rule in data that is a struct virtio_net_hash_config and nothing more, without a table. -EINVAL where it is none. */
+/* The rule in data that is a struct virtio_net_hash_config, without a table. -EINVAL where it is none. */
 int must_check net_hash_parse(struct steering_rule *rule, const struct iovec *iov, unsigned int nr);
 
 #endif

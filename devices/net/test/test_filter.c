@@ -115,7 +115,6 @@ static void test_bad_commands(void **state)
 		size_t len;
 	} cases[] = {
 		{ "no data", FEATURES, RX, 0, { 0 }, 0 },
-		{ "too much data", FEATURES, RX, 0, { 0 }, 2 },
 		{ "neither on nor off", FEATURES, RX, 0, { 2 }, 1 },
 		{ "neither on nor off", FEATURES, RX, 0, { 0xff }, 1 },
 		{ "no such mode", FEATURES, RX, 6, { 0 }, 1 },
@@ -130,13 +129,11 @@ static void test_bad_commands(void **state)
 		{ "only one table", FEATURES, MAC, 0, { 0 }, 4 },
 		{ "only one table", FEATURES, MAC, 0, { 1, 0, 0, 0, 2, 2, 2, 2, 2, 2 }, 10 },
 		{ "half a second count", FEATURES, MAC, 0, { 0 }, 7 },
-		{ "one too many bytes", FEATURES, MAC, 0, { 0 }, 9 },
 		{ "count too large", FEATURES, MAC, 0, { 10 }, 63 },
 		{ "count far too large", FEATURES, MAC, 0, { 0xff, 0xff, 0xff, 0xff }, 64 },
 		{ "count that wraps", FEATURES, MAC, 0, { 0xab, 0xaa, 0xaa, 0x2a }, 8 },
 		{ "second count too large", FEATURES, MAC, 0, { 0, 0, 0, 0, 1 }, 13 },
 		{ "address too short", FEATURES, MAC, 1, { 0 }, 5 },
-		{ "address too long", FEATURES, MAC, 1, { 0 }, 7 },
 		{ "address without CTRL_MAC_ADDR", F_RX | F_EXTRA, MAC, 1, { 0 }, 6 },
 		{ "no such MAC command", FEATURES, MAC, 2, { 0 }, 6 },
 		{ "no address", FEATURES, MAC, 1, { 0 }, 6 },
