@@ -196,6 +196,18 @@ static void count(void *arg, void *own)
 }
 
 /*
+ * Used is what is written without a gap from the first byte on (2.7.8.2): the status, which stands behind the data, is
+ * counted where that is full.
+ */
+static uint32_t used(const struct request *r)
+{
+	const bool gives = r->type == VIRTIO_BLK_T_IN || r->type == VIRTIO_BLK_T_GET_ID;
+	const uint64_t data = gives && !r->err ? r->done : 0;
+
+	return (uint32_t)(data + (data == r->in_len));
+}
+
+/*
  * The header is the first 16 bytes to read and the status the last byte to write, however the driver has split them
  * over buffers (2.7.4).
  */
@@ -231,7 +243,7 @@ static uint32_t serve(void *arg, void *own, const struct virtq_chain *chain, str
 	*status = VIRTIO_BLK_S_OK;
 	if (r->err)
 		*status = r->err == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
-	return !r->err && r->in_len ? (uint32_t)r->done + 1 : 1;
+	return used(r);
 }
 
 /* ---- life ---- */

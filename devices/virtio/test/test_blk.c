@@ -38,6 +38,9 @@ static void test_write_and_flush(void **state)
 	assert_file_bytes(SECTORS - 3, 3, 0xa5);
 	assert_int_equal(run_req(&flush, true), VIRTIO_BLK_S_OK);
 	assert_int_equal(flush.used_len, 1);
+	flush = new_req(VIRTIO_BLK_T_FLUSH, 0, SECTOR);
+	assert_int_equal(run_req(&flush, false), VIRTIO_BLK_S_OK);
+	assert_int_equal(flush.used_len, 0);
 }
 
 static void test_write_through(void **state)
@@ -106,6 +109,11 @@ static void test_get_id(void **state)
 	assert_int_equal(run_req(&r, false), VIRTIO_BLK_S_OK);
 	assert_int_equal(r.used_len, VIRTIO_BLK_ID_BYTES + 1);
 	assert_memory_equal(r.data.host, id, sizeof(id));
+
+	/* In more room than it takes it is followed by what is not ours. */
+	r = new_req(VIRTIO_BLK_T_GET_ID, 0, SECTOR);
+	assert_int_equal(run_req(&r, false), VIRTIO_BLK_S_OK);
+	assert_int_equal(r.used_len, VIRTIO_BLK_ID_BYTES);
 }
 
 static void test_discard(void **state)
