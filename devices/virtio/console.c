@@ -239,6 +239,7 @@ static void begin(void *arg)
 	struct console *c = arg;
 
 	c->error = 0;
+	c->held &= c->vq[TX].live;
 	for (unsigned int q = 0; q < NR_QUEUES && !c->error; q++)
 		c->error = loop_watch(c->loop, &c->kick[q].watch, EPOLLIN);
 }

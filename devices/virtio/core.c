@@ -387,14 +387,29 @@ static void set_queue(struct virtq *vq, enum virtio_queue_reg reg, uint32_t valu
 		vq->ready = value & 1;
 }
 
+/* It is the driver's again. Under the mutex. */
+static void stop_queue(struct virtio_dev *dev, struct virtq *vq)
+{
+	const bool works = dev->active && !dev->no_dma;
+
+	if (works)
+		dev->ops->pause(dev);
+	vq->ready = vq->live = false;
+	if (works && dev->ops->resume(dev))
+		virtio_fail(dev, "it cannot go on");
+}
+
 void virtio_set_queue(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_reg reg,
 		      uint32_t value)
 {
 	if (queue >= dev->nr_vqs)
 		return;
 	hold(&dev->lock);
+	struct virtq *vq = &dev->vq[queue];
 	const uint8_t s = status(dev);
+	if (s & VIRTIO_CONFIG_S_DRIVER_OK && vq->ready && reg == VIRTIO_QUEUE_READY && !(value & 1))
+		stop_queue(dev, vq);
 	if (s & VIRTIO_CONFIG_S_FEATURES_OK && !(s & VIRTIO_CONFIG_S_DRIVER_OK) &&
-	    (!dev->vq[queue].ready || reg == VIRTIO_QUEUE_READY))
-		set_queue(&dev->vq[queue], reg, value);
+	    (!vq->ready || reg == VIRTIO_QUEUE_READY))
+		set_queue(vq, reg, value);
 }

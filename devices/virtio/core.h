@@ -42,7 +42,8 @@ struct virtio_ops {
 	void (*reset)(struct virtio_dev *dev);
 
 	/* Between activate() and reset(): hold still, touching no memory and forgetting nothing, and go on (-errno
-	 * with a message). May come twice, and pause() before reset(). Under the mutex. */
+	 * with a message), but not with what came from a queue that is no longer live. May come twice, and pause()
+	 * before reset(). Under the mutex. */
 	void (*pause)(struct virtio_dev *dev);
 	int (*resume)(struct virtio_dev *dev);
 
@@ -211,7 +212,7 @@ void virtio_write_config(struct virtio_dev *dev, uint64_t offset, uint32_t len, 
 enum virtio_queue_reg {
 	VIRTIO_QUEUE_SIZE_MAX, /* read-only */
 	VIRTIO_QUEUE_SIZE,
-	VIRTIO_QUEUE_READY, /* writing 0 while live does nothing: reset stops queues */
+	VIRTIO_QUEUE_READY, /* 0 of a live one: it is let go of when this returns, until a reset */
 	VIRTIO_QUEUE_DESC_LO,
 	VIRTIO_QUEUE_DESC_HI,
 	VIRTIO_QUEUE_DRIVER_LO,

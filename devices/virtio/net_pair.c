@@ -264,6 +264,8 @@ int net_pair_start(struct net_pair *n, unsigned int sources)
 
 int net_pair_resume(struct net_pair *n)
 {
+	if (!n->rxq->live) /* what was taken ahead is the driver's again */
+		rx_window_init(&n->window, n->rxq, n->window.mergeable);
 	loop_call(n->loop, start, n);
 	return n->error;
 }

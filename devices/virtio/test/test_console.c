@@ -202,6 +202,22 @@ static void a_reset_forgets_what_was_held(void **state)
 	assert_memory_equal(m.out + m.out_len - 3, "new", 3);
 }
 
+static void a_queue_taken_back_takes_what_was_held_with_it(void **state)
+{
+	struct vring_used_elem e;
+
+	open_port();
+	m.room = 1;
+	send(TX, "abc", 3);
+	loop_call(loop, ready, NULL);
+	virtio_set_queue(dev, TX, VIRTIO_QUEUE_READY, 0);
+	m.room = 100;
+	loop_call(loop, ready, NULL);
+	assert_int_equal(m.out_len, 1);
+	assert_false(vdriver_take(&d, TX, &e));
+	vdriver_reset(&d);
+}
+
 /* A guest may take its bus mastering away at any time. */
 static void without_dma_it_holds_still_and_forgets_nothing(void **state)
 {
@@ -254,6 +270,7 @@ int main(void)
 		test(bytes_come_out_in_order_whatever_is_taken),
 		test(input_waits_for_the_guest_and_the_guest_for_input),
 		test(a_reset_forgets_what_was_held),
+		test(a_queue_taken_back_takes_what_was_held_with_it),
 		test(without_dma_it_holds_still_and_forgets_nothing),
 		test(a_driver_at_play_is_contained),
 	};

@@ -25,8 +25,8 @@ static struct fake {
 	struct virtio_dev dev;
 	struct virtq vq[NR_VQS];
 	uint8_t config[10];
-	unsigned int activated, reset, config_writes;
-	int activate_ret;
+	unsigned int activated, reset, paused, resumed, config_writes;
+	int activate_ret, resume_ret;
 	bool busy;
 	pthread_t worker;
 	atomic_bool stop;
@@ -67,6 +67,19 @@ static void fake_reset(struct virtio_dev *dev)
 	}
 }
 
+static void fake_pause(struct virtio_dev *dev)
+{
+	assert_true(dev->active && fake.vq[1].live);
+	fake.paused++;
+}
+
+static int fake_resume(struct virtio_dev *dev)
+{
+	assert_true(dev->active && !fake.vq[1].live);
+	fake.resumed++;
+	return fake.resume_ret;
+}
+
 static void fake_config_write(struct virtio_dev *dev, uint32_t offset, const void *src,
 			      uint32_t len)
 {
@@ -75,7 +88,8 @@ static void fake_config_write(struct virtio_dev *dev, uint32_t offset, const voi
 	fake.config_writes++;
 }
 
-static const struct virtio_ops ops = { fake_config_write, fake_activate, fake_reset };
+static const struct virtio_ops ops = { fake_config_write, fake_activate, fake_reset, fake_pause,
+				       fake_resume };
 static const struct virtio_ops read_only_ops = { NULL, fake_activate, fake_reset };
 
 static int setup(void **state)
@@ -405,6 +419,37 @@ static void test_queue_registers(void **state)
 	assert_int_equal(get(0, VIRTIO_QUEUE_SIZE), 0xffff);
 }
 
+/* The driver takes a queue back: the device holds still meanwhile, and the queue stays out of it until a reset. */
+static void test_queue_stopped(void **state)
+{
+	vdriver_start(&d, 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		set(1, VIRTIO_QUEUE_READY, 0);
+		set(1, VIRTIO_QUEUE_DESC_LO, 16);
+		assert_true(fake.vq[0].live && !fake.vq[1].live && fake.vq[1].desc_addr != 16);
+		assert_int_equal(fake.paused, 1);
+		assert_int_equal(fake.resumed, 1);
+		set(1, VIRTIO_QUEUE_READY, 1);
+		assert_int_equal(get(1, VIRTIO_QUEUE_READY), 0);
+	}
+	vdriver_reset(&d);
+
+	/* One that may not touch memory yet begins without it. */
+	virtio_set_dma(&fake.dev, false);
+	vdriver_start(&d, 0);
+	set(1, VIRTIO_QUEUE_READY, 0);
+	virtio_set_dma(&fake.dev, true);
+	assert_true(fake.dev.active && fake.vq[0].live && !fake.vq[1].live);
+	vdriver_reset(&d);
+
+	fake.resume_ret = -EIO;
+	vdriver_start(&d, 0);
+	set(1, VIRTIO_QUEUE_READY, 0);
+	vdriver_wait_needs_reset(&d);
+	assert_int_equal(fake.paused, 2);
+	vdriver_reset(&d);
+}
+
 /* A queue that cannot work is a device that needs a reset; then all is well again. */
 static void test_bad_queues(void **state)
 {
@@ -530,8 +575,8 @@ int main(void)
 		TEST(test_status),	     TEST(test_needs_version_1),  TEST(test_given_up),
 		TEST(test_fail_once),	     TEST(test_stop_is_no_reset), TEST(test_features),
 		TEST(test_invalid_features), TEST(test_queue_registers),  TEST(test_bad_queues),
-		TEST(test_activation_fails), TEST(test_reset_joins),	  TEST(test_config),
-		TEST(test_fail_often),
+		TEST(test_queue_stopped),    TEST(test_activation_fails), TEST(test_reset_joins),
+		TEST(test_config),	     TEST(test_fail_often),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,11 @@ static void reset(struct virtio_dev *vdev)
 	vdev->transport_ops->queue_interrupt(vdev->transport, 0);
 }
 
-static const struct virtio_ops ops = { config_write, activate, reset };
+static void pause_queues(struct virtio_dev *vdev)
+{
+}
+
+static const struct virtio_ops ops = { config_write, activate, reset, pause_queues, activate };
 
 static int create(void)
 {
@@ -171,6 +175,11 @@ static void test_driver(void **state)
 	put(VIRTIO_MMIO_QUEUE_SEL, ~0u);
 	put(VIRTIO_MMIO_QUEUE_READY, 1);
 	assert_int_equal(get(VIRTIO_MMIO_QUEUE_READY), 0);
+	/* To take a queue back, a driver writes 0 and waits until that is what it reads (4.2.2.2). */
+	put(VIRTIO_MMIO_QUEUE_SEL, 0);
+	put(VIRTIO_MMIO_QUEUE_READY, 0);
+	assert_int_equal(get(VIRTIO_MMIO_QUEUE_READY), 0);
+	assert_true(!vqs[0].live && vqs[1].live);
 	put(VIRTIO_MMIO_STATUS, 0);
 	put(VIRTIO_MMIO_QUEUE_SEL, 1);
 	assert_int_equal(get(VIRTIO_MMIO_QUEUE_READY), 0);

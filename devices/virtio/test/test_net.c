@@ -245,6 +245,41 @@ static void test_holds_still_without_dma(void **state)
 	check_alive();
 }
 
+/* A queue that the driver takes back is not written to, nor are the buffers that the card has taken ahead of it. */
+static void test_queue_taken_back(void **state)
+{
+	struct vdriver_buf b[4];
+	struct vring_used_elem e;
+
+	start(USUAL);
+	for (unsigned int i = 0; i < ARRAY_SIZE(b); i++) {
+		b[i] = vdriver_buf(&d, 1024);
+		vdriver_add(&d, RX, &b[i], 0, 1);
+	}
+	vdriver_kick(&d, RX);
+	peer_send(make_frame(60, 1));
+	assert_int_equal(vdriver_wait(&d, RX).len, HDR + 60);
+	virtio_set_queue(dev, RX, VIRTIO_QUEUE_READY, 0);
+	peer_send(make_frame(1000, 2));
+	for (unsigned int i = 0; i < 2;
+	     i++) { /* after the second it has looked at what came before the first */
+		transmit_plain(HDR + 60);
+		vdriver_kick(&d, TX);
+		assert_int_equal(vdriver_wait(&d, TX).len, 0);
+		assert_int_equal(peer_recv(), HDR + 60);
+	}
+	assert_false(vdriver_take(&d, RX, &e));
+	for (unsigned int i = 1; i < ARRAY_SIZE(b); i++)
+		for (unsigned int k = 0; k < b[i].len; k++)
+			assert_int_equal(b[i].host[k], 0);
+	/* The next driver gets it. */
+	vdriver_reset(&d);
+	start(USUAL);
+	post_plain(2000);
+	vdriver_kick(&d, RX);
+	assert_got(collect(), HDR + 1000);
+}
+
 /* Dependent features (5.1.3.1) without what they depend on do nothing, and the device is not broken by them. */
 static void test_dependent_features(void **state)
 {
@@ -522,6 +557,7 @@ int main(void)
 		TEST(test_endless_chain, setup_long_rings),
 		TEST(test_no_buffers, setup),
 		TEST(test_holds_still_without_dma, setup),
+		TEST(test_queue_taken_back, setup),
 		TEST(test_dependent_features, setup),
 		TEST(test_malformed_transmit, setup),
 		TEST(test_blocked_transmit, setup),
@@ -539,6 +575,7 @@ int main(void)
 		TEST(test_many_parts, setup),
 		TEST(test_no_buffers, setup),
 		TEST(test_holds_still_without_dma, setup),
+		TEST(test_queue_taken_back, setup),
 		TEST(test_blocked_transmit, setup),
 		TEST(test_transmit_errors, setup),
 		TEST(test_receive_errors, setup),
