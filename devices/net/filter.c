@@ -9,6 +9,8 @@
 
 #define VLAN_TAG 4u
 
+_Static_assert(NET_FILTER_LOOKS == ETH_HLEN + VLAN_TAG, "up to the type behind a tag");
+
 void net_filter_init(struct net_filter *f, const uint8_t mac[6], unsigned int mtu,
 		     uint64_t features)
 {
@@ -77,11 +79,18 @@ bool net_filter_offload_is_on(const struct net_filter *f, const struct virtio_ne
 bool net_filter_within_mtu(const struct net_filter *f, const struct virtio_net_hdr_v1 *hdr,
 			   const uint8_t *frame, size_t len)
 {
-	const uint16_t type = (uint16_t)(frame[12] << 8 | frame[13]);
-	const bool tagged = type == ETH_P_8021Q || type == ETH_P_8021AD;
+	size_t most = f->mtu + ETH_HLEN;
 
-	return !f->mtu || hdr->gso_type & ~VIRTIO_NET_HDR_GSO_ECN ||
-	       len <= f->mtu + ETH_HLEN + (tagged ? VLAN_TAG : 0);
+	if (!f->mtu || hdr->gso_type & ~VIRTIO_NET_HDR_GSO_ECN)
+		return true;
+	for (unsigned int at = ETH_HLEN - 2; at < NET_FILTER_LOOKS && len > most; at += VLAN_TAG) {
+		const uint16_t type = (uint16_t)(frame[at] << 8 | frame[at + 1]);
+
+		if (type != ETH_P_8021Q && type != ETH_P_8021AD)
+			break;
+		most += VLAN_TAG;
+	}
+	return len <= most;
 }
 
 /* ---- commands ---- */

@@ -18,6 +18,8 @@
 	(NET_F(GUEST_CSUM) | NET_F(GUEST_TSO4) | NET_F(GUEST_TSO6) | NET_F(GUEST_ECN) | \
 	 NET_F(GUEST_USO4) | NET_F(GUEST_USO6))
 
+#define NET_FILTER_LOOKS 18u /* bytes at the start of a frame that tell what becomes of it */
+
 #define NET_FILTER_MACS 64u /* of each kind; a longer table means: all of that kind */
 
 struct net_filter_table {
@@ -46,7 +48,10 @@ bool net_filter_accepts(const struct net_filter *f, const uint8_t *frame);
 /* Whether the driver copes with what the header asks of it (5.1.6.4). */
 bool net_filter_offload_is_on(const struct net_filter *f, const struct virtio_net_hdr_v1 *hdr);
 
-/* Whether a frame of @len bytes is within the MTU that the driver was told (5.1.4.1). */
+/*
+ * Whether a frame of @len bytes, of which the first NET_FILTER_LOOKS or all stand at @frame, is within the MTU that the
+ * driver was told (5.1.4.1). A VLAN's tag is part of the header, and so is a second one.
+ */
 bool net_filter_within_mtu(const struct net_filter *f, const struct virtio_net_hdr_v1 *hdr,
 			   const uint8_t *frame, size_t len);
 

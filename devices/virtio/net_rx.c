@@ -230,7 +230,7 @@ static void rx_frame(struct net_pair *n, struct net_source *s, const struct iove
 {
 	uint8_t start[NETBE_HDR_HASH_LEN + RXHASH_LOOKS];
 	const bool reports = n->hdr_len == NETBE_HDR_HASH_LEN;
-	const size_t looks = MIN(len, n->hdr_len + (reports ? RXHASH_LOOKS : ETH_HEADER));
+	const size_t looks = MIN(len, n->hdr_len + (reports ? RXHASH_LOOKS : NET_FILTER_LOOKS));
 	const uint8_t no_flags = 0;
 	struct hash_header h;
 

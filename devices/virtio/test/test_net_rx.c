@@ -448,18 +448,21 @@ static void test_mtu(void **state)
 {
 	static const struct {
 		size_t len;
-		uint16_t type;
+		uint16_t type, behind_tag;
 		uint8_t gso_type;
 		bool passes;
 	} cases[] = {
-		{ 1414, 0x0800, 0, true },
-		{ 1415, 0x0800, 0, false },
-		{ 1418, 0x8100, 0, true }, /* a VLAN's tag is part of the header */
-		{ 1419, 0x8100, 0, false },
-		{ 1418, 0x88a8, 0, true },
-		{ 9014, 0x0800, 0, false },
-		{ 65000, 0x0800, VIRTIO_NET_HDR_GSO_TCPV4, true },
-		{ 65000, 0x0800, VIRTIO_NET_HDR_GSO_ECN, false },
+		{ 1414, 0x0800, 0, 0, true },
+		{ 1415, 0x0800, 0x8100, 0, false },
+		{ 1418, 0x8100, 0, 0, true }, /* a VLAN's tag is part of the header */
+		{ 1419, 0x8100, 0x0800, 0, false },
+		{ 1418, 0x88a8, 0, 0, true },
+		{ 1422, 0x88a8, 0x8100, 0, true }, /* and so is one behind it */
+		{ 1422, 0x8100, 0x8100, 0, true },
+		{ 1423, 0x88a8, 0x8100, 0, false },
+		{ 9014, 0x0800, 0, 0, false },
+		{ 65000, 0x0800, 0, VIRTIO_NET_HDR_GSO_TCPV4, true },
+		{ 65000, 0x0800, 0, VIRTIO_NET_HDR_GSO_ECN, false },
 	};
 
 	for (unsigned int told = 0; told < 2; told++)
@@ -474,6 +477,8 @@ static void test_mtu(void **state)
 			size_t len = make_frame(cases[i].len, i);
 			frame[HDR + 12] = (uint8_t)(cases[i].type >> 8);
 			frame[HDR + 13] = (uint8_t)cases[i].type;
+			frame[HDR + 16] = (uint8_t)(cases[i].behind_tag >> 8);
+			frame[HDR + 17] = (uint8_t)cases[i].behind_tag;
 			frame[1] = cases[i].gso_type;
 			peer_send(len);
 			if (passes)
