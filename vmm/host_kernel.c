@@ -26,18 +26,17 @@ static __attribute__((format(printf, 2, 3))) bool readable(char path[PATH_MAX], 
 
 char *host_kernel(const char *root, const char *release)
 {
-	char path[PATH_MAX];
+	char path[2][PATH_MAX];
 
-	if (readable(path, "%s/boot/vmlinuz-%s", root, release) ||
-	    readable(path, "%s/lib/modules/%s/vmlinuz", root, release))
-		return strdup(path);
+	snprintf(path[0], PATH_MAX, "%s/boot/vmlinuz-%s", root, release);
+	snprintf(path[1], PATH_MAX, "%s/lib/modules/%s/vmlinuz", root, release);
 	/* One that only root may read is told of when it is opened. */
-	snprintf(path, sizeof(path), "%s/boot/vmlinuz-%s", root, release);
-	if (access(path, F_OK) == 0)
-		return strdup(path);
+	for (unsigned int i = 0; i < 4; i++)
+		if (access(path[i % 2], i < 2 ? R_OK : F_OK) == 0)
+			return strdup(path[i % 2]);
 	log_error(
-		"this host has no kernel at '%s' or '%s/lib/modules/%s/vmlinuz': %s (say --kernel FILE; the package linux-image-cloud-amd64 has one)",
-		path, root, release, strerror(errno));
+		"this host has no kernel at '%s' or '%s': %s (say --kernel FILE; the package linux-image-cloud-amd64 has one)",
+		path[0], path[1], strerror(errno));
 	return NULL;
 }
 

@@ -131,6 +131,10 @@ if [ -w /dev/kvm ]; then
 	done
 	check "rounds are added up to the limit" grep -qx 'about	rounds	3' never.tsv
 	check "and none where all is known" grep -qx 'about	rounds	1' at-once.tsv
+	mkdir -p without && printf '#!/bin/sh\nexit 1\n' >without/unshare && chmod +x without/unshare
+	PATH=$dir/without:$PATH CONFIGS=bare TESTS=crr TURNS=2 timeout 20 "$compare" results >text 2>err
+	is "no namespaces to take turns in: status, and a line" "$?/$(cat err)" \
+		"2/compare: TURNS needs network namespaces, which cannot be had here"
 	CONFIGS=bare TESTS=nonsense "$compare" results >text 2>err
 	check "an unknown test: status" [ $? = 2 ]
 	check "an unknown test: says so" grep -q "no test 'nonsense'" err

@@ -37,7 +37,6 @@ static int steer(int fd, struct ifreq *ifr, const char *queue)
 	}
 	rss.head.cmd = ETHTOOL_SRSSH;
 	rss.head.key_size = 0;
-	rss.head.hfunc = 0; /* as it is */
 	for (unsigned int i = 0; i < rss.head.indir_size; i++)
 		rss.head.rss_config[i] = (__u32)strtoul(queue, NULL, 10);
 	if (!strcmp(queue, "default"))
