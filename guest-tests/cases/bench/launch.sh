@@ -135,6 +135,8 @@ if [ -w /dev/kvm ]; then
 	PATH=$dir/without:$PATH CONFIGS=bare TESTS=crr TURNS=2 timeout 20 "$compare" results >text 2>err
 	is "no namespaces to take turns in: status, and a line" "$?/$(cat err)" \
 		"2/compare: TURNS needs network namespaces, which cannot be had here"
+	CONFIGS=bare TESTS=nonsense TURNS=2 timeout 20 "$compare" results >text 2>err
+	is "one that ends before its last turn: status, and why" "$?/$(cat err)" "1/compare: no test 'nonsense'"
 	CONFIGS=bare TESTS=nonsense "$compare" results >text 2>err
 	check "an unknown test: status" [ $? = 2 ]
 	check "an unknown test: says so" grep -q "no test 'nonsense'" err
