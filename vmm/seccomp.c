@@ -10,6 +10,7 @@
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <linux/vhost.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/file.h>
@@ -94,6 +95,9 @@ static const struct rule rules[] = {
 	{ SYS_ioctl, VCPU, { IS(0, VM_FD), IS(1, KVM_SET_GSI_ROUTING) }, "the guest moves an MSI" },
 	{ SYS_ioctl, MAIN | VCPU | NET | DISK | RNG | FS, { IS(0, VM_FD), IS(1, KVM_IRQ_LINE) }, "rare: a pin that PCI devices without MSI-X share; let go at the end" },
 	{ SYS_ioctl, MAIN | VCPU, { IS(1, TUNSETOFFLOAD) }, "offloads are negotiated, and taken back" },
+	{ SYS_sched_getscheduler, NET, { IS(0, 0) }, "rare: doorbells come while the driver is at work" },
+	{ SYS_sched_setscheduler, NET, { IS(0, 0), IS(1, SCHED_BATCH) }, "rare: the same, so it is let go on" },
+	{ SYS_sched_setscheduler, NET, { IS(0, 0), IS(1, SCHED_OTHER) }, "rare: they do no longer" },
 	{ SYS_ioctl, NET, { IS(1, TUNSETOFFLOAD) }, "rare: the driver changes offloads by its control queue" },
 	{ SYS_ioctl, MAIN | VCPU, { IS(1, TUNSETVNETHDRSZ) }, "rare: the driver has hashes reported, or leaves" },
 	{ SYS_ioctl, MAIN | VCPU | NET, { IS(1, TUNSETSTEERINGEBPF) }, "rare: the driver asks for RSS, or leaves" },

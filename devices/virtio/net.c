@@ -441,6 +441,7 @@ static int create_pairs(struct net *n, const struct device_env *env,
 			.pcap = n->pcap,
 			.vhost = n->vhost.on ? &n->vhost.pair[i] : NULL,
 			.poll_ns = from->poll_us * 1000ull,
+			.impatient = from->impatient,
 		};
 
 		ret = net_pair_create(&n->pair[i], env, &params);

@@ -25,6 +25,7 @@ struct virtio_net_options {
 	bool rss;	     /* offer it, where the backend has it */
 	unsigned int queue_size;
 	unsigned int poll_us;	      /* busy-poll for at most this long after work; 0: never */
+	bool impatient;		      /* every doorbell may stop the guest */
 	struct net_switches switches; /* what it offers of what there is */
 	struct virtio_options virtio;
 	struct vhost_options vhost;

@@ -15,7 +15,7 @@ static const struct counter_desc rx_desc[] = {
 
 static const struct counter_desc tx_desc[] = {
 	TX(packets), TX(bytes), TX(blocked), TX(drop_malformed), TX(drop_bad_header), TX(drop_down),
-	TX(drop_error), TX(waiting), COUNTER_TIME(struct tx_counters, first_packet), COUNTER_END,
+	TX(drop_error), TX(patient), TX(waiting), COUNTER_TIME(struct tx_counters, first_packet), COUNTER_END,
 };
 /* clang-format on */
 

@@ -28,6 +28,7 @@ struct tx_counters {
 	uint64_t drop_bad_header; /* the backend refused the header or the size (EINVAL) */
 	uint64_t drop_down;	  /* the interface was down (EIO) or gone */
 	uint64_t drop_error;	  /* any other error of the backend */
+	uint64_t patient;	  /* doorbells that were not to stop the guest */
 	uint64_t waiting;	  /* chains left in the ring when the card last stopped */
 	uint64_t first_packet;
 };

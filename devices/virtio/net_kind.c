@@ -17,12 +17,12 @@ static int check_options(const void *values, const char *text, const void *const
 
 	if (!ret && o->model != NET_MODEL_VIRTIO &&
 	    (o->virtio.transport == TRANSPORT_MMIO || o->virtio.packed || o->queues > 1 || o->rss ||
-	     o->poll_us || vhost_wanted(&o->vhost) || o->queue_size != QUEUE_SIZE ||
+	     o->poll_us || o->impatient || vhost_wanted(&o->vhost) || o->queue_size != QUEUE_SIZE ||
 	     o->switches.mrg || o->switches.mergeable || o->switches.event_idx ||
 	     o->switches.indirect))
 		return log_fail(
 			-EINVAL,
-			"--net %s: transport=mmio, packed, queues=, rss, poll=, mrg=, event-idx=, indirect=, vhost= and queue-size= are of model=virtio",
+			"--net %s: transport=mmio, packed, queues=, rss, poll=, impatient, mrg=, event-idx=, indirect=, vhost= and queue-size= are of model=virtio",
 			text);
 	if (!ret && o->vhost.mode == VHOST_OFF && o->vhost.fds.nr)
 		return log_fail(-EINVAL, "--net %s: vhost-fd= contradicts vhost=off", text);
@@ -70,6 +70,8 @@ static const struct option keys[] = {
 	  .why = "Linux sends frames of up to 19 buffers" },
 	{ "poll", OPTION_NUMBER, AT(poll_us), "US", "busy-poll so many microseconds after work",
 	  .preset = "0", .max = 1000000, .why = "a second" },
+	{ "impatient", OPTION_SWITCH, AT(impatient), "on|off",
+	  "let each doorbell stop the guest for the card's thread, on a CPU that they\nshare, even while the guest has more to send" },
 	VIRTIO_OPTIONS(AT(virtio)),
 	{ "pcap", OPTION_OUTPUT, AT(pcap), "FILE", "capture its frames, as pcapng",
 	  .wanted = "the name of a file" },

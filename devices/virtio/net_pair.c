@@ -138,6 +138,45 @@ static unsigned int tx_work(struct net_pair *n)
 	return done;
 }
 
+/* ---- patience ---- */
+
+/*
+ * Where the vCPU and this thread share a CPU of the host, a doorbell stops the guest for the sake of one frame, as the host's
+ * kernel lets a thread that wakes go first. That is right while the guest sends one and waits for the answer. Where it has
+ * more to send, of many connections, it is stopped for each, and both do little but take turns: then the thread lets it go on.
+ *
+ * Every so many doorbells it is seen which it is. That the guest is busy is told by its driver, which wants no interrupt for
+ * received frames while it handles others (one that never wants any polls, and does not pause for us to run); that it has more
+ * to send, once it is let go on, by the frames that one doorbell stands for.
+ */
+#define DOORBELLS 16u
+#define MORE	  (DOORBELLS + DOORBELLS / 8) /* frames behind so many doorbells */
+
+static void begin_weighing(struct net_pair *n)
+{
+	n->weighed.rx = n->rxq->counters;
+	n->weighed.tx = n->txq->counters;
+}
+
+static void weigh(struct net_pair *n)
+{
+	const struct virtq_counters *rx = &n->rxq->counters, *tx = &n->txq->counters;
+	bool more;
+
+	if (n->p.impatient || tx->kicks - n->weighed.tx.kicks < DOORBELLS)
+		return;
+	if (n->patient)
+		more = tx->chains - n->weighed.tx.chains >= MORE;
+	else
+		more = rx->suppressed - n->weighed.rx.suppressed > 1 &&
+		       rx->interrupts != n->weighed.rx.interrupts;
+	if (n->patient)
+		n->counters.tx.patient += tx->kicks - n->weighed.tx.kicks;
+	if (more != n->patient)
+		n->patient = thread_set_batch(more);
+	begin_weighing(n);
+}
+
 /* ---- the I/O thread ---- */
 
 /* Called by the loop before it blocks; true to be called again at once. */
@@ -148,6 +187,7 @@ static bool pair_work(void *arg)
 	if (n->kernel.counters.active)
 		return false;
 	const unsigned int moved = tx_work(n) + net_rx_work(n);
+	weigh(n);
 	if (net_kernel_has(n))
 		return false;
 
@@ -244,6 +284,8 @@ static void start(void *arg)
 	n->running = true;
 	n->counters.tx.waiting = 0;
 	n->kernel.refused = false;
+	n->patient = n->patient && thread_set_batch(false);
+	begin_weighing(n);
 	n->error = net_pair_enter(n);
 	net_kernel_begin(n);
 	if (n->error)

@@ -50,6 +50,7 @@ struct net_pair_params {
 	struct pcap *pcap;	   /* the card's, or NULL */
 	struct vhost *vhost;	   /* the pair's, or NULL */
 	uint64_t poll_ns;	   /* busy-poll for so long after work */
+	bool impatient;		   /* every doorbell may stop the guest */
 };
 
 /* The pair and its thread, which sleeps until net_pair_start(). -errno, with a message. */

@@ -74,6 +74,10 @@ struct net_pair {
 
 	/* Transmission. */
 	bool tx_wait; /* the backend took no more: leave the ring alone until EPOLLOUT */
+	bool patient; /* a doorbell does not stop the guest */
+	struct {
+		struct virtq_counters rx, tx;
+	} weighed; /* as they were when it was last seen whether it should be */
 	struct iovec tx_iov[VIRTQ_SIZE_MAX];
 
 	/* Of a call to its thread. */

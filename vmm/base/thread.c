@@ -2,10 +2,13 @@
 #include "vmm/base/thread.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "vmm/base/log.h"
 
@@ -60,6 +63,16 @@ int thread_start(struct thread *t, void (*work)(void *arg), void *arg)
 	if (t->error)
 		thread_join(t);
 	return t->error;
+}
+
+bool thread_set_batch(bool batch)
+{
+	const int from = batch ? SCHED_OTHER : SCHED_BATCH, to = batch ? SCHED_BATCH : SCHED_OTHER;
+	const struct sched_param param = { .sched_priority = 0 };
+
+	/* Not by the functions of that name, which musl has as stubs. */
+	return syscall(SYS_sched_getscheduler, 0) == from &&
+	       syscall(SYS_sched_setscheduler, 0, to, &param) == 0 && batch;
 }
 
 void thread_join(struct thread *t)

@@ -59,6 +59,13 @@ struct thread {
 /* Returns once @work is about to begin, behind the guard. -errno with a message. */
 int must_check thread_start(struct thread *thread, void (*work)(void *arg), void *arg);
 
+/*
+ * Whether the calling thread, when it is woken, waits for the thread that runs where it is to run, as long as that does not
+ * sleep and its time is not up, rather than stop it (SCHED_BATCH, sched(7)). false, as threads begin, where the policy is not
+ * the default one, which is somebody's wish, or the host does not let it be changed; else @batch.
+ */
+bool thread_set_batch(bool batch);
+
 /* Wait for its end, if it was started. It can be started again. */
 void thread_join(struct thread *thread);
 

@@ -501,8 +501,9 @@ bool vdriver_take(struct vdriver *d, unsigned int q, struct vring_used_elem *ele
 	return true;
 }
 
-static void ask_for_interrupt(const struct vdriver *d, struct vdriver_queue *vq)
+void vdriver_ask_for_interrupt(struct vdriver *d, unsigned int q)
 {
+	struct vdriver_queue *vq = &d->queue[q];
 	struct vring_packed_desc_event *e = vq->packed.driver_event;
 
 	if (!d->is_packed) {
@@ -522,7 +523,7 @@ struct vring_used_elem vdriver_wait(struct vdriver *d, unsigned int q)
 
 	while (!vdriver_take(d, q, &elem)) {
 		/* Ask for an interrupt, look again, sleep. */
-		ask_for_interrupt(d, vq);
+		vdriver_ask_for_interrupt(d, q);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (vdriver_take(d, q, &elem))
 			break;

@@ -140,6 +140,9 @@ void vdriver_force_kick(struct vdriver *d, unsigned int q);
 /* Take back the next used chain, if there is one. */
 bool vdriver_take(struct vdriver *d, unsigned int q, struct vring_used_elem *elem);
 
+/* All is handled: the next used chain is to interrupt (where the driver has VIRTIO_F_EVENT_IDX; else each does). */
+void vdriver_ask_for_interrupt(struct vdriver *d, unsigned int q);
+
 /* Take back the next used chain, sleeping for an interrupt; the test fails if none comes. */
 struct vring_used_elem vdriver_wait(struct vdriver *d, unsigned int q);
 

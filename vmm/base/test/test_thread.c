@@ -1,5 +1,6 @@
 /* Threads: named, and behind their guard before their work begins. */
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -82,12 +83,45 @@ static void test_join_within(void **state)
 	assert_int_equal(worked, 7);
 }
 
+/* What it said, and what policy it then had. */
+static void set_batch(void *arg)
+{
+	const struct sched_param param = { .sched_priority = 0 };
+	int *got = arg;
+
+	got[0] = thread_set_batch(false);
+	got[1] = sched_getscheduler(0);
+	got[2] = thread_set_batch(true);
+	got[3] = sched_getscheduler(0);
+	got[4] = thread_set_batch(true); /* somebody's wish, as far as it can tell */
+	got[5] = thread_set_batch(false);
+	got[6] = sched_getscheduler(0);
+	sched_setscheduler(0, SCHED_IDLE, &param);
+	got[7] = thread_set_batch(true);
+	got[8] = thread_set_batch(false);
+	got[9] = sched_getscheduler(0);
+}
+
+static void test_batch(void **state)
+{
+	static const int expected[10] = { false, SCHED_OTHER, true,  SCHED_BATCH, false,
+					  false, SCHED_OTHER, false, false,	  SCHED_IDLE };
+	struct thread t = { .kind = THREAD_NET, .name = "net0" };
+	int got[10];
+
+	assert_int_equal(thread_start(&t, set_batch, got), 0);
+	thread_join(&t);
+	assert_memory_equal(got, expected, sizeof(got));
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_guard),
 		cmocka_unit_test(test_unguarded),
 		cmocka_unit_test(test_join_within),
+		cmocka_unit_test(test_batch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
