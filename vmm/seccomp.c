@@ -13,6 +13,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -60,9 +62,9 @@ struct rule {
 #define NEW_MEMORY	{ .arg = 3, .mask = ~(uint32_t)MAP_NORESERVE, .value = MAP_PRIVATE | MAP_ANONYMOUS }
 
 /*
- * The hot ones first, as the kernel asks in this order. Calls without conditions cost nothing from
- * Linux 5.11 on, which keeps them in a bitmap; so the hot ones have none, but for the one that enters
- * the guest. No other mapping than of new memory, none that can be executed; no thread, no file.
+ * Calls without conditions cost nothing from Linux 5.11 on, which keeps them in a bitmap; so the hot ones have none, but
+ * for the one that enters the guest. Of several rules for a call the kernel asks in this order. No other mapping than of
+ * new memory, none that can be executed; no thread, no file.
  */
 static const struct rule rules[] = {
 	{ SYS_ioctl, VCPU, { IS(0, OWN_FD), IS(1, KVM_RUN) }, "enter the guest" },
@@ -190,7 +192,9 @@ static const struct rule rules[] = {
 struct filter {
 	struct sock_filter *code;
 	unsigned int len;
-	bool nr_loaded; /* A holds the call's number */
+	enum thread_kind kind;
+	int vm_fd, own_fd;
+	uint32_t otherwise;
 };
 
 static void emit(struct filter *f, uint16_t op, uint32_t k, uint8_t jt, uint8_t jf)
@@ -235,14 +239,11 @@ static uint32_t resolve(uint32_t value, int vm_fd, int own_fd)
 	}
 }
 
-static void add_rule(struct filter *f, const struct rule *r, int vm_fd, int own_fd)
+/* The call is the rule's: allow it, or go on behind. */
+static void add_checks(struct filter *f, const struct rule *r)
 {
 	unsigned int left = check_len(&r->check[0]) + check_len(&r->check[1]) + 1;
 
-	if (!f->nr_loaded)
-		load(f, offsetof(struct seccomp_data, nr));
-	f->nr_loaded = !r->check[0].mask;
-	want(f, (uint32_t)r->nr, left);
 	for (unsigned int i = 0; i < ARRAY_SIZE(r->check) && r->check[i].mask; i++) {
 		const struct check *c = &r->check[i];
 
@@ -250,23 +251,68 @@ static void add_rule(struct filter *f, const struct rule *r, int vm_fd, int own_
 		if (!whole(c))
 			emit(f, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
 		left -= check_len(c);
-		want(f, resolve(c->value, vm_fd, own_fd), left);
+		want(f, resolve(c->value, f->vm_fd, f->own_fd), left);
 	}
 	emit(f, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+}
+
+/* From behind the instruction at @jump to here. */
+static uint8_t distance(const struct filter *f, unsigned int jump)
+{
+	const unsigned int over = f->len - jump - 1;
+
+	if (over > UINT8_MAX)
+		abort();
+	return (uint8_t)over;
+}
+
+/*
+ * The rules of the calls @nr, @n of them in order: found by halves, since for its bitmap Linux runs a new filter with every
+ * number that there is, which took longer than all else that confines a thread.
+ */
+static void add_numbers(struct filter *f, const int *nr, unsigned int n)
+{
+	const unsigned int jump = f->len, half = n / 2;
+
+	if (half) {
+		emit(f, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)nr[half], 0, 0);
+		add_numbers(f, nr, half);
+		f->code[jump].jt = distance(f, jump);
+		add_numbers(f, nr + half, n - half);
+		return;
+	}
+	want(f, (uint32_t)*nr, 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(rules); i++)
+		if (rules[i].nr == *nr && rules[i].kinds & BIT(f->kind))
+			add_checks(f, &rules[i]);
+	f->code[jump].jf = distance(f, jump);
+	emit(f, BPF_RET | BPF_K, f->otherwise, 0, 0);
 }
 
 unsigned int seccomp_filter(struct sock_filter code[SECCOMP_MAX_CODE], enum thread_kind kind,
 			    int vm_fd, int own_fd, uint32_t otherwise)
 {
-	struct filter f = { .code = code };
+	struct filter f = { code, 0, kind, vm_fd, own_fd, otherwise };
+	int nr[ARRAY_SIZE(rules)];
+	unsigned int n = 0;
 
+	for (unsigned int i = 0; i < ARRAY_SIZE(rules); i++) {
+		unsigned int at = 0;
+
+		if (!(rules[i].kinds & BIT(kind)))
+			continue;
+		while (at < n && nr[at] < rules[i].nr)
+			at++;
+		if (at < n && nr[at] == rules[i].nr)
+			continue;
+		memmove(&nr[at + 1], &nr[at], (n++ - at) * sizeof(*nr));
+		nr[at] = rules[i].nr;
+	}
 	/* In another table the numbers mean other calls. */
 	load(&f, offsetof(struct seccomp_data, arch));
 	emit(&f, BPF_JMP | BPF_JEQ | BPF_K, arch_audit, 1, 0);
 	emit(&f, BPF_RET | BPF_K, otherwise, 0, 0);
-	for (unsigned int i = 0; i < ARRAY_SIZE(rules); i++)
-		if (rules[i].kinds & BIT(kind))
-			add_rule(&f, &rules[i], vm_fd, own_fd);
-	emit(&f, BPF_RET | BPF_K, otherwise, 0, 0);
+	load(&f, offsetof(struct seccomp_data, nr));
+	add_numbers(&f, nr, n);
 	return f.len;
 }

@@ -8,10 +8,11 @@
 #include "vmm/base/test/unit.h"
 #include "vmm/seccomp.h"
 
-#define VM_FD	 7
-#define VCPU_FD	 8
-#define STOPPED	 SECCOMP_RET_TRAP
-#define ONE_RULE 8 /* arch, number, two arguments, the verdict */
+#define VM_FD	  7
+#define VCPU_FD	  8
+#define STOPPED	  SECCOMP_RET_TRAP
+#define MOST	  12 /* instructions for any call: the table, its number by halves, the verdict */
+#define ARGUMENTS 4  /* and to look at two of them */
 
 static struct sock_filter code[SECCOMP_MAX_CODE];
 static unsigned int code_len;
@@ -44,6 +45,9 @@ static struct verdict run(const struct seccomp_data *data)
 		case BPF_JMP | BPF_JEQ | BPF_K:
 			pc += a == i->k ? i->jt : i->jf;
 			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			pc += a >= i->k ? i->jt : i->jf;
+			break;
 		case BPF_RET | BPF_K:
 			v.action = i->k;
 			return v;
@@ -72,26 +76,25 @@ static void filter_of(enum thread_kind kind)
 
 static void test_hot_calls(void **state)
 {
-	/* What each kind does for every frame, request and exit; of older kernels how many instructions at most. */
+	/* What each kind does for every frame, request and exit. */
 	static const struct {
 		enum thread_kind kind;
 		long nr;
-		unsigned int most;
 	} hot[] = {
-		{ THREAD_NET, SYS_epoll_wait, 5 }, { THREAD_NET, SYS_readv, 6 },
-		{ THREAD_NET, SYS_writev, 7 },	   { THREAD_NET, SYS_write, 8 },
-		{ THREAD_NET, SYS_read, 9 },	   { THREAD_DISK, SYS_epoll_wait, 5 },
-		{ THREAD_DISK, SYS_write, 6 },	   { THREAD_DISK, SYS_read, 7 },
-		{ THREAD_DISK, SYS_preadv, 8 },	   { THREAD_DISK, SYS_pwritev, 9 },
-		{ THREAD_FS, SYS_epoll_wait, 5 },  { THREAD_FS, SYS_write, 6 },
-		{ THREAD_VCPU, SYS_write, 9 },
+		{ THREAD_NET, SYS_epoll_wait }, { THREAD_NET, SYS_readv },
+		{ THREAD_NET, SYS_writev },	{ THREAD_NET, SYS_write },
+		{ THREAD_NET, SYS_read },	{ THREAD_DISK, SYS_epoll_wait },
+		{ THREAD_DISK, SYS_write },	{ THREAD_DISK, SYS_read },
+		{ THREAD_DISK, SYS_preadv },	{ THREAD_DISK, SYS_pwritev },
+		{ THREAD_FS, SYS_epoll_wait },	{ THREAD_FS, SYS_write },
+		{ THREAD_VCPU, SYS_write },
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(hot); i++) {
 		filter_of(hot[i].kind);
 		const struct verdict v = ask(hot[i].nr, 0, 0);
 
-		if (v.action != SECCOMP_RET_ALLOW || !v.constant || v.instructions > hot[i].most)
+		if (v.action != SECCOMP_RET_ALLOW || !v.constant || v.instructions > MOST)
 			fail_msg("row %u: action %#x, constant %d, %u instructions", i, v.action,
 				 v.constant, v.instructions);
 	}
@@ -99,7 +102,7 @@ static void test_hot_calls(void **state)
 	filter_of(THREAD_VCPU);
 	const struct verdict v = ask(SYS_ioctl, VCPU_FD, KVM_RUN);
 	assert_int_equal(v.action, SECCOMP_RET_ALLOW);
-	assert_int_equal(v.instructions, ONE_RULE + 1);
+	assert_true(v.instructions <= MOST + ARGUMENTS);
 	assert_int_equal(ask(SYS_ioctl, VM_FD, KVM_RUN).action, STOPPED);
 }
 
@@ -113,10 +116,11 @@ static void test_every_number(void **state)
 
 		filter_of(kind);
 		for (long nr = -1; nr < 1024; nr++) {
-			const uint32_t action = ask(nr, 0, 0).action;
+			const struct verdict v = ask(nr, 0, 0);
 
-			assert_true(action == SECCOMP_RET_ALLOW || action == STOPPED);
-			allowed += action == SECCOMP_RET_ALLOW;
+			assert_true(v.action == SECCOMP_RET_ALLOW || v.action == STOPPED);
+			assert_true(v.instructions <= MOST || !v.constant);
+			allowed += v.action == SECCOMP_RET_ALLOW;
 		}
 		assert_true(allowed > 5 && allowed < 60);
 		assert_int_equal(run(&other).action, STOPPED);
