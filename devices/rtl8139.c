@@ -331,7 +331,7 @@ int rtl8139_create(struct device **out, const struct device_env *env, struct net
 	if (be->pairs > 1) {
 		ret = log_fail(
 			-EINVAL,
-			"%s: %s has %u queues, and this card uses one (queues=1, or model=virtio)",
+			"%s: %s has %u queues, and this card uses one (one descriptor in fd=, or model=virtio)",
 			env->name, be->name, be->pairs);
 		goto fail;
 	}

@@ -419,11 +419,24 @@ static void test_a_backend_with_several_queues_is_refused(void **state)
 	const struct virtio_net_options options = { .model = NET_MODEL_RTL8139 };
 	struct netbe_pair many;
 	struct device *other = NULL;
+	const int errors = dup(STDERR_FILENO);
+	char said[256] = "";
+	FILE *out = tmpfile();
+	int ret;
 
 	netbe_pair_init(&many);
 	many.be.pairs = 2;
-	assert_int_not_equal(rtl8139_create(&other, &env, &many.be, &options), 0);
+	assert_non_null(out);
+	dup2(fileno(out), STDERR_FILENO);
+	ret = rtl8139_create(&other, &env, &many.be, &options);
+	dup2(errors, STDERR_FILENO);
+	close(errors);
+	assert_int_not_equal(ret, 0);
 	assert_null(other);
+	/* With a list of descriptors queues=1 is refused: that would mend nothing. */
+	assert_true(pread(fileno(out), said, sizeof(said) - 1, 0) > 0);
+	assert_non_null(strstr(said, "(one descriptor in fd=, or model=virtio)"));
+	fclose(out);
 	netbe_pair_destroy(&many);
 }
 
