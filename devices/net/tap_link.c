@@ -172,7 +172,14 @@ static int set_mtu(const struct tap *tap, int sock, unsigned int mtu)
 		return 0;
 	memcpy(ifr.ifr_name, tap->ifname, sizeof(ifr.ifr_name));
 	snprintf(how, sizeof(how), "mtu %u", mtu);
-	return ioctl(sock, SIOCSIFMTU, &ifr) < 0 ? cannot(tap, "set its MTU", how) : 0;
+	if (ioctl(sock, SIOCSIFMTU, &ifr) == 0)
+		return 0;
+	if (errno == EINVAL && tap->life[0] >= 0)
+		return log_fail(
+			-EINVAL,
+			"cannot set its MTU: %s, %s: its interface has less (ip link set DEV %s, with DEV as in macvtap=DEV)",
+			tap->be.name, how, how);
+	return cannot(tap, "set its MTU", how);
 }
 
 static int join_bridge(const struct tap *tap, int sock, const struct netbe_tap_options *config,

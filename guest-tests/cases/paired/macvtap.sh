@@ -59,7 +59,7 @@ cannot()
 		failed "$2" "$(cat "$TMP/errors"; ip -o link)"
 }
 cannot "cannot make a macvtap on 'nowhere': No such device" macvtap=nowhere
-cannot 'cannot set its MTU' macvtap=lower,mtu=9000
+cannot 'its interface has less (ip link set DEV mtu 9000,' macvtap=lower,mtu=9000
 cannot 'give a tap' macvtap=lower,tap=tap0
 ip link add name bridge type bridge && ip link set lower master bridge &&
 	cannot "cannot make a macvtap on 'lower'" macvtap=lower
