@@ -71,7 +71,7 @@ static const struct option keys[] = {
 	{ "poll", OPTION_NUMBER, AT(poll_us), "US", "busy-poll so many microseconds after work",
 	  .preset = "0", .max = 1000000, .why = "a second" },
 	{ "impatient", OPTION_SWITCH, AT(impatient), "on|off",
-	  "let each doorbell stop the guest for the card's thread, on a CPU that they\nshare, even while the guest has more to send" },
+	  "each doorbell may stop a guest that has more to send" },
 	VIRTIO_OPTIONS(AT(virtio)),
 	{ "pcap", OPTION_OUTPUT, AT(pcap), "FILE", "capture its frames, as pcapng",
 	  .wanted = "the name of a file" },
