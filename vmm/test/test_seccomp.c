@@ -1,7 +1,9 @@
 /* What the filter costs: the instructions that the kernel runs for each hot call, by an interpreter of our own. */
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "vmm/arch.h"
@@ -127,11 +129,50 @@ static void test_every_number(void **state)
 	}
 }
 
+/* Calls from both ends of the numbers, with arguments and without; and a card's thread may be patient, and no more. */
+static void test_rules(void **state)
+{
+	static const struct {
+		unsigned int kinds;
+		long nr;
+		uint64_t first, second;
+	} allowed[] = {
+		{ ~0u, SYS_rt_sigprocmask, 0, 0 },
+		{ ~0u, SYS_gettid, 0, 0 },
+		{ ~0u, SYS_restart_syscall, 0, 0 },
+		{ ~0u, SYS_prctl, PR_GET_NAME, 0 },
+		{ ~BIT(THREAD_MAIN), SYS_exit, 0, 0 },
+		{ ~0u, SYS_exit_group, 0, 0 },
+		{ BIT(THREAD_NET), SYS_sched_getscheduler, 0, 0 },
+		{ BIT(THREAD_NET), SYS_sched_setscheduler, 0, SCHED_BATCH },
+		{ BIT(THREAD_NET), SYS_sched_setscheduler, 0, SCHED_OTHER },
+		{ 0, SYS_sched_setscheduler, 0, SCHED_FIFO },
+		{ 0, SYS_sched_setscheduler, 1, SCHED_BATCH },
+		{ 0, SYS_sched_getscheduler, 1, 0 },
+		{ 0, SYS_execve, 0, 0 },
+		{ 0, SYS_ptrace, 0, 0 },
+		{ 0, SYS_prctl, PR_SET_NAME, 0 },
+	};
+
+	for (enum thread_kind kind = THREAD_MAIN; kind <= THREAD_JOB; kind++) {
+		filter_of(kind);
+		for (unsigned int i = 0; i < ARRAY_SIZE(allowed); i++) {
+			const bool may = allowed[i].kinds & BIT(kind);
+			const struct verdict v =
+				ask(allowed[i].nr, allowed[i].first, allowed[i].second);
+
+			if (v.action != (may ? SECCOMP_RET_ALLOW : STOPPED))
+				fail_msg("kind %d, row %u: action %#x", (int)kind, i, v.action);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hot_calls),
 		cmocka_unit_test(test_every_number),
+		cmocka_unit_test(test_rules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@ user_initrd_too_large() { truncate -s 64M "$tmp/initrd"; cannot "'$tmp/initrd'" 
 user_unknown_option() { cannot "unknown option 'kernal' (the nearest is 'kernel'" --kernal x; }
 user_unknown_model() { cannot "bad value 'rtl8239' for model" --kernel x --net tap0,model=rtl8239; }
 user_model_transport() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,transport=mmio; }
+user_model_impatient() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,impatient; }
 user_model_poll() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139c,poll=10; }
 user_model_queue_size() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,queue-size=512; }
 user_model_queues() { cannot "are of model=virtio" --kernel x --net tap0,model=rtl8139,queues=2; }
